@@ -1,0 +1,17 @@
+# The image that the workflow's rules name: docker build -t snn2ann:0.1.0 .
+FROM python:3.11-slim
+
+# git: the commit is part of every run's record. libgomp: scikit-learn's threads.
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends git libgomp1 \
+    && rm -rf /var/lib/apt/lists/*
+
+WORKDIR /opt/snn2ann
+COPY requirements.lock ./
+RUN pip install --no-cache-dir --no-deps -r requirements.lock
+COPY pyproject.toml README.md LICENSE ./
+COPY src ./src
+RUN pip install --no-cache-dir --no-deps --no-build-isolation .
+
+WORKDIR /work
+CMD ["snn2ann", "--help"]

@@ -1,0 +1,50 @@
+# Two commands: `make reproduce` makes the study that params.yaml names and its report, `make test` checks everything.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+# Holds the hash of the lock file that the environment was made from.
+STAMP := $(VENV)/made-from
+HASH := $(shell git hash-object requirements.lock)
+
+.PHONY: reproduce test environment lock clean
+
+# Private: the environment itself is made with the system's Python.
+reproduce test: private export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+reproduce: environment
+	snakemake --cores all
+	snakemake --report "results/$$(python -c "from snn2ann.study import load_parameters as load; print(load('params.yaml')['study'])")/report.html"
+
+test: environment
+	ruff check .
+	ruff format --check .
+	mypy
+	lint-imports
+	snakefmt --check Snakefile workflow
+	snakemake --lint
+	OMP_NUM_THREADS=1 pytest -n 2 --dist loadgroup
+
+# Made anew where it is missing, half made, or from another lock.
+environment:
+	@if [ "$$(cat $(STAMP) 2>/dev/null)" != "$(HASH)" ]; then set -e; \
+		$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=python3.11')"; \
+		rm -rf $(VENV); \
+		$(PYTHON) -m venv $(VENV); \
+		echo "Installing the versions of requirements.lock into $(VENV) (a few minutes)"; \
+		$(PIP) install --no-deps -r requirements.lock; \
+		$(PIP) install --no-deps --no-build-isolation -e .; \
+		echo "$(HASH)" > $(STAMP); \
+	fi
+
+# Resolves the ranges of pyproject.toml anew, in an environment of its own.
+lock:
+	rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
+	$(VENV)-lock/bin/python -m pip install --quiet ".[workflow,dev]" "setuptools>=77"
+	{ sed '/^[^#]/,$$d' requirements.lock; \
+		$(VENV)-lock/bin/python -m pip freeze --all | grep -viE '^(nvidia-|cuda-|triton=|pip=|snn2ann)'; } > requirements.new
+	mv requirements.new requirements.lock
+	rm -rf $(VENV)-lock
+
+clean:
+	rm -rf $(VENV) $(VENV)-lock .snakemake logs .mypy_cache .ruff_cache .pytest_cache .hypothesis build

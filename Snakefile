@@ -1,0 +1,82 @@
+"""From params.yaml to tables, figures and verdicts. `snakemake --cores all` makes the study that params.yaml names,
+`--config study=...` another one. `snakemake data|runs|tables|figures|claims|track` makes a part of it.
+
+Inputs are ancient(): a file that exists under its name is right, because the name holds a digest of what made it.
+"""
+
+import sys
+import time
+from pathlib import Path
+
+from snakemake.utils import min_version
+
+from snn2ann.errors import UserError
+from snn2ann.report.figures import FIGURES
+from snn2ann.report.tables import TABLES
+from snn2ann.study import load_parameters, resolve
+
+min_version("9.0")
+
+if unknown := set(config) - {"study"}:
+    raise WorkflowError(
+        f"--config {', '.join(unknown)}: only study can be given here; everything else is in params.yaml"
+    )
+try:
+    PARAMETERS = load_parameters("params.yaml", overrides=config)
+    STUDY = resolve(PARAMETERS, PARAMETERS["study"])
+except UserError as error:
+    raise WorkflowError(str(error)) from None
+
+RUNS = {run.name: run for run in STUDY.runs}
+FOLDER = f"results/{STUDY.name}"
+STARTED = time.time()
+# The environment's own commands, also where it isn't activated.
+shell.prefix(f'export PATH="{Path(sys.executable).parent}:$PATH"; ')
+
+
+container: "docker-daemon://snn2ann:0.1.0"
+
+
+wildcard_constraints:
+    run=r"[^/]+-[0-9a-f]{8}",
+    dataset=r"[^/]+-[0-9a-f]{8}",
+    digest=r"[0-9a-f]{8}",
+
+
+include: "workflow/rules/common.smk"
+include: "workflow/rules/fetch.smk"
+include: "workflow/rules/train.smk"
+include: "workflow/rules/calibrate.smk"
+include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/report.smk"
+include: "workflow/rules/track.smk"
+
+
+localrules:
+    all,
+    data,
+    runs,
+    tables,
+    figures,
+    claims,
+    track,
+
+
+rule all:
+    default_target: True
+    input:
+        rules.runs.input,
+        rules.tables.input,
+        rules.figures.input,
+        rules.claims.input,
+        rules.track.input,
+    message:
+        f"Study {STUDY.name} is complete"
+
+
+onstart:
+    claim_folder()
+
+
+onsuccess:
+    print(summary())

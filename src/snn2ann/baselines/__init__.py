@@ -1,0 +1,51 @@
+"""The methods that can be trained, by name: the paper's and those it is compared with. One entry a method."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class MethodEntry:
+    """What a study must know of a method before torch is loaded.
+
+    Attributes:
+        path: "module:Class" of a `snn2ann.method.model.Model`.
+        revision: raised by hand whenever a change of code alters the method's results.
+        time_steps: whether the method is trained for a number of time steps.
+        source: the method whose trained weights this one starts from, if any.
+        defaults: the method's options with their default values; the paper's method has variants instead.
+        options: what this method's options are: "variants" (see `snn2ann.method.options`) or "defaults".
+        library: the package whose neurons or layers it runs on.
+    """
+
+    path: str
+    revision: int
+    time_steps: bool = True
+    source: str | None = None
+    defaults: dict[str, Any] = field(default_factory=dict)
+    options: str = "defaults"
+    library: str = "torch"
+
+
+METHODS: dict[str, MethodEntry] = {
+    "snn2ann": MethodEntry("snn2ann.method.snn2ann:Snn2Ann", revision=1, options="variants"),
+    "ann": MethodEntry("snn2ann.baselines.ann:PlainAnn", revision=1, time_steps=False),
+    "stbp": MethodEntry(
+        "snn2ann.baselines.stbp:SpikeBasedBackpropagation",
+        revision=1,
+        defaults={
+            "threshold": 1.0,
+            "surrogate": "atan",
+            "surrogate_width": 2.0,
+            "detach_reset": True,
+        },
+        library="spikingjelly",
+    ),
+    "conversion": MethodEntry(
+        "snn2ann.baselines.conversion:Conversion",
+        revision=1,
+        time_steps=False,
+        source="ann",
+        defaults={"percentile": 99.9, "images": 1024, "reset": "subtract", "membrane_start": 0.5},
+    ),
+}

@@ -1,0 +1,268 @@
+"""The command line: `snn2ann fetch|train|calibrate|evaluate|measure|...`, what the workflow's rules call."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from snn2ann.errors import UserError
+
+app = typer.Typer(
+    help="SNN2ANN, reproduced: train, calibrate and evaluate spiking networks, and report on them.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+Spec = Annotated[str, typer.Option(help="Specification as JSON, or the path of a YAML or JSON file.")]
+Data = Annotated[Path, typer.Option(help="Folder of the prepared data set.")]
+RunFolder = Annotated[Path, typer.Option(help="Folder of the run.")]
+StudyFolder = Annotated[Path, typer.Option(help="Folder of the study, such as results/digits.")]
+Params = Annotated[Path, typer.Option(help="The parameters' file.")]
+Threads = Annotated[int, typer.Option(help="Threads of torch; 0 leaves torch's own choice.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+
+
+def main() -> None:
+    """Run the command line; a user's mistake is one message and exit status 2."""
+    try:
+        app()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+@app.command()
+def fetch(
+    spec: Spec,
+    raw: Annotated[Path, typer.Option(help="Folder that keeps downloads.")],
+    output: Annotated[Path, typer.Option(help="Folder to make.")],
+) -> None:
+    """Fetch, verify and prepare a data set."""
+    from snn2ann.data.prepare import fetch_and_prepare
+
+    fetch_and_prepare(read_spec(spec), raw, output)
+
+
+@app.command()
+def train(
+    spec: Spec,
+    data: Data,
+    output: Annotated[Path, typer.Option(help="The run's folder.")],
+    source: Annotated[Path | None, typer.Option(help="Folder of the run to start from.")] = None,
+    threads: Threads = 0,
+    device: Device = "auto",
+) -> None:
+    """Train a run, going on where a killed one stopped."""
+    chosen = set_up_torch(threads, device)
+    from snn2ann.data.loading import load
+    from snn2ann.training.loop import train as run_training
+
+    run_training(read_spec(spec), load(data), output, chosen, source)
+
+
+@app.command()
+def calibrate(
+    run: RunFolder,
+    data: Data,
+    spec: Spec,
+    output: Annotated[Path, typer.Option(help="calibration-<digits>.json in the run's folder.")],
+    threads: Threads = 0,
+    device: Device = "auto",
+) -> None:
+    """Adjust a trained run's thresholds on training images, its weights untouched."""
+    chosen = set_up_torch(threads, device)
+    from snn2ann.data.loading import load
+    from snn2ann.evaluation.calibrate import calibrate as run_calibration
+
+    run_calibration(read_run(run), read_spec(spec), load(data), run, output, chosen)
+
+
+@app.command()
+def evaluate(
+    run: RunFolder,
+    data: Data,
+    spec: Spec,
+    output: Annotated[Path, typer.Option(help="evaluation-<digits>.json in the run's folder.")],
+    calibration: Annotated[Path | None, typer.Option(help="calibration-<digits>.json of the run.")] = None,
+    threads: Threads = 0,
+    device: Device = "auto",
+) -> None:
+    """Evaluate a run at every T in one pass over each split."""
+    chosen = set_up_torch(threads, device)
+    from snn2ann.data.loading import load
+    from snn2ann.evaluation.calibrate import thresholds_path
+    from snn2ann.evaluation.evaluate import evaluate as run_evaluation
+
+    thresholds = thresholds_path(calibration) if calibration else None
+    run_evaluation(read_run(run), read_spec(spec), load(data), run, output, chosen, thresholds)
+
+
+@app.command()
+def measure(
+    spec: Spec,
+    output: Annotated[Path, typer.Option(help="CSV file to write.")],
+    threads: Threads = 0,
+    device: Device = "auto",
+) -> None:
+    """Measure the time and the memory of a training step, methods alternating."""
+    chosen = set_up_torch(threads, device)
+    from snn2ann.evaluation.cost import measure as run_measurement
+
+    run_measurement(read_spec(spec), output, chosen)
+
+
+@app.command()
+def study(
+    study: Annotated[str, typer.Option(help="Name of the study.")],
+    digest: Annotated[str, typer.Option(help="Digest that the workflow resolved.")],
+    output: Annotated[Path, typer.Option(help="study.json to write.")],
+    params: Params = Path("params.yaml"),
+) -> None:
+    """Write down what a study consists of."""
+    from snn2ann.files import write_json
+    from snn2ann.study import load_parameters, resolve
+
+    resolved = resolve(load_parameters(params), study)
+    if resolved.digest != digest:
+        raise UserError(
+            f"{params}: changed since the workflow read it (study {study} is {resolved.digest}, not {digest}); "
+            "start the workflow again"
+        )
+    write_json(output, resolved.study_json())
+
+
+@app.command()
+def collect(study_folder: StudyFolder) -> None:
+    """Collect a study's runs into results.csv."""
+    from snn2ann.report.results import collect_results
+
+    collect_results(study_folder)
+
+
+@app.command()
+def table(name: str, study_folder: StudyFolder) -> None:
+    """Make one table: classification, training_efficiency, inference_efficiency or ablation."""
+    from snn2ann.report.tables import make_table
+
+    make_table(name, study_folder)
+
+
+@app.command()
+def figure(name: str, study_folder: StudyFolder) -> None:
+    """Make one figure."""
+    from snn2ann.report.figures import make_figure
+
+    make_figure(name, study_folder)
+
+
+@app.command()
+def claims(study_folder: StudyFolder) -> None:
+    """Hold the paper's claims against what was measured."""
+    from snn2ann.report.claims import make_claims
+
+    make_claims(study_folder)
+
+
+@app.command()
+def track(
+    study_folder: StudyFolder,
+    store: Annotated[str | None, typer.Option(help="URI of an MLflow store.")] = None,
+) -> None:
+    """Log a study's files to MLflow; logged runs are updated, not doubled."""
+    from snn2ann.tracking import track_study
+
+    track_study(study_folder, store)
+
+
+@app.command()
+def check(
+    params: Params = Path("params.yaml"),
+    study: Annotated[str | None, typer.Option(help="Name of the study; else the file's own choice.")] = None,
+) -> None:
+    """Validate the parameters and list a study's runs."""
+    from snn2ann.study import load_parameters, resolve
+
+    parameters = load_parameters(params)
+    for run in resolve(parameters, study or parameters["study"]).runs:
+        print(run.name)
+
+
+@app.command()
+def prune(
+    params: Params = Path("params.yaml"),
+    runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("results/runs"),
+    yes: Annotated[bool, typer.Option("--yes", help="Remove them; else only list them.")] = False,
+) -> None:
+    """List, or remove, the run folders that no study names."""
+    import shutil
+
+    from snn2ann.study import load_parameters, resolve
+
+    parameters = load_parameters(params)
+    named = {run.name for name in parameters["studies"] for run in resolve(parameters, name).runs}
+    for folder in sorted(path for path in runs.glob("*") if path.is_dir() and path.name not in named):
+        print(folder)
+        if yes:
+            shutil.rmtree(folder)
+
+
+def read_spec(text: str) -> dict[str, Any]:
+    """Read a specification: JSON, or the path of a YAML or JSON file.
+
+    Raises:
+        UserError: neither.
+    """
+    import yaml
+
+    if text.lstrip().startswith("{"):
+        try:
+            return dict(json.loads(text))
+        except ValueError as error:
+            raise UserError(f"--spec: not valid JSON ({error})") from error
+    try:
+        found = yaml.safe_load(Path(text).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{text}: cannot be read ({error.strerror}); give JSON or the path of a file") from error
+    except yaml.YAMLError as error:
+        raise UserError(f"{text}: not valid YAML ({error})") from error
+    if not isinstance(found, dict):
+        raise UserError(f"{text}: expected a map, found {type(found).__name__}")
+    return found
+
+
+def read_run(folder: Path) -> dict[str, Any]:
+    """Read the specification that a run's folder keeps.
+
+    Raises:
+        UserError: the folder holds no run.
+    """
+    return read_spec(str(folder / "run.yaml"))
+
+
+def set_up_torch(threads: int, device: str) -> str:
+    """Set torch's threads, choose the device, and make a GPU deterministic.
+
+    Raises:
+        UserError: a device that is not there.
+    """
+    import torch
+
+    if threads:
+        torch.set_num_threads(threads)
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"--device {device}: not there ({str(error).splitlines()[0]}); give auto or cpu") from error
+    if device != "cpu":
+        # The CPU's operations that we use are deterministic anyway, and this call takes two seconds to load.
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    return device
+
+
+if __name__ == "__main__":
+    main()

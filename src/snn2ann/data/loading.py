@@ -1,0 +1,242 @@
+"""Prepared data sets, and the batches that training reads from them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from snn2ann.errors import UserError
+from snn2ann.files import read_json
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+SPLITS = ("train", "validation", "test")
+ARRAYS = ("images.npy", "labels.npy", *(f"{split}_indices.npy" for split in SPLITS))
+_REMEDY = "remove the folder and fetch the data set again (`snn2ann fetch`, or `dvc pull`)"
+
+
+@dataclass(frozen=True)
+class PreparedDataset:
+    """The arrays of a prepared folder; `images` stays on disk and is read as it is used.
+
+    Attributes:
+        name: the data set's name.
+        digest: 8 hex digits, from the specification.
+        images: uint8 [N, C, H, W], memory-mapped.
+        labels: int64 [N].
+        indices: int64 positions of the `train`, `validation` and `test` images.
+        maximum_value: the pixel value that stands for 1.
+        mean: per channel, over the training images, as a fraction of the maximum value.
+        std: likewise.
+        class_names: one a class.
+    """
+
+    name: str
+    digest: str
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    indices: Mapping[str, NDArray[np.int64]]
+    maximum_value: int
+    mean: list[float]
+    std: list[float]
+    class_names: list[str]
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of an image."""
+        channels, height, width = self.images.shape[1:]
+        return channels, height, width
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+    @classmethod
+    def load(cls, folder: Path) -> "PreparedDataset":
+        """Same as the function `load` of this module."""
+        return load(folder)
+
+
+def load(folder: Path) -> PreparedDataset:
+    """Open a prepared folder.
+
+    The small arrays are checked against the manifest's SHA-256, the images against their size;
+    `verify` reads the images as well.
+
+    Raises:
+        UserError: a file is missing, truncated or not the one of the manifest.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder; fetch the data set first (`snn2ann fetch`)")
+    path = folder / "manifest.json"
+    manifest = read_json(path)
+    try:
+        for name in ARRAYS:
+            _check_file(folder / name, manifest["files"][name], whole=name != "images.npy")
+        dataset = PreparedDataset(
+            name=manifest["dataset"],
+            digest=manifest["digest"],
+            images=np.load(folder / "images.npy", mmap_mode="r", allow_pickle=False),
+            labels=np.load(folder / "labels.npy", allow_pickle=False),
+            indices={split: np.load(folder / f"{split}_indices.npy", allow_pickle=False) for split in SPLITS},
+            **{key: manifest[key] for key in ("maximum_value", "mean", "std", "class_names")},
+        )
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{path}: not a data set's manifest ({error!r}); {_REMEDY}") from error
+    except ValueError as error:
+        raise UserError(f"{folder}: not an array of NumPy ({error}); {_REMEDY}") from error
+    _check_arrays(dataset, folder)
+    return dataset
+
+
+def verify(folder: Path) -> None:
+    """Compare every array of a prepared folder, the images too, with the manifest's SHA-256.
+
+    Raises:
+        UserError: a file is missing or differs.
+    """
+    load(folder)
+    files = read_json(folder / "manifest.json")["files"]
+    _check_file(folder / "images.npy", files["images.npy"], whole=True)
+
+
+def _check_file(path: Path, expected: Mapping[str, Any], *, whole: bool) -> None:
+    if not path.is_file():
+        raise UserError(f"{path}: missing; {_REMEDY}")
+    size = path.stat().st_size
+    if size != expected["size"]:
+        raise UserError(f"{path}: {size} bytes, {expected['size']} were expected; {_REMEDY}")
+    if whole:
+        digest = sha256()
+        with path.open("rb") as file:
+            while block := file.read(2**20):
+                digest.update(block)
+        if digest.hexdigest() != expected["sha256"]:
+            raise UserError(f"{path}: differs from what the manifest says; {_REMEDY}")
+
+
+def _check_arrays(dataset: PreparedDataset, folder: Path) -> None:
+    images = dataset.images
+    if images.dtype != np.uint8 or images.ndim != 4 or len(images) != len(dataset.labels):
+        raise UserError(
+            f"{folder}/images.npy: uint8 [{len(dataset.labels)}, C, H, W] was expected, "
+            f"{images.dtype} {list(images.shape)} found; {_REMEDY}"
+        )
+
+
+def batches(
+    dataset: PreparedDataset,
+    split: str,
+    batch_size: int,
+    *,
+    normalisation: Mapping[str, Sequence[float]] | None = None,
+    augmentation: Mapping[str, Any] | None = None,
+    shuffle: bool,
+    seed: int,
+    epoch: int,
+    device: str = "cpu",
+    drop_last: bool = False,
+) -> "Iterator[tuple[Tensor, Tensor]]":
+    """Batches of a split, normalised, one epoch long.
+
+    Every draw belongs to a seed, an epoch and an image's place in the split, so an image is
+    augmented in the same way whatever the batch size, the order or the device.
+
+    Args:
+        dataset: a prepared data set.
+        split: `train`, `validation` or `test`.
+        batch_size: images a batch; the last one may be smaller.
+        normalisation: `mean` and `std` per channel, as fractions of the maximum value; None takes
+            those of the manifest.
+        augmentation: `crop_padding` (pixels of zeros on each side before a random crop) and
+            `horizontal_flip` (with probability 1/2); None leaves the images as they are.
+        shuffle: draw an order, or take the split's.
+        seed: seed of every draw.
+        epoch: each epoch has draws of its own.
+        device: where the tensors go.
+        drop_last: leave an incomplete last batch out.
+
+    Yields:
+        Images, float32 [B, C, H, W], and labels, int64 [B].
+
+    Raises:
+        UserError: unknown split, or a mean or std that does not fit the channels.
+    """
+    import torch
+
+    from snn2ann.data.augmentation import Augmentation
+
+    if split not in dataset.indices:
+        raise UserError(f"unknown split {split!r}: one of {', '.join(dataset.indices)} expected")
+    positions = dataset.indices[split]
+    scale, shift = _affine(dataset, normalisation)
+    order = _order(len(positions), shuffle, seed, epoch)
+    draws = Augmentation.draw(augmentation, len(positions), seed, epoch)
+    end = len(order) - len(order) % batch_size if drop_last else len(order)
+    for start in range(0, end, batch_size):
+        chosen = order[start : min(start + batch_size, end)]
+        pixels = draws.apply(dataset.images, positions[chosen], chosen)
+        images = _normalised(pixels, scale, shift, torch.device(device))
+        yield images, torch.from_numpy(dataset.labels[positions[chosen]]).to(device)
+
+
+def _normalised(
+    pixels: NDArray[np.uint8],
+    scale: NDArray[np.float32],
+    shift: NDArray[np.float32],
+    device: "torch.device",
+) -> "Tensor":
+    """Pixels as float32 times scale plus shift, rounded after each: equal bits on every device."""
+    import torch
+
+    if device.type == "cpu":
+        # NumPy works in this one thread; torch's would wait for each other on a busy machine.
+        values = pixels.astype(np.float32)
+        values *= scale
+        values += shift
+        return torch.from_numpy(values)
+    return _normalised_there(pixels, scale, shift, device)
+
+
+def _normalised_there(
+    pixels: NDArray[np.uint8],
+    scale: NDArray[np.float32],
+    shift: NDArray[np.float32],
+    device: "torch.device",
+) -> "Tensor":
+    import torch
+
+    # A quarter of the bytes travels when the pixels become floats over there.
+    values = torch.from_numpy(pixels).to(device).float()
+    scale_there, shift_there = (torch.from_numpy(part).to(device) for part in (scale, shift))
+    return values.mul_(scale_there).add_(shift_there)
+
+
+def _order(count: int, shuffle: bool, seed: int, epoch: int) -> NDArray[np.int64]:
+    if not shuffle:
+        return np.arange(count)
+    return np.random.default_rng([seed, epoch, 0]).permutation(count)
+
+
+def _affine(
+    dataset: PreparedDataset, normalisation: Mapping[str, Sequence[float]] | None
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Scale and shift [1, C, 1, 1] that turn raw pixel values into normalised ones."""
+    chosen = normalisation or {"mean": dataset.mean, "std": dataset.std}
+    channels = dataset.shape[0]
+    mean, std = (np.asarray(chosen[key], np.float64) for key in ("mean", "std"))
+    if mean.shape != (channels,) or std.shape != (channels,) or not (std > 0).all():
+        raise UserError(
+            f"normalisation: {channels} means and {channels} positive standard deviations were "
+            f"expected for {dataset.name}, {mean.tolist()} and {std.tolist()} given"
+        )
+    scale, shift = 1 / (dataset.maximum_value * std), -mean / std
+    view = (1, channels, 1, 1)
+    return scale.astype(np.float32).reshape(view), shift.astype(np.float32).reshape(view)

@@ -1,0 +1,1 @@
+"""Measuring trained networks: accuracy, spikes, operations and energy at every T; calibration; the cost of training."""

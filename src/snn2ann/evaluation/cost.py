@@ -1,0 +1,176 @@
+"""The cost of a training step: time, bytes saved for backward, peak memory; methods alternating in one process."""
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from snn2ann.baselines import METHODS
+from snn2ann.baselines.build import build_model
+from snn2ann.files import write_csv
+from snn2ann.method.model import Model
+from snn2ann.training.progress import progress
+from snn2ann.training.provenance import provenance
+
+HEADER = (
+    "network",
+    "method",
+    "library",
+    "time_steps",
+    "batch_size",
+    "precision",
+    "device",
+    "threads",
+    "round",
+    "seconds",
+    "saved_bytes",
+    "peak_bytes",
+    "machine",
+)
+
+
+@dataclass
+class Contender:
+    """A method on a network, ready to take steps.
+
+    Attributes:
+        network: its name.
+        method: its name.
+        time_steps: T, None for a method without time.
+        library: name and version of what runs the neurons.
+        model: on its device, in training mode.
+    """
+
+    network: str
+    method: str
+    time_steps: int | None
+    library: str
+    model: Model
+
+    def step(self, images: Tensor, labels: Tensor) -> None:
+        """Run one training step, forward and backward, without the optimiser (the same for every method)."""
+        self.model.zero_grad(set_to_none=True)
+        self.model.training_step(images, labels, cross_entropy).loss.backward()
+
+
+def contenders(network: dict[str, Any], measurement: dict[str, Any], device: str) -> Iterator[Contender]:
+    """Build every method of the measurement on a network, from equal weights."""
+    dataset = {"shape": measurement["image_shape"], "classes": measurement["classes"]}
+    for method in measurement["methods"]:
+        torch.manual_seed(0)
+        model = build_model({"dataset": dataset, "network": network, "method": method})
+        library = METHODS[method["name"]].library
+        yield Contender(
+            network["name"],
+            method["name"],
+            method["time_steps"],
+            f"{library} {version(library)}",
+            model.to(device).train(),
+        )
+
+
+def saved_for_backward(model: Model, forward: Callable[[], Any]) -> int:
+    """Bytes that autograd keeps between forward and backward, each storage once, parameters not counted.
+
+    Args:
+        model: its parameters and buffers are there anyway.
+        forward: runs the forward pass.
+    """
+    own = {tensor.untyped_storage().data_ptr() for tensor in itertools.chain(model.parameters(), model.buffers())}
+    storages: dict[int, int] = {}
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            storages[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        result = forward()
+    del result
+    return sum(storages.values())
+
+
+def measure(measurement: dict[str, Any], output: Path, device: str) -> None:
+    """Measure every contender on every network and write a row a round.
+
+    Args:
+        measurement: networks and methods (resolved), image_shape, classes, batch_size, rounds, warmup, precision.
+        output: the CSV file to write.
+        device: a torch device.
+    """
+    rows: list[dict[str, Any]] = []
+    rounds = measurement["warmup"] + measurement["rounds"]
+    with progress("measure", rounds * len(measurement["networks"]), "round") as advance:
+        for network in measurement["networks"]:
+            field = list(contenders(network, measurement, device))
+            rows += _measure_network(field, measurement, device, advance)
+    write_csv(output, HEADER, rows)
+
+
+def _measure_network(
+    field: list[Contender], measurement: dict[str, Any], device: str, advance: Callable[[str], None]
+) -> Iterator[dict[str, Any]]:
+    size = measurement["batch_size"]
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(size, *measurement["image_shape"], generator=generator).to(device)
+    labels = torch.randint(measurement["classes"], (size,), generator=generator).to(device)
+    saved: dict[int, int] = {}
+    for number in range(-measurement["warmup"], measurement["rounds"]):
+        for contender in field:
+            if id(contender) not in saved:
+                model = contender.model
+                saved[id(contender)] = saved_for_backward(
+                    model,
+                    lambda model=model: model.training_step(images, labels, cross_entropy),  # type: ignore[misc]
+                )
+            seconds, peak = _timed(contender, images, labels, device)
+            if number >= 0:
+                yield _row(contender, measurement, device, number, seconds, saved[id(contender)], peak)
+        advance(field[0].network)
+
+
+def _timed(contender: Contender, images: Tensor, labels: Tensor, device: str) -> tuple[float, int | None]:
+    cuda = device.startswith("cuda")
+    if cuda:
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+    start = time.perf_counter()
+    contender.step(images, labels)
+    if cuda:
+        torch.cuda.synchronize()
+    seconds = time.perf_counter() - start
+    return seconds, torch.cuda.max_memory_allocated() if cuda else None
+
+
+def _row(
+    contender: Contender,
+    measurement: dict[str, Any],
+    device: str,
+    number: int,
+    seconds: float,
+    saved: int,
+    peak: int | None,
+) -> dict[str, Any]:
+    return {
+        "network": contender.network,
+        "method": contender.method,
+        "library": contender.library,
+        "time_steps": contender.time_steps,
+        "batch_size": measurement["batch_size"],
+        "precision": measurement["precision"],
+        "device": device,
+        "threads": torch.get_num_threads(),
+        "round": number + 1,
+        "seconds": f"{seconds:.6f}",
+        "saved_bytes": saved,
+        "peak_bytes": peak,
+        "machine": provenance()["machine"]["processor"],
+    }

@@ -1,0 +1,210 @@
+"""Evaluate a trained run: one pass over a split gives accuracy, spikes, operations and energy at every T."""
+
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from snn2ann.baselines.build import build_model
+from snn2ann.data.loading import PreparedDataset
+from snn2ann.evaluation.census import AgreementCensus, SpikeCensus
+from snn2ann.evaluation.operations import (
+    JOULE_PER_ACCUMULATE,
+    JOULE_PER_MAC,
+    layer_multiply_accumulates,
+    multiply_accumulates,
+)
+from snn2ann.files import write_json
+from snn2ann.method.model import Model
+from snn2ann.training.loop import plain_batches
+from snn2ann.training.progress import progress
+from snn2ann.training.weights import load_state
+
+Batches = Callable[[], Iterator[tuple[Tensor, Tensor]]]
+# The test split is read for what is reported, and for nothing else.
+STATES = (
+    ("selected", "trained", "validation"),
+    ("selected", "trained", "test"),
+    ("last", "trained", "test"),
+    ("selected", "calibrated", "validation"),
+    ("selected", "calibrated", "test"),
+)
+
+
+def evaluate(
+    spec: dict[str, Any],
+    evaluation: dict[str, Any],
+    dataset: PreparedDataset,
+    run: Path,
+    output: Path,
+    device: str,
+    calibrated: Path | None = None,
+) -> None:
+    """Evaluate every state of a run and write the result.
+
+    Args:
+        spec: the run's specification.
+        evaluation: time_steps (largest T), coupled_time_steps (T at which the branches are compared), batch_size.
+        dataset: prepared images.
+        run: the run's folder.
+        output: the JSON file to write.
+        device: a torch device.
+        calibrated: calibrated thresholds, if the run has them.
+
+    Raises:
+        UserError: a file of the run is missing or damaged.
+    """
+    model = build_model(spec).to(device)
+    model.eval()
+
+    def split_batches(split: str) -> Iterator[tuple[Tensor, Tensor]]:
+        return plain_batches(dataset, split, evaluation["batch_size"], spec["recipe"]["normalisation"], device)
+
+    states = [state for state in STATES if calibrated is not None or state[1] == "trained"]
+    entries = []
+    with progress(f"evaluate {run.name}", len(states), "state") as advance:
+        for checkpoint, thresholds, split in states:
+            folder = run if checkpoint == "selected" else run / "last"
+            path = calibrated if thresholds == "calibrated" else folder / "thresholds.safetensors"
+            load_state(model, folder / "weights.safetensors", path)
+            entry = evaluate_split(
+                model,
+                partial(split_batches, split),
+                evaluation["time_steps"],
+                evaluation["coupled_time_steps"],
+            )
+            entries.append({"checkpoint": checkpoint, "thresholds": thresholds, "split": split, **entry})
+            advance(f"{checkpoint}, {thresholds}, {split}")
+    write_json(output, {"run": run.name, "entries": entries})
+
+
+@torch.no_grad()
+def evaluate_split(model: Model, batches: Batches, time_steps: int, coupled_time_steps: int) -> dict[str, Any]:
+    """Measure a model on one split.
+
+    Args:
+        model: in evaluation mode.
+        batches: gives the split's images [B, C, H, W] and labels [B], anew at each call.
+        time_steps: largest T.
+        coupled_time_steps: T at which the branches are compared.
+
+    Returns:
+        The fields of an evaluation entry: accuracies 0 to 1, spikes and operations an image, energy in joule an image.
+    """
+    if not model.spiking:
+        return _evaluate_ann(model, batches())
+    entry = _evaluate_spiking(model, batches(), time_steps)
+    if model.coupled:
+        _add_agreement(entry, model, batches(), coupled_time_steps)
+    return entry
+
+
+def _evaluate_ann(model: Model, batches: Iterator[tuple[Tensor, Tensor]]) -> dict[str, Any]:
+    correct = images_seen = 0
+    seconds = 0.0
+    for images, labels in batches:
+        start = time.perf_counter()
+        predicted = model.ann_forward(images).argmax(1)
+        correct += int((predicted == labels).sum())
+        seconds += time.perf_counter() - start
+        images_seen += len(labels)
+    operations = ann_multiply_accumulates(model)
+    empty = (
+        "time_steps",
+        "accuracy",
+        "spikes_per_image",
+        "firing_rate",
+        "synaptic_operations",
+        "energy",
+        "layers",
+    )
+    return {
+        "images": images_seen,
+        "ann_accuracy": correct / images_seen,
+        "multiply_accumulates": operations,
+        "ann_energy": operations * JOULE_PER_MAC,
+        "images_per_second": images_seen / seconds,
+        **{name: [] for name in empty},
+    }
+
+
+def ann_multiply_accumulates(model: Model) -> int:
+    """Multiply-accumulates of the network as an ANN, for one image."""
+    layers = model.network.spiking_layers().values()
+    classifier = model.network.classifier
+    return sum(layer_multiply_accumulates(layer) for layer in layers) + classifier.in_features * classifier.out_features
+
+
+def _evaluate_spiking(model: Model, batches: Iterator[tuple[Tensor, Tensor]], time_steps: int) -> dict[str, Any]:
+    census = SpikeCensus(model)
+    correct: Tensor | None = None
+    images_seen, speed = 0, 0.0
+    for images, labels in batches:
+        # Counting is no part of inference, so the first batch is also run, and timed, without it.
+        speed = speed or _images_per_second(model, images, time_steps)
+        hits = (model.spiking_forward(images, time_steps, census.observe).argmax(2) == labels).sum(1)
+        correct = hits if correct is None else correct + hits
+        images_seen += len(labels)
+    assert correct is not None
+    spikes = {name: (found.cumsum(0) / images_seen).tolist() for name, found in census.spikes.items()}
+    totals = [sum(values) for values in zip(*spikes.values(), strict=True)]
+    neurons = census.neurons()
+    operations = (census.operations.cumsum(0) / images_seen).tolist()
+    analog = _first_layer_multiply_accumulates(model)
+    return {
+        "images": images_seen,
+        "ann_accuracy": None,
+        "time_steps": list(range(1, time_steps + 1)),
+        "accuracy": [hits / images_seen for hits in correct.tolist()],
+        "spikes_per_image": totals,
+        "firing_rate": [total / sum(neurons.values()) / step for step, total in enumerate(totals, start=1)],
+        "synaptic_operations": operations,
+        "multiply_accumulates": analog,
+        "energy": [analog * JOULE_PER_MAC + found * JOULE_PER_ACCUMULATE for found in operations],
+        "ann_energy": None,
+        "images_per_second": speed,
+        "layers": [
+            {
+                "name": name,
+                "neurons": neurons[name],
+                "spikes_per_image": values,
+                "noisy_spike_rate": None,
+                "agreement": None,
+            }
+            for name, values in spikes.items()
+        ],
+    }
+
+
+def _images_per_second(model: Model, images: Tensor, time_steps: int) -> float:
+    start = time.perf_counter()
+    model.spiking_forward(images, time_steps)[-1].tolist()  # reading the result waits for the device
+    return len(images) / (time.perf_counter() - start)
+
+
+def _first_layer_multiply_accumulates(model: Model) -> int:
+    """The first layer's, whose input is analog: done once an image, its input being the same at every step."""
+    first = next(iter(model.network.spiking_layers().values()))
+    _, _, height, width = first.threshold.shape
+    side = 2 if first.pool else 1
+    return multiply_accumulates(first.convolution, (height * side, width * side))
+
+
+def _add_agreement(
+    entry: dict[str, Any], model: Model, batches: Iterator[tuple[Tensor, Tensor]], time_steps: int
+) -> None:
+    """Fill in what needs both branches."""
+    census = AgreementCensus(model)
+    correct = 0
+    for images, labels in batches:
+        ann, _ = model.coupled_forward(images, time_steps, census.observe)
+        correct += int((ann.argmax(1) == labels).sum())
+    rates, correlations = census.noisy_spike_rates(), census.correlations()
+    entry["ann_accuracy"] = correct / entry["images"]
+    for layer in entry["layers"]:
+        layer["noisy_spike_rate"] = rates[layer["name"]]
+        layer["agreement"] = correlations[layer["name"]]

@@ -1,0 +1,1 @@
+"""What the paper adds: neuron, spiking mapping units, coupled layers, threshold adjustment. Needs torch only."""

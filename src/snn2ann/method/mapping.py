@@ -1,0 +1,98 @@
+"""Spiking mapping units (SMU): put the spike counts in the place of the ANN's activations, and keep the ANN's gradient."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class _Substitute(torch.autograd.Function):
+    """Forward gives `value`; backward gives the gradient times `slope` to `replaced`, and nothing to `value`."""
+
+    @staticmethod
+    def forward(ctx: Any, replaced: Tensor, value: Tensor, slope: Tensor | None, gain: Tensor | None) -> Tensor:
+        ctx.save_for_backward(slope, gain)
+        return value.detach().clone() if value is replaced else value.detach()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
+        (gradient,) = gradients
+        slope, gain = ctx.saved_tensors
+        if slope is not None:
+            gradient = gradient * slope
+        if gain is not None:
+            gradient = gradient * gain
+        return gradient, None, None, None
+
+
+def resu(activation: Tensor, spike_count: Tensor) -> Tensor:
+    """Rectified spiking mapping unit (ReSU): the spike count where the ANN activation is positive, else 0.
+
+    Source: demo behaviour. Backward: slope 1 to the activation (its own ReLU masks it), none to the count.
+
+    Args:
+        activation: x, ReLU output of the ANN branch, [B, ...].
+        spike_count: S = sum of the spikes over T, same shape.
+
+    Returns:
+        S where x > 0, else 0.
+    """
+    return _Substitute.apply(activation, spike_count * (activation > 0), None, None)
+
+
+def stsu(activation: Tensor, spike_count: Tensor) -> Tensor:
+    """Straight-through spiking mapping unit (STSU): the spike count everywhere.
+
+    Source: demo behaviour. Backward: slope 1 to the activation (its own ReLU masks it), none to the count.
+
+    Args:
+        activation: x, ReLU output of the ANN branch, [B, ...].
+        spike_count: S = sum of the spikes over T, same shape.
+
+    Returns:
+        S.
+    """
+    return _Substitute.apply(activation, spike_count, None, None)
+
+
+def map_spikes(
+    pre_activation: Tensor,
+    spike_count: Tensor,
+    mapping_unit: str = "resu",
+    window: tuple[Tensor, int] | None = None,
+) -> Tensor:
+    """ReLU and mapping unit in one: like `resu(relu(p), S)` or `stsu(relu(p), S)`, saving one bool a neuron for backward.
+
+    Args:
+        pre_activation: p, [B, ...], with gradient.
+        spike_count: S, same shape.
+        mapping_unit: "resu" or "stsu".
+        window: (V, T) for the windowed gradient: slope 1/V inside 0 < p < (T + 1/2) V, else 0. None: slope 1 for p > 0.
+
+    Returns:
+        The mapped activation, same shape.
+    """
+    active = pre_activation > 0
+    mapped = spike_count * active if mapping_unit == "resu" else spike_count
+    if window is None:
+        return _Substitute.apply(pre_activation, mapped, active, None)
+    threshold, time_steps = window
+    unsaturated = active & (pre_activation < (time_steps + 0.5) * threshold)
+    # A threshold near zero would give an unbounded slope; no count is that sensitive.
+    gain = threshold.clamp_min(0.1).reciprocal()
+    return _Substitute.apply(pre_activation, mapped, unsaturated, gain)
+
+
+def noisy_spike_rate(pre_activation: Tensor, spike_count: Tensor) -> Tensor:
+    """Share of neurons that fired although the ANN activation is zero.
+
+    Source: demo behaviour: mean over batch and neurons of 1[x <= 0 and S > 0].
+
+    Args:
+        pre_activation: p (or the ReLU output x: the sign test is the same), [B, ...].
+        spike_count: S, same shape.
+
+    Returns:
+        A scalar tensor from 0 to 1.
+    """
+    return ((pre_activation <= 0) & (spike_count > 0)).float().mean()

@@ -1,0 +1,86 @@
+"""What a method is to the rest of the project: one object that builds itself, takes a training step and runs as an SNN."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from snn2ann.method.layers import SpikingLayer
+from snn2ann.method.views import AnnView, Observer
+
+Loss = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass
+class Step:
+    """Outcome of a training step: the loss to go backward from, and the logits [B, classes] that it was taken of."""
+
+    loss: Tensor
+    logits: Tensor
+
+
+class Model(nn.Module, ABC):
+    """A network trained by one method.
+
+    Args:
+        network: shared by every view that the method takes of it.
+        time_steps: T of training; 1 for methods that are trained without time.
+        options: the method's own options, all resolved.
+    """
+
+    spiking: ClassVar[bool] = True
+    """Whether the trained network runs as a spiking one."""
+    coupled: ClassVar[bool] = False
+    """Whether it has an ANN branch and per-neuron thresholds, so that noisy spikes can be counted and calibrated."""
+    trains: ClassVar[bool] = True
+    """Whether it is trained; else `convert` does all."""
+
+    def __init__(self, network: nn.Module, time_steps: int, options: dict[str, Any]) -> None:
+        super().__init__()
+        self.network: Any = network
+        self.time_steps = time_steps
+
+    def convert(self, batches: Iterable[Tensor]) -> None:
+        """Make the method's network out of its source's weights.
+
+        Args:
+            batches: training images [B, C, H, W].
+        """
+        raise NotImplementedError
+
+    def training_step(self, images: Tensor, labels: Tensor, loss: Loss, observer: Observer | None = None) -> Step:
+        """Give the loss of a batch; the caller goes backward.
+
+        Args:
+            images: [B, C, H, W].
+            labels: [B].
+            loss: of logits and labels, scalar.
+            observer: is shown every spiking layer.
+        """
+        raise NotImplementedError
+
+    @abstractmethod
+    def spiking_forward(self, images: Tensor, time_steps: int, observer: Observer | None = None) -> Tensor:
+        """Run as a spiking network.
+
+        Args:
+            images: [B, C, H, W].
+            time_steps: T to run for.
+            observer: is shown every layer.
+
+        Returns:
+            Logits after each step, [T, B, classes].
+        """
+
+    def coupled_forward(
+        self, images: Tensor, time_steps: int, observer: Observer | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Run both branches, nothing adjusted: logits of the ANN and of the SNN branch, [B, classes] each."""
+        raise NotImplementedError
+
+    def ann_forward(self, images: Tensor, observer: Callable[[SpikingLayer, Tensor], None] | None = None) -> Tensor:
+        """Run as an ordinary ANN, with no spikes: logits [B, classes]."""
+        logits: Tensor = self.network(AnnView(observer), images)
+        return logits

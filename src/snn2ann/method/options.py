@@ -1,0 +1,97 @@
+"""The options in which variants of the method differ, and the two named presets. Free of torch, so that it loads at once."""
+
+from dataclasses import dataclass, fields, replace
+from math import inf
+from typing import Any, Literal, get_args, get_type_hints
+
+from snn2ann.errors import UserError
+
+
+@dataclass(frozen=True)
+class CouplingOptions:
+    """How the SNN branch and the ANN branch are coupled.
+
+    The defaults are the behaviour of the authors' demo.
+
+    Attributes:
+        mapping_unit: "resu" passes the spike count where the ANN activation is positive, "stsu" passes it everywhere.
+        gradient: "straight" has slope 1 where the ANN activation is positive; "window" has slope 1/V and is zero where the
+            count saturates, that is at or above (T + 1/2) V.
+        reset: membrane after a spike: "zero" (hard reset) or "subtract" (the threshold is taken off).
+        statistics: BatchNorm statistics folded into the SNN branch during training: "running" ones or the "batch"'s own.
+        threshold_start: "uniform" draws every neuron's threshold from [0, 1); a number sets them all.
+        input_coding: the first layer's input at each step: the image itself ("repeat") or the image over T ("divide").
+        membrane_dropout: probability of inverted dropout on the membrane after each step, in training only.
+        membrane_start: membrane before the first step, as a fraction of the threshold.
+        shortcut: what an identity shortcut of the SNN branch adds: the previous block's "current" or its "spikes".
+        noisy_spikes: noisy spikes are counted against the ANN activation "after_dropout" or "before_dropout".
+        ata: whether thresholds are adjusted in training.
+        ata_rate: noisy-spike rate of a layer above which its thresholds rise.
+        ata_step: how far the adjusted thresholds lie above the present ones.
+        ata_momentum: share of the adjusted thresholds in the new ones.
+    """
+
+    mapping_unit: Literal["resu", "stsu"] = "resu"
+    gradient: Literal["straight", "window"] = "straight"
+    reset: Literal["zero", "subtract"] = "zero"
+    statistics: Literal["running", "batch"] = "running"
+    threshold_start: float | Literal["uniform"] = "uniform"
+    input_coding: Literal["repeat", "divide"] = "repeat"
+    membrane_dropout: float = 0.5
+    membrane_start: float = 0.0
+    shortcut: Literal["current", "spikes"] = "current"
+    noisy_spikes: Literal["after_dropout", "before_dropout"] = "after_dropout"
+    ata: bool = True
+    ata_rate: float = 0.1
+    ata_step: float = 0.1
+    ata_momentum: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Check every value against its type and range.
+
+        Raises:
+            UserError: a value that is not allowed; the message names the option and what is.
+        """
+        hints = get_type_hints(type(self))
+        for field in fields(self):
+            value = getattr(self, field.name)
+            problem = _problem(field.name, value, hints[field.name])
+            if problem:
+                raise UserError(f"option {field.name}: {value!r} is not allowed; expected {problem}")
+
+    def with_options(self, changes: dict[str, Any]) -> "CouplingOptions":
+        """Return these options with `changes` made.
+
+        Raises:
+            UserError: an option that does not exist, or a value that is not allowed.
+        """
+        known = [field.name for field in fields(self)]
+        for name in changes:
+            if name not in known:
+                raise UserError(f"option {name}: unknown; the options are {', '.join(known)}")
+        return replace(self, **changes)
+
+
+def _problem(name: str, value: Any, hint: Any) -> str | None:
+    """Say what is expected where `value` is not allowed, else None."""
+    if hint is bool:
+        return None if isinstance(value, bool) else "true or false"
+    words = [word for part in (hint, *get_args(hint)) for word in get_args(part) if isinstance(word, str)]
+    number = hint is float or float in get_args(hint)
+    high = {"threshold_start": inf, "ata_step": inf}.get(name, 1.0)
+    if value in words:
+        return None
+    if number and isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= high:
+        return None if name != "membrane_dropout" or value < 1 else _range(name, high)
+    return " or ".join(words + [_range(name, high)] * number)
+
+
+def _range(name: str, high: float) -> str:
+    return "a number from 0 up to, not including, 1" if name == "membrane_dropout" else f"a number from 0 to {high:g}"
+
+
+RELEASED = CouplingOptions()
+# The demo's slips mended: noisy spikes are not inflated by dropout, and the SNN passes nothing but spikes between blocks.
+REFINED = CouplingOptions(shortcut="spikes", noisy_spikes="before_dropout", membrane_dropout=0.0)
+
+VARIANTS = {"released": RELEASED, "refined": REFINED}

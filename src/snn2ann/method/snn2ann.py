@@ -1,0 +1,48 @@
+"""The paper's method: an SNN branch without gradient and an ANN branch with it, sharing one set of weights."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from snn2ann.method.model import Loss, Model, Step
+from snn2ann.method.options import CouplingOptions
+from snn2ann.method.views import CoupledView, Observer, SpikingView
+
+
+class Snn2Ann(Model):
+    """A network trained by coupling.
+
+    Args:
+        network: its thresholds are started here.
+        time_steps: T of training.
+        options: those of `CouplingOptions`.
+    """
+
+    coupled = True
+
+    def __init__(self, network: nn.Module, time_steps: int, options: dict[str, Any]) -> None:
+        super().__init__(network, time_steps, options)
+        self.options = CouplingOptions().with_options(options)
+        for layer in self.network.spiking_layers().values():
+            layer.start_thresholds(self.options.threshold_start)
+
+    def training_step(self, images: Tensor, labels: Tensor, loss: Loss, observer: Observer | None = None) -> Step:
+        """Run both branches; the loss is that of the ANN branch's logits (demo behaviour)."""
+        spiking = SpikingView(self.time_steps, self.time_steps, self.options, training=True)
+        logits, _ = self.network(CoupledView(spiking, adjust=self.options.ata, observer=observer), images)
+        return Step(loss(logits, labels), logits)
+
+    def spiking_forward(self, images: Tensor, time_steps: int, observer: Observer | None = None) -> Tensor:
+        """Run the SNN alone for `time_steps`, biases spread over the T of training: [T, B, classes]."""
+        logits: Tensor = self.network(SpikingView(time_steps, self.time_steps, self.options, observer=observer), images)
+        return logits
+
+    @torch.no_grad()
+    def coupled_forward(
+        self, images: Tensor, time_steps: int, observer: Observer | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Run both branches, nothing adjusted: logits [B, classes] of each."""
+        spiking = SpikingView(time_steps, self.time_steps, self.options)
+        ann, snn = self.network(CoupledView(spiking, observer=observer), images)
+        return ann, snn

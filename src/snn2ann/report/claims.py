@@ -1,0 +1,121 @@
+"""claims.md and claims.json: every claim of the paper with a verdict that can be traced to files."""
+
+from collections.abc import Iterable
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from tabulate import tabulate
+
+from snn2ann.files import write_json, write_text
+from snn2ann.report.configurations import Configuration
+from snn2ann.report.findings import Finding, findings, place_words
+from snn2ann.report.selection import comparison
+from snn2ann.report.study_data import StudyData, load_study
+from snn2ann.report.table import write_table
+from snn2ann.report.tables.cell_columns import missing_notes
+from snn2ann.report.tables.claims import claim_row, claimed_text, claims_table, measured_text
+from snn2ann.report.verdicts import RULES
+
+SENTENCES = {
+    "comparable accuracy": "Accuracy comparable to spike-based BP",
+    "time steps": "0.625× time steps",
+    "training time": "0.377× training time",
+    "GPU memory": "0.27× GPU memory",
+    "spike activity": "0.33× spike activity",
+}
+
+
+def make_claims(study_folder: Path) -> None:
+    """Write claims.md, claims.json and tables/claims.csv, .md, .tex in a study's folder.
+
+    Raises:
+        UserError: study.json or results.csv can't be read; or, after all has been written, files of runs are wrong.
+    """
+    study = load_study(study_folder)
+    found = findings(study)
+    write_table(claims_table(found, missing_notes(study)), study_folder / "tables" / "claims")
+    write_text(study_folder / "claims.md", claims_markdown(study, found))
+    write_json(study_folder / "claims.json", claims_content(study, found))
+    study.finish("claims.md")
+
+
+def claims_content(study: StudyData, found: list[Finding]) -> dict[str, Any]:
+    """What claims.json holds: the sides compared and every finding; null where nothing was measured."""
+    sides = comparison(study)
+    rows = [claim_row(each) | {"files": list(each.files)} for each in found]
+    return {
+        "study": study.name,
+        "headline": dict(sides.headline),
+        "reference": dict(sides.reference),
+        "accuracy_margin": sides.margin,
+        "findings": [{key: _plain(value) for key, value in row.items()} for row in rows],
+    }
+
+
+def claims_markdown(study: StudyData, found: list[Finding]) -> str:
+    """claims.md: the verdicts first, then each claim with its networks, its reasons and its files."""
+    overall = [each for each in found if each.scope == "overall"]
+    parts = [f"# The paper's claims on the study `{study.name}`", _sides(study), _verdicts(overall)]
+    parts += [f"**Incomplete.** {note}" for note in missing_notes(study)]
+    for each in overall:
+        parts.append(_section(each, [row for row in found if row.claim == each.claim]))
+    parts += ["## How verdicts are given", RULES.rstrip()]
+    return "\n\n".join(parts) + "\n"
+
+
+def _sides(study: StudyData) -> str:
+    sides = comparison(study)
+    order = [field.name for field in fields(Configuration)]
+    ours, theirs = (
+        ", ".join(f"{key.replace('_', ' ')} {side[key]}" for key in order if side.get(key))
+        for side in (sides.headline, sides.reference)
+    )
+    return (
+        f"Compared: {ours}; with: {theirs}. Margin of accuracy: {sides.margin:.1f} points. Intervals are 95 % "
+        f"t-intervals over "
+        "paired seeds, or paired rounds of a measurement; ratios are geometric means with the interval of the "
+        "log ratio."
+    )
+
+
+def _verdicts(overall: Iterable[Finding]) -> str:
+    rows = [[SENTENCES.get(each.claim, each.claim), *_values(each), f"**{each.verdict}**"] for each in overall]
+    header = ["Claim", "Claimed", "Measured [95 % interval]", "Verdict"]
+    return str(tabulate(rows, header, tablefmt="pipe", disable_numparse=True))
+
+
+def _values(each: Finding) -> list[str]:
+    row: dict[Any, Any] = dict(claim_row(each))
+    return [claimed_text(row), measured_text(row)]
+
+
+def _section(overall: Finding, rows: list[Finding]) -> str:
+    lines = [
+        f"## {SENTENCES.get(overall.claim, overall.claim)}: {overall.verdict}",
+        "",
+        f"{overall.reason}.",
+    ]
+    for scope, title in (
+        ("network", "By network"),
+        ("equal time steps", "At equal time steps, for information"),
+    ):
+        chosen = [row for row in rows if row.scope == scope]
+        if chosen:
+            lines += ["", f"{title}:", "", _network_rows(chosen), ""]
+            lines += [f"- {place_words(row) or row.claim}: {row.reason}." for row in chosen]
+    files = dict.fromkeys(file for row in rows for file in row.files)
+    if files:
+        lines += ["", "From " + ", ".join(f"`{file}`" for file in files) + "."]
+    return "\n".join(lines)
+
+
+def _network_rows(rows: list[Finding]) -> str:
+    cells = [[place_words(row), row.compared, *_values(row), row.estimate.n, row.verdict] for row in rows]
+    header = ["Network", "Compared", "Claimed", "Measured [95 % interval]", "n", "Verdict"]
+    return str(tabulate(cells, header, tablefmt="pipe", disable_numparse=True))
+
+
+def _plain(value: Any) -> Any:
+    return None if not isinstance(value, list) and pd.isna(value) else value

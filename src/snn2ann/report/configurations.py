@@ -1,0 +1,104 @@
+"""What makes two rows of a table different: the configuration of a method, and how it is named in words."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+METHOD_NAMES = {
+    "ann": "ANN",
+    "stbp": "Spike-based BP",
+    "conversion": "Conversion",
+    "snn2ann": "SNN2ANN",
+    "tandem": "Tandem learning",
+    "rate_based": "Rate-based BP",
+    "sltt": "SLTT",
+}
+MAPPING_UNIT_NAMES = {"resu": "ReSU", "stsu": "STSU"}
+NETWORK_NAMES = {"vgg13": "VGG-13", "resnet17": "ResNet-17", "vgg": "VGG", "resnet": "ResNet"}
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """A method with everything that tells its runs apart, the seed excepted.
+
+    Args:
+        ata: none, training, calibration or training+calibration; empty where thresholds are never adjusted.
+        setting: options that differ between runs that are otherwise alike, as `name=value, ...`; usually empty.
+    """
+
+    method: str
+    variant: str = ""
+    mapping_unit: str = ""
+    ata: str = ""
+    training_time_steps: int | None = None
+    setting: str = ""
+
+    @property
+    def calibrated(self) -> bool:
+        """Whether thresholds were calibrated after training."""
+        return "calibration" in self.ata
+
+    @property
+    def trained(self) -> "Configuration":
+        """The same configuration before calibration; itself if it is not calibrated."""
+        if not self.calibrated:
+            return self
+        return replace(self, ata="training" if self.ata.startswith("training") else "none")
+
+    def label(self, name_variant: bool = False) -> str:
+        """Name in words, for a legend or a row; `name_variant` where a study has several variants of the method."""
+        parts = [self.variant if name_variant else "", mapping_unit_name(self.mapping_unit)]
+        parts += [self._ata_words(), self.setting]
+        inner = ", ".join(part for part in parts if part)
+        steps = f", T={self.training_time_steps}" if self.training_time_steps else ""
+        return method_name(self.method) + (f" ({inner})" if inner else "") + steps
+
+    def _ata_words(self) -> str:
+        words = {"training": "ATA", "none": "no ATA" if self.mapping_unit else ""}
+        trained = words.get(self.trained.ata, self.trained.ata)
+        return ", ".join(part for part in (trained, "calibrated" * self.calibrated) if part)
+
+
+def method_name(method: str) -> str:
+    """Name of a method in words; a method that is not known here keeps its own name."""
+    return METHOD_NAMES.get(method, method)
+
+
+def mapping_unit_name(mapping_unit: str) -> str:
+    """Name of a mapping unit in words."""
+    return MAPPING_UNIT_NAMES.get(mapping_unit, mapping_unit)
+
+
+def network_name(network: str) -> str:
+    """Name of a network in words: `vgg13` is VGG-13, `vgg-small` is VGG (small)."""
+    if network.replace("-", "") in NETWORK_NAMES:
+        return NETWORK_NAMES[network.replace("-", "")]
+    kind, _, size = network.partition("-")
+    return f"{NETWORK_NAMES[kind]} ({size})" if size and kind in NETWORK_NAMES else network
+
+
+def ata_word(ata: bool | None, calibrated: bool, has_calibration: bool) -> str:
+    """The word of results.csv for threshold adjustment in training (`ata`, None where a method has none) and after."""
+    if ata is None and not has_calibration:
+        return ""
+    if calibrated:
+        return "training+calibration" if ata else "calibration"
+    return "training" if ata else "none"
+
+
+def differing_options(options: list[Mapping[str, Any]]) -> list[str]:
+    """For each run, the options (dotted where nested) whose value is not the same in all runs, as `name=value, ...`."""
+    flat = [_flatten(each) for each in options]
+    keys = sorted({key for each in flat for key in each})
+    different = [key for key in keys if len({repr(each.get(key)) for each in flat}) > 1]
+    return [", ".join(f"{key.replace('_', ' ')}={each[key]}" for key in different if key in each) for each in flat]
+
+
+def _flatten(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in options.items():
+        if isinstance(value, Mapping):
+            flat |= _flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat

@@ -1,0 +1,216 @@
+"""How every figure looks: sizes, one palette, and the same colour and marker for a method everywhere."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from snn2ann.files import atomic_path, write_text
+from snn2ann.report.configurations import Configuration, network_name
+from snn2ann.report.study_data import StudyData
+
+WIDTH = 7.2  # inches: the text width of a two-column page
+DPI = 200
+GREY = "#8c8c8c"
+
+# Okabe and Ito (2008): told apart with any common colour blindness. Markers and line styles carry the same in grey.
+_LOOKS = {
+    ("ann", ""): ("#000000", "s"),
+    ("stbp", ""): ("#D55E00", "^"),
+    ("conversion", ""): ("#009E73", "D"),
+    ("snn2ann", "resu"): ("#0072B2", "o"),
+    ("snn2ann", "stsu"): ("#56B4E9", "v"),
+    ("tandem", ""): ("#CC79A7", "P"),
+    ("rate_based", ""): ("#E69F00", "X"),
+    ("sltt", ""): ("#7F3C8D", "<"),
+}
+_OTHER_COLOURS = ("#882255", "#999933", "#6A51A3", "#B15928", "#44AA99", "#AA4499")
+_OTHER_MARKERS = (">", "p", "h", "*", "d", "8", "H")
+LINE_STYLES: tuple[Any, ...] = (
+    "-",
+    (0, (4, 1.5)),
+    (0, (1, 1)),
+    (0, (5, 1, 1, 1)),
+    (0, (7, 1, 1, 1, 1, 1)),
+)
+
+_PARAMETERS: dict[Any, Any] = {
+    "figure.dpi": DPI,
+    "savefig.dpi": DPI,
+    "font.family": "DejaVu Sans",
+    "font.size": 8,
+    "axes.titlesize": 8.5,
+    "axes.titleweight": "bold",
+    "axes.labelsize": 8,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "legend.fontsize": 7.5,
+    "legend.frameon": False,
+    "lines.linewidth": 1.3,
+    "lines.markersize": 4,
+    "axes.linewidth": 0.7,
+    "grid.linewidth": 0.5,
+    "grid.color": "#e6e6e6",
+    "axes.edgecolor": "#4d4d4d",
+    "svg.fonttype": "path",
+    "svg.hashsalt": "snn2ann",
+    "pdf.fonttype": 42,
+    "pdf.compression": 6,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.unicode_minus": True,
+}
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A figure and the data that it shows."""
+
+    figure: Figure
+    data: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Look:
+    """Colour, marker and line style of a configuration; markers of calibrated ones are hollow."""
+
+    colour: str
+    marker: str
+    line: Any
+    hollow: bool
+
+    def line_keywords(self) -> dict[str, Any]:
+        """For `Axes.plot`."""
+        return {
+            "color": self.colour,
+            "marker": self.marker,
+            "linestyle": self.line,
+            "markerfacecolor": "white" if self.hollow else self.colour,
+            "markeredgecolor": self.colour,
+            "markeredgewidth": 0.9,
+        }
+
+
+@contextmanager
+def theme() -> Iterator[None]:
+    """Draw in the project's style; afterwards everything is as before and no figure stays open."""
+    with plt.rc_context(), sns.axes_style("whitegrid"):
+        plt.rcParams.update(_PARAMETERS)
+        try:
+            yield
+        finally:
+            plt.close("all")
+
+
+def looks(study: StudyData) -> dict[Configuration, Look]:
+    """The look of every configuration of a study: colour and marker by method, line style by place among its like."""
+    found: dict[Configuration, Look] = {}
+    order: dict[tuple[str, str], list[Configuration]] = {}
+    for each in study.configurations:
+        alike = order.setdefault((each.method, each.mapping_unit), [])
+        if each.trained not in alike:
+            alike.append(each.trained)
+        line = LINE_STYLES[alike.index(each.trained) % len(LINE_STYLES)]
+        colour, marker = method_look(each.method, each.mapping_unit)
+        found[each] = Look(colour, marker, line, each.calibrated)
+    return found
+
+
+def method_look(method: str, mapping_unit: str = "") -> tuple[str, str]:
+    """Colour and marker of a method; one that isn't known here gets one that depends on its name only."""
+    for key in ((method, mapping_unit), (method, "")):
+        if key in _LOOKS:
+            return _LOOKS[key]
+    digest = hashlib.sha256(f"{method} {mapping_unit}".encode()).digest()
+    return _OTHER_COLOURS[digest[0] % len(_OTHER_COLOURS)], _OTHER_MARKERS[digest[1] % len(_OTHER_MARKERS)]
+
+
+def place_title(dataset: str, network: str) -> str:
+    """The title of a panel."""
+    return f"{network_name(network)}, {dataset}" if dataset else network_name(network)
+
+
+def legend_below(figure: Figure, handles: Sequence[Any], columns: int = 4) -> None:
+    """One legend for the whole figure, under all panels, in as many columns (at most `columns`) as its width holds."""
+    if not handles:
+        return
+    fitting = [number for number in range(1, min(columns, len(handles)) + 1) if _legend_width(handles, number) <= WIDTH]
+    number = max(fitting, default=1)
+    figure.legend(handles=handles, loc="outside lower center", ncols=number, handlelength=2.6, columnspacing=1.5)
+
+
+def _legend_width(handles: Sequence[Any], columns: int) -> float:
+    """Inches that a legend takes, by the usual width of a letter."""
+    rows = -(-len(handles) // columns)
+    letters = [max(len(each.get_label()) for each in handles[at : at + rows]) for at in range(0, len(handles), rows)]
+    return sum(0.06 * each + 0.55 for each in letters)
+
+
+def line_handle(look: Look, label: str) -> Line2D:
+    """An entry of a legend."""
+    return Line2D([], [], label=label, **look.line_keywords())
+
+
+def hollow_handle() -> Line2D:
+    """The entry of a legend that explains hollow markers."""
+    return Line2D([], [], color="black", marker="o", markerfacecolor="white", linestyle="", label="hollow: calibrated")
+
+
+def say(axes: Axes, words: str) -> None:
+    """Put words in the place of data that isn't there."""
+    axes.text(
+        0.5,
+        0.5,
+        words,
+        transform=axes.transAxes,
+        ha="center",
+        va="center",
+        color="#595959",
+        fontsize=7.5,
+        wrap=True,
+    )
+    axes.set_xticks([])
+    axes.set_yticks([])
+
+
+def empty_drawing(words: str, columns: list[str]) -> Drawing:
+    """A figure that only says why there is nothing to draw."""
+    figure, axes = plt.subplots(figsize=(WIDTH, 1.6), layout="constrained")
+    say(axes, words)
+    return Drawing(figure, pd.DataFrame(columns=columns))
+
+
+def note_missing(drawing: Drawing, study: StudyData) -> None:
+    """Say above the panels that runs are missing, if any are."""
+    if study.missing:
+        planned = sum(run.planned for run in study.runs)
+        words = f"Incomplete: {len(study.missing)} of {planned} runs have no results ({study.command})"
+        drawing.figure.suptitle(words, x=0.01, ha="left", fontsize=6.5, color="#595959")
+
+
+def save(drawing: Drawing, stem: Path) -> None:
+    """Write `<stem>.png`, `.svg`, `.pdf` and `.csv`; equal data gives equal bytes."""
+    metadata: dict[str, dict[str, Any]] = {
+        "png": {"Software": None},
+        "svg": {"Date": None, "Creator": None},
+        "pdf": {"CreationDate": None, "Creator": None, "Producer": None},
+    }
+    drawing.figure.draw_without_rendering()
+    drawing.figure.set_layout_engine("none")  # laid out once, not again for each format
+    for kind, words in metadata.items():
+        with atomic_path(stem.with_suffix(f".{kind}")) as aside:
+            drawing.figure.savefig(aside, format=kind, metadata=words)
+    write_text(stem.with_suffix(".csv"), drawing.data.to_csv(index=False, lineterminator="\n"))

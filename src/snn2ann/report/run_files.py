@@ -1,0 +1,141 @@
+"""Reading and checking the files of one run; whatever is wrong with a file is said by a UserError that names it."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from snn2ann.errors import UserError
+from snn2ann.files import read_json
+
+HISTORY_COLUMNS = [
+    "epoch",
+    "seconds",
+    "learning_rate",
+    "train_loss",
+    "train_accuracy",
+    "validation_loss",
+    "validation_accuracy",
+    "ann_branch_validation_accuracy",
+]
+LAYER_COLUMNS = [
+    "epoch",
+    "layer",
+    "noisy_spike_rate",
+    "threshold_mean",
+    "threshold_minimum",
+    "threshold_maximum",
+    "firing_rate",
+]
+COST_COLUMNS = [
+    "network",
+    "method",
+    "library",
+    "time_steps",
+    "batch_size",
+    "precision",
+    "device",
+    "threads",
+    "round",
+    "seconds",
+    "saved_bytes",
+    "peak_bytes",
+    "machine",
+]
+ENTRY_KEYS = {"checkpoint", "thresholds", "split", "ann_accuracy", "time_steps", "layers"}
+ENTRY_LISTS = ("accuracy", "spikes_per_image", "firing_rate", "synaptic_operations", "energy")
+
+
+def read_history(run_folder: Path) -> pd.DataFrame:
+    """The run's history.csv, one row an epoch.
+
+    Raises:
+        UserError: missing, not CSV, or a column is missing or not numeric.
+    """
+    return _read_csv(run_folder / "history.csv", HISTORY_COLUMNS, text=())
+
+
+def read_layers(run_folder: Path) -> pd.DataFrame:
+    """The run's layers.csv, one row an epoch and layer.
+
+    Raises:
+        UserError: missing, not CSV, or a column is missing or not numeric.
+    """
+    return _read_csv(run_folder / "layers.csv", LAYER_COLUMNS, text=("layer",))
+
+
+def read_cost(path: Path) -> pd.DataFrame:
+    """A training_cost csv, one row a network, method, T and round.
+
+    Raises:
+        UserError: missing, not CSV, or a column is missing or not numeric.
+    """
+    text = ("network", "method", "library", "precision", "device", "machine")
+    return _read_csv(path, COST_COLUMNS, text)
+
+
+def read_training(run_folder: Path) -> dict[str, Any]:
+    """The run's training.json.
+
+    Raises:
+        UserError: missing, not JSON, or without `parameters`, `seconds` or `epochs`.
+    """
+    path = run_folder / "training.json"
+    return _require(path, read_json(path), {"parameters", "seconds", "epochs"})
+
+
+def read_calibration(path: Path) -> dict[str, Any]:
+    """A calibration JSON.
+
+    Raises:
+        UserError: missing, not JSON, or without `passes` or `target`.
+    """
+    return _require(path, read_json(path), {"target", "passes"})
+
+
+def read_evaluation(path: Path) -> list[dict[str, Any]]:
+    """The entries of an evaluation JSON.
+
+    Raises:
+        UserError: missing, not JSON, a key is missing, or a list is not as long as `time_steps`.
+    """
+    entries = _require(path, read_json(path), {"entries"})["entries"]
+    if not isinstance(entries, list) or not entries:
+        raise UserError(f"{path}: `entries` should be a list with entries; {_AGAIN}")
+    for number, entry in enumerate(entries):
+        _check_entry(path, number, entry)
+    return entries
+
+
+_AGAIN = "remove the file and make it again"
+
+
+def _check_entry(path: Path, number: int, entry: Any) -> None:
+    _require(path, entry, ENTRY_KEYS | set(ENTRY_LISTS), where=f" in entry {number}")
+    for key in ENTRY_LISTS:
+        if len(entry[key]) != len(entry["time_steps"]):
+            found, expected = len(entry[key]), len(entry["time_steps"])
+            raise UserError(f"{path}: entry {number}: `{key}` has {found} values for {expected} time steps; {_AGAIN}")
+
+
+def _require(path: Path, content: Any, keys: set[str], where: str = "") -> dict[str, Any]:
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: an object was expected{where}; {_AGAIN}")
+    missing = sorted(keys - content.keys())
+    if missing:
+        raise UserError(f"{path}: `{'`, `'.join(missing)}` missing{where}; {_AGAIN}")
+    return content
+
+
+def _read_csv(path: Path, columns: list[str], text: tuple[str, ...]) -> pd.DataFrame:
+    types = {column: "str" if column in text else "float64" for column in columns}
+    try:
+        frame = pd.read_csv(path, dtype=types)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); make it again") from error
+    except ValueError as error:
+        raise UserError(f"{path}: not the expected CSV ({error}); {_AGAIN}") from error
+    missing = [column for column in columns if column not in frame.columns]
+    if missing:
+        raise UserError(f"{path}: column {', '.join(missing)} missing; {_AGAIN}")
+    return frame

@@ -1,0 +1,54 @@
+"""Which configurations are compared: the headline one and the reference, as the report's parameters name them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from snn2ann.report.configurations import Configuration
+from snn2ann.report.study_data import Cell, StudyData
+
+HEADLINE = {
+    "method": "snn2ann",
+    "variant": "released",
+    "mapping_unit": "resu",
+    "ata": "training",
+    "training_time_steps": 5,
+}
+REFERENCE = {"method": "stbp", "training_time_steps": 8}
+ACCURACY_MARGIN = 1.0
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The two sides of every claim as parameters name them, and the margin of accuracy in percentage points."""
+
+    headline: Mapping[str, Any]
+    reference: Mapping[str, Any]
+    margin: float
+
+    def equal_time_steps(self) -> dict[str, Any]:
+        """The reference's method at the headline's training T."""
+        return {**self.reference, "training_time_steps": self.headline["training_time_steps"]}
+
+
+def comparison(study: StudyData) -> Comparison:
+    """What the `report` section names, the paper's pairing where it names nothing."""
+    settings = study.settings
+    return Comparison(
+        headline=settings.get("headline") or HEADLINE,
+        reference=settings.get("reference") or REFERENCE,
+        margin=float(settings.get("accuracy_margin", ACCURACY_MARGIN)),
+    )
+
+
+def matches(configuration: Configuration, wanted: Mapping[str, Any]) -> bool:
+    """Whether a configuration has every value that `wanted` names."""
+    return all((getattr(configuration, key, None) or "") == (value or "") for key, value in wanted.items())
+
+
+def find_cell(study: StudyData, place: tuple[str, str], wanted: Mapping[str, Any]) -> Cell | None:
+    """The first cell of a data set and network, in the order of the study, that has the values of `wanted`."""
+    for cell in study.cells:
+        if (cell.dataset, cell.network) == place and matches(cell.configuration, wanted):
+            return cell
+    return None

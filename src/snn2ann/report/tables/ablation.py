@@ -1,0 +1,86 @@
+"""What each part of the method does (paper, evaluation section 4): differences from the headline configuration."""
+
+from typing import Any
+
+import pandas as pd
+
+from snn2ann.report.selection import comparison, matches
+from snn2ann.report.statistics import mean_interval, paired_difference
+from snn2ann.report.study_data import Cell, StudyData
+from snn2ann.report.table import Table, estimate_columns, interval, plus_minus, text
+from snn2ann.report.tables.cell_columns import identity, identity_columns, missing_notes
+
+MEASURES = (
+    "accuracy",
+    "noisy_spike_rate",
+    "noisy_spike_rate_maximum",
+    "agreement",
+    "spikes_per_image",
+)
+DIFFERENCES = ("accuracy", "noisy_spike_rate", "spikes_per_image")
+
+
+def ablation(study: StudyData) -> Table:
+    """The headline configuration first, its method's other ones, then every other method for orientation."""
+    rows = [row for place in study.places for row in _rows_of_place(study, place)]
+    columns = [
+        text("group"),
+        *identity_columns(),
+        text("setting", header="Other options"),
+        plus_minus("Accuracy (%)", "accuracy", 2, 100),
+        interval("Δ accuracy (points)", "accuracy_difference", 2, 100, sign=True),
+        plus_minus("Noisy spikes (%)", "noisy_spike_rate", 2, 100),
+        interval("Δ noisy spikes (points)", "noisy_spike_rate_difference", 2, 100, sign=True),
+        plus_minus("Worst layer (%)", "noisy_spike_rate_maximum", 2, 100),
+        plus_minus("Agreement", "agreement", 3),
+        plus_minus("Spikes an image (k)", "spikes_per_image", 2, 1e-3),
+        interval("Δ spikes (k)", "spikes_per_image_difference", 2, 1e-3, sign=True),
+        text("note", "p"),
+    ]
+    return Table(
+        title="Ablation",
+        caption="Test images at the validation-selected epoch and the training T; mean ± half of the 95 % t-interval "
+        "over seeds. Δ: mean difference from the first row of the same data set and network, with the 95 % "
+        "t-interval over paired seeds. Noisy spikes: mean over layers of the rate of neurons that fire where "
+        "the ANN is not active. Agreement: Pearson correlation of ANN activation and spike count, mean over "
+        "layers.",
+        frame=pd.DataFrame(rows),
+        columns=columns,
+        notes=missing_notes(study),
+        group=lambda row: (row["dataset"], row["network"], row["group"]),
+    )
+
+
+def _rows_of_place(study: StudyData, place: tuple[str, str]) -> list[dict[str, Any]]:
+    here = [cell for cell in study.cells if (cell.dataset, cell.network) == place]
+    here = _one_time_step_each(here, comparison(study).headline["training_time_steps"])
+    cells = sorted(here, key=lambda cell: _rank(study, cell))
+    return [_row(study, cell, cells[0]) for cell in cells]
+
+
+def _one_time_step_each(cells: list[Cell], wanted: int) -> list[Cell]:
+    """Of a configuration that is reported at several T, the row at the headline's T, else its first."""
+    chosen: dict[Any, Cell] = {}
+    for cell in cells:
+        if cell.configuration not in chosen or cell.time_steps == wanted:
+            chosen[cell.configuration] = cell
+    return list(chosen.values())
+
+
+def _rank(study: StudyData, cell: Cell) -> int:
+    headline = comparison(study).headline
+    if matches(cell.configuration, headline):
+        return 0
+    return 1 if cell.configuration.method == headline["method"] else 2
+
+
+def _row(study: StudyData, cell: Cell, first: Cell) -> dict[str, Any]:
+    own = cell.configuration.method == comparison(study).headline["method"]
+    row = {"group": "ablation" if own else "other methods"} | identity(study, cell)
+    row["note"] = row["note"].removeprefix(cell.configuration.setting).removeprefix("; ")
+    for measure in MEASURES:
+        row |= estimate_columns(measure, mean_interval(study.values(cell, measure)))
+    for measure in DIFFERENCES:
+        difference = paired_difference(study.values(cell, measure), study.values(first, measure))
+        row |= estimate_columns(f"{measure}_difference", difference)
+    return row

@@ -1,0 +1,74 @@
+"""Columns and notes that several tables share: what a row is about, and what of it has not been run."""
+
+from typing import Any
+
+from snn2ann.report.configurations import mapping_unit_name, method_name, network_name
+from snn2ann.report.study_data import Cell, StudyData
+from snn2ann.report.table import Column, shown, text
+
+ATA_WORDS = {
+    "none": "no",
+    "training": "in training",
+    "calibration": "calibration",
+    "training+calibration": "in training + calibration",
+}
+
+
+def identity(study: StudyData, cell: Cell) -> dict[str, Any]:
+    """The columns that say what a row is about."""
+    each = cell.configuration
+    return {
+        "dataset": cell.dataset,
+        "network": cell.network,
+        "method": each.method,
+        "variant": each.variant,
+        "mapping_unit": each.mapping_unit,
+        "ata": each.ata,
+        "setting": each.setting,
+        "training_time_steps": each.training_time_steps,
+        "time_steps": cell.time_steps,
+        "status": status(study, cell),
+        "note": note(study, cell),
+    }
+
+
+def identity_columns() -> list[Column]:
+    """How `identity` is shown, status and note excepted."""
+    return [
+        text("dataset"),
+        Column("Network", lambda row: network_name(row["network"])),
+        Column("Method", lambda row: method_name(row["method"])),
+        text("variant"),
+        Column("Mapping unit", lambda row: shown(mapping_unit_name(row["mapping_unit"]))),
+        Column("Threshold adjustment", lambda row: ATA_WORDS.get(row["ata"], shown(row["ata"]))),
+        text("training_time_steps", "r", "Training T"),
+        text("time_steps", "r", "T"),
+    ]
+
+
+def status(study: StudyData, cell: Cell) -> str:
+    """measured, partly run or not run: how many of the cell's runs have results."""
+    made, named = len(study.values(cell, "accuracy")), len(study.runs_of(cell))
+    return "not run" if made == 0 else "partly run" if made < named else "measured"
+
+
+def note(study: StudyData, cell: Cell) -> str:
+    """What sets the row apart, and for runs that are not there the command that makes them."""
+    made, named = len(study.values(cell, "accuracy")), len(study.runs_of(cell))
+    words = [cell.configuration.setting] if cell.configuration.setting else []
+    if made == 0 and not any(run.planned for run in study.runs_of(cell)):
+        words.append(f"not run: take `run: false` out of params.yaml, then `{study.command}`")
+    elif made == 0:
+        words.append(f"not run: `{study.command}`")
+    elif made < named:
+        words.append(f"{named - made} of {named} seeds not run: `{study.command}`")
+    return "; ".join(words)
+
+
+def missing_notes(study: StudyData) -> list[str]:
+    """A line that says how many runs have no results, if any."""
+    if not study.missing:
+        return []
+    few = ", ".join(study.missing[:3]) + (", ..." if len(study.missing) > 3 else "")
+    planned = sum(run.planned for run in study.runs)
+    return [f"{len(study.missing)} of {planned} runs have no results ({few}): `{study.command}`"]

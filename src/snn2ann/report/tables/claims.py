@@ -1,0 +1,87 @@
+"""The paper's claims (abstract) beside what this study measured."""
+
+from typing import Any
+
+import pandas as pd
+
+from snn2ann.report.configurations import network_name
+from snn2ann.report.findings import Finding, findings
+from snn2ann.report.study_data import StudyData
+from snn2ann.report.table import (
+    NOTHING,
+    Column,
+    Row,
+    Table,
+    estimate_columns,
+    interval_text,
+    number,
+    shown,
+    text,
+)
+from snn2ann.report.tables.cell_columns import missing_notes
+
+
+def claims(study: StudyData) -> Table:
+    """For each claim a row overall, one for each network, and rows at equal time steps for information."""
+    return claims_table(findings(study), missing_notes(study))
+
+
+def claims_table(found: list[Finding], notes: list[str]) -> Table:
+    """The table of `found`, in that order."""
+    columns = [
+        text("claim"),
+        text("scope"),
+        Column("Network", lambda row: shown(network_name(row["network"]))),
+        text("dataset"),
+        text("compared"),
+        Column("Claimed", claimed_text, "r"),
+        Column("Measured", measured_text, "r"),
+        text("measured_n", "r", "n"),
+        text("verdict"),
+        text("reason", "p"),
+    ]
+    return Table(
+        title="Claims of the paper",
+        caption="Claimed and measured value with its 95 % interval, paired over seeds or over rounds of the "
+        "measurement; ratios are geometric means. Accuracy is a difference in percentage points. Overall: the "
+        "least favourable network.",
+        frame=pd.DataFrame([claim_row(each) for each in found]),
+        columns=columns,
+        notes=notes,
+        group=lambda row: row["claim"],
+    )
+
+
+def claim_row(each: Finding) -> dict[str, Any]:
+    """A finding as one flat row of numbers and words."""
+    return {
+        "claim": each.claim,
+        "scope": each.scope,
+        "dataset": each.dataset,
+        "network": each.network,
+        "compared": each.compared,
+        "claimed": each.claimed,
+        "unit": "ratio" if each.is_ratio else "percentage points",
+        **estimate_columns("measured", each.estimate),
+        "verdict": each.verdict,
+        "reason": each.reason,
+        "files": " ".join(each.files),
+    }
+
+
+def claimed_text(row: Row) -> str:
+    """The claimed value: a ratio, or the loss of accuracy that still counts as comparable."""
+    if row["scope"] == "equal time steps":
+        return NOTHING
+    if row["unit"] == "ratio":
+        return f"{row['claimed']:g}"
+    return f"≥ {number(row['claimed'], 1)} points"
+
+
+def measured_text(row: Row) -> str:
+    """The measured value with its interval."""
+    ends = [row[f"measured_{end}"] for end in ("mean", "low", "high")]
+    if row["unit"] == "ratio":
+        return interval_text(ends[0], ends[1], ends[2], 3)
+    unit = "" if pd.isna(ends[0]) else " points"
+    return interval_text(ends[0], ends[1], ends[2], 2, sign=True) + unit

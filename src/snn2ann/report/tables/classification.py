@@ -1,0 +1,97 @@
+"""Test accuracy of every method beside published ones (paper, evaluation section 1)."""
+
+from importlib.resources import files
+from typing import Any
+
+import pandas as pd
+
+from snn2ann.report.statistics import EMPTY, mean_interval
+from snn2ann.report.study_data import StudyData
+from snn2ann.report.table import Column, Row, Table, estimate_columns, plus_minus, shown, text
+from snn2ann.report.tables.cell_columns import identity, identity_columns, missing_notes
+
+PAPER_CELLS = [
+    (dataset, network) for dataset in ("CIFAR-10", "CIFAR-100", "Tiny-ImageNet") for network in ("VGG-13", "ResNet-17")
+]
+
+
+def classification(study: StudyData) -> Table:
+    """Mean accuracy over seeds at the epoch that validation selects and at the last one; published rows stand apart."""
+    rows = [*_measured(study), *_paper(), *_published()]
+    columns = [
+        text("origin"),
+        *identity_columns(),
+        Column("Test accuracy (%)", _accuracy, "r"),
+        plus_minus("Last epoch (%)", "accuracy_last_epoch", 2, 100),
+        text("accuracy_n", "r", "Seeds"),
+        text("note", "p", "Note or source"),
+    ]
+    return Table(
+        title="Classification accuracy",
+        caption="Mean test accuracy ± half of its 95 % t-interval over seeds; validation selects the epoch, the test "
+        "images are read once. T is that of the evaluation. Published rows differ in network and "
+        "augmentation: for orientation only.",
+        frame=pd.DataFrame(rows),
+        columns=columns,
+        notes=missing_notes(study),
+        group=lambda row: (row["origin"], row["network"] if row["origin"] == "this study" else ""),
+    )
+
+
+def load_published() -> pd.DataFrame:
+    """Accuracies (%) of other methods as published: method, dataset, network, time_steps, accuracy, source."""
+    with files("snn2ann.report").joinpath("published.csv").open(encoding="utf-8") as file:
+        return pd.read_csv(file)
+
+
+def _measured(study: StudyData) -> list[dict[str, Any]]:
+    rows = []
+    for cell in study.cells:
+        row = {"origin": "this study"} | identity(study, cell)
+        for measure in ("accuracy", "accuracy_last_epoch"):
+            row |= estimate_columns(measure, mean_interval(study.values(cell, measure)))
+        rows.append(row)
+    return rows
+
+
+def _other(origin: str, **labels: Any) -> dict[str, Any]:
+    empty = dict.fromkeys(("variant", "mapping_unit", "ata", "setting"), "")
+    estimates = estimate_columns("accuracy", EMPTY) | estimate_columns("accuracy_last_epoch", EMPTY)
+    return {"origin": origin} | empty | {"training_time_steps": None} | estimates | labels
+
+
+def _paper() -> list[dict[str, Any]]:
+    return [
+        _other(
+            "the paper",
+            dataset=dataset,
+            network=network,
+            method="snn2ann",
+            time_steps=None,
+            status="not at hand",
+            note="not at hand: the paper's own cells are not known to this project",
+        )
+        for dataset, network in PAPER_CELLS
+    ]
+
+
+def _published() -> list[dict[str, Any]]:
+    return [
+        _other(
+            "published",
+            dataset=each["dataset"],
+            network=each["network"],
+            method=each["method"],
+            time_steps=each["time_steps"],
+            status="published",
+            note=each["source"],
+            accuracy_mean=each["accuracy"] / 100,
+        )
+        for each in load_published().to_dict("records")
+    ]
+
+
+def _accuracy(row: Row) -> str:
+    if row["status"] in ("not run", "not at hand"):
+        return shown(row["status"])
+    return plus_minus("", "accuracy", 2, 100).render(row)

@@ -1,0 +1,70 @@
+"""Time and memory of a training step as measured: one series over rounds for each network, method and T."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one method at one T cost on one network; each series has the round as its index."""
+
+    network: str
+    method: str
+    library: str
+    time_steps: int | None
+    device: str
+    threads: int
+    batch_size: int
+    seconds: pd.Series
+    saved_bytes: pd.Series
+    peak_bytes: pd.Series
+
+    def series(self, measure: str) -> pd.Series:
+        """Values of `seconds`, `saved_bytes` or `peak_bytes`, missing ones left out."""
+        series: pd.Series = getattr(self, measure)
+        return series.dropna()
+
+
+def costs(frame: pd.DataFrame) -> list[Cost]:
+    """One `Cost` for each network, method, library and T, in the order of the file."""
+    keys = ["network", "method", "library", "time_steps"]
+    found = []
+    for _, group in frame.groupby(keys, sort=False, dropna=False):
+        rounds = group.set_index("round")
+        first = group.iloc[0]
+        found.append(
+            Cost(
+                network=str(first["network"]),
+                method=str(first["method"]),
+                library="" if pd.isna(first["library"]) else str(first["library"]),
+                time_steps=None if pd.isna(first["time_steps"]) else int(first["time_steps"]),
+                device=str(first["device"]),
+                threads=int(first["threads"]),
+                batch_size=int(first["batch_size"]),
+                seconds=rounds["seconds"],
+                saved_bytes=rounds["saved_bytes"],
+                peak_bytes=rounds["peak_bytes"],
+            )
+        )
+    return found
+
+
+def find_cost(found: list[Cost], network: str, method: str, time_steps: int | None) -> Cost | None:
+    """The first cost of a method at T on a network."""
+    for cost in found:
+        if (cost.network, cost.method, cost.time_steps) == (network, method, time_steps):
+            return cost
+    return None
+
+
+def several_libraries(found: list[Cost]) -> bool:
+    """Whether some method was measured in more than one library."""
+    return len({(c.method, c.library) for c in found}) > len({c.method for c in found})
+
+
+def memory_measure(first: Cost, second: Cost) -> str:
+    """What stands for memory in a comparison: the allocator's peak on a GPU, bytes saved for backward elsewhere."""
+    on_gpu = first.device.startswith("cuda") and second.device.startswith("cuda")
+    known = len(first.series("peak_bytes")) > 0 and len(second.series("peak_bytes")) > 0
+    return "peak_bytes" if on_gpu and known else "saved_bytes"

@@ -1,0 +1,1 @@
+"""The training loop, its record, and going on after a fault."""

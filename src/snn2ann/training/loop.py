@@ -1,0 +1,236 @@
+"""Train one run: from its specification and a prepared data set to the files of its folder."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from torch import Tensor
+
+from snn2ann.baselines.build import build_model
+from snn2ann.data.loading import PreparedDataset, batches
+from snn2ann.files import write_csv, write_json, write_text
+from snn2ann.method.model import Model
+from snn2ann.training.accuracy import Score, score
+from snn2ann.training.checkpoint import load_checkpoint, save_checkpoint
+from snn2ann.training.progress import progress
+from snn2ann.training.provenance import provenance
+from snn2ann.training.recipe import build_loss, build_optimiser, build_schedule
+from snn2ann.training.record import HISTORY, LAYERS, LayerRecord
+from snn2ann.training.weights import load_state, save_state, split_state
+
+CHECKPOINT_SECONDS = 60.0
+
+
+@dataclass
+class Trainer:
+    """A training run under way.
+
+    Attributes:
+        spec: the run's specification.
+        dataset: prepared images.
+        model: on its device.
+        device: where it trains.
+        history: a row an epoch.
+        seconds: training time so far, without validation.
+        best: selected epoch, its validation accuracy, and the state of then.
+    """
+
+    spec: dict[str, Any]
+    dataset: PreparedDataset
+    model: Model
+    device: torch.device
+    history: list[dict[str, Any]] = field(default_factory=list)
+    seconds: float = 0.0
+    best: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        recipe = self.spec["recipe"]
+        self.record = LayerRecord(self.model)
+        self.loss = build_loss(recipe)
+        self.optimiser = build_optimiser(self.model.parameters(), recipe)
+        images = len(self.dataset.indices["train"])
+        self.schedule = build_schedule(self.optimiser, recipe, -(-images // recipe["batch_size"]))
+
+    def run(self, checkpoint: Path) -> None:
+        """Train all epochs, going on from `checkpoint` if it holds this run's state."""
+        self._restore(checkpoint)
+        if not self.history:
+            self.record.close_epoch(0)
+        epochs = self.spec["recipe"]["epochs"]
+        saved = time.monotonic()
+        with progress(self.spec["method"]["name"], epochs - len(self.history), "epoch") as advance:
+            for epoch in range(len(self.history) + 1, epochs + 1):
+                row = self._epoch(epoch)
+                advance(f"loss {row['train_loss']:.3f}, validation {row['validation_accuracy']:.2%}")
+                if time.monotonic() - saved > CHECKPOINT_SECONDS and epoch < epochs:
+                    save_checkpoint(checkpoint, self._state())
+                    saved = time.monotonic()
+
+    def _epoch(self, epoch: int) -> dict[str, Any]:
+        learning_rate = self.schedule.get_last_lr()[0]
+        start = time.perf_counter()
+        train = self._pass(epoch)
+        self.seconds += time.perf_counter() - start
+        self.record.close_epoch(epoch)
+        validation = score(self.model, self.evaluation_batches("validation"), self.loss)
+        row = {
+            "epoch": epoch,
+            "seconds": round(self.seconds, 6),
+            "learning_rate": learning_rate,
+            "train_loss": train.loss,
+            "train_accuracy": train.accuracy,
+            "validation_loss": validation.loss,
+            "validation_accuracy": validation.accuracy,
+            "ann_branch_validation_accuracy": validation.ann_accuracy,
+        }
+        self.history.append(row)
+        # Of equal epochs the later one, whose learning rate is lower.
+        if not self.best or validation.accuracy >= self.best["accuracy"]:
+            weights, thresholds = split_state(self.model)
+            self.best = {
+                "epoch": epoch,
+                "accuracy": validation.accuracy,
+                "weights": weights,
+                "thresholds": thresholds,
+            }
+        return row
+
+    def _pass(self, epoch: int) -> Score:
+        self.model.train()
+        # Dropout draws are a function of seed and epoch, so that a resumed run goes the way of an unbroken one.
+        torch.manual_seed(1_000_003 * self.spec["seed"] + epoch)
+        loss_sum = torch.zeros((), device=self.device)
+        correct = torch.zeros((), device=self.device, dtype=torch.long)
+        seen = 0
+        for images, labels in self.training_batches(epoch):
+            step = self.model.training_step(images, labels, self.loss, self.record.observe)
+            self.optimiser.zero_grad(set_to_none=True)
+            step.loss.backward()
+            self.optimiser.step()
+            self.schedule.step()
+            loss_sum += step.loss.detach() * len(labels)
+            correct += (step.logits.argmax(1) == labels).sum()
+            seen += len(labels)
+        return Score(float(loss_sum) / seen, int(correct) / seen, None)
+
+    def training_batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """Shuffled, augmented batches of an epoch."""
+        recipe = self.spec["recipe"]
+        return batches(
+            self.dataset,
+            "train",
+            recipe["batch_size"],
+            normalisation=recipe["normalisation"],
+            augmentation=recipe["augmentation"],
+            shuffle=True,
+            seed=self.spec["seed"],
+            epoch=epoch,
+            device=str(self.device),
+        )
+
+    def evaluation_batches(self, split: str) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches of a split, in order and as they are."""
+        recipe = self.spec["recipe"]
+        return plain_batches(self.dataset, split, recipe["batch_size"], recipe["normalisation"], str(self.device))
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "identity": self.spec,
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "history": self.history,
+            "layers": self.record.rows,
+            "seconds": self.seconds,
+            "best": self.best,
+        }
+
+    def _restore(self, checkpoint: Path) -> None:
+        state = load_checkpoint(checkpoint, self.spec)
+        if state is None:
+            return
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.history, self.record.rows = state["history"], state["layers"]
+        self.seconds, self.best = state["seconds"], state["best"]
+
+
+def plain_batches(
+    dataset: PreparedDataset,
+    split: str,
+    batch_size: int,
+    normalisation: Any,
+    device: str,
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of a split, in order and not augmented: images [B, C, H, W] and labels [B]."""
+    return batches(
+        dataset,
+        split,
+        batch_size,
+        normalisation=normalisation,
+        augmentation=None,
+        shuffle=False,
+        seed=0,
+        epoch=0,
+        device=device,
+    )
+
+
+def train(
+    spec: dict[str, Any],
+    dataset: PreparedDataset,
+    output: Path,
+    device: str,
+    source: Path | None = None,
+) -> None:
+    """Train (or convert) a run and write its folder.
+
+    Args:
+        spec: the run's specification.
+        dataset: prepared images.
+        output: the run's folder.
+        device: a torch device.
+        source: folder of the run whose weights this one starts from.
+
+    Raises:
+        UserError: the source's weights are missing or damaged.
+    """
+    torch.manual_seed(spec["seed"])
+    model = build_model(spec).to(device)
+    if source is not None:
+        load_state(model, source / "weights.safetensors")
+    trainer = Trainer(spec, dataset, model, torch.device(device))
+    checkpoint = output / "checkpoint.pt"
+    if model.trains:
+        trainer.run(checkpoint)
+    else:
+        model.convert(images for images, _ in trainer.evaluation_batches("train"))
+        weights, thresholds = split_state(model)
+        trainer.best = {"epoch": 0, "weights": weights, "thresholds": thresholds}
+    _write(trainer, output)
+    checkpoint.unlink(missing_ok=True)
+
+
+def _write(trainer: Trainer, output: Path) -> None:
+    write_text(output / "run.yaml", yaml.safe_dump(trainer.spec, sort_keys=True))
+    save_state(output, trainer.best["weights"], trainer.best["thresholds"])
+    save_state(output / "last", *split_state(trainer.model))
+    write_csv(output / "history.csv", HISTORY, trainer.history)
+    write_csv(output / "layers.csv", LAYERS, trainer.record.rows)
+    write_json(
+        output / "training.json",
+        {
+            "parameters": sum(parameter.numel() for parameter in trainer.model.network.parameters()),
+            "selected_epoch": trainer.best["epoch"],
+            "epochs": len(trainer.history),
+            "seconds": trainer.seconds,
+            "device": str(trainer.device),
+            "threads": torch.get_num_threads(),
+            **provenance(),
+        },
+    )

@@ -1,0 +1,70 @@
+"""What is written down while a model trains: curves of the run and of its layers."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from snn2ann.method.model import Model
+from snn2ann.method.views import Observation
+
+HISTORY = (
+    "epoch",
+    "seconds",
+    "learning_rate",
+    "train_loss",
+    "train_accuracy",
+    "validation_loss",
+    "validation_accuracy",
+    "ann_branch_validation_accuracy",
+)
+LAYERS = (
+    "epoch",
+    "layer",
+    "noisy_spike_rate",
+    "threshold_mean",
+    "threshold_minimum",
+    "threshold_maximum",
+    "firing_rate",
+)
+
+
+class LayerRecord:
+    """Sums up, layer by layer, what a coupled model's training batches show; reads the device once an epoch."""
+
+    def __init__(self, model: Model) -> None:
+        self.layers = model.network.spiking_layers() if model.coupled else {}
+        self.names = {id(layer): name for name, layer in self.layers.items()}
+        self.rows: list[dict[str, Any]] = []
+        self._clear()
+
+    def _clear(self) -> None:
+        self.noisy: dict[str, Tensor] = {}
+        self.firing: dict[str, Tensor] = {}
+        self.batches = 0
+
+    def observe(self, observation: Observation) -> None:
+        """Add one layer's batch."""
+        name = self.names[id(observation.layer)]
+        assert observation.noisy_spike_rate is not None
+        zero = torch.zeros((), device=observation.noisy_spike_rate.device)
+        self.noisy[name] = self.noisy.get(name, zero) + observation.noisy_spike_rate
+        self.firing[name] = self.firing.get(name, zero) + observation.outgoing.value.float().mean()
+        self.batches += name == next(iter(self.layers))
+
+    def close_epoch(self, epoch: int) -> None:
+        """Write down the epoch's means and the thresholds as they now are; epoch 0 is the state before training."""
+        for name, layer in self.layers.items():
+            seen = self.batches > 0
+            self.rows.append(
+                {
+                    "epoch": epoch,
+                    "layer": name,
+                    "noisy_spike_rate": float(self.noisy[name]) / self.batches if seen else None,
+                    "threshold_mean": float(layer.threshold.mean()),
+                    "threshold_minimum": float(layer.threshold.min()),
+                    "threshold_maximum": float(layer.threshold.max()),
+                    "firing_rate": float(self.firing[name]) / self.batches if seen else None,
+                }
+            )
+        self._clear()

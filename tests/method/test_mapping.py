@@ -1,0 +1,59 @@
+"""Spiking mapping units: values and gradients against their definition."""
+
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from snn2ann.method.mapping import map_spikes, noisy_spike_rate, resu, stsu
+
+PRE = [-1.0, 0.0, 0.5, 2.0]
+COUNT = [3.0, 2.0, 0.0, 4.0]
+
+
+def test_resu_passes_counts_where_the_activation_is_positive() -> None:
+    activation = torch.tensor(PRE).relu()
+    assert resu(activation, torch.tensor(COUNT)).tolist() == [0, 0, 0, 4]
+
+
+def test_stsu_passes_every_count() -> None:
+    assert stsu(torch.tensor(PRE).relu(), torch.tensor(COUNT)).tolist() == COUNT
+
+
+def test_both_have_slope_one_to_the_activation_and_none_to_the_count() -> None:
+    for unit in (resu, stsu):
+        activation = torch.tensor(PRE).relu().requires_grad_()
+        count = torch.tensor(COUNT, requires_grad=True)
+        unit(activation, count).backward(torch.tensor([1.0, 2.0, 3.0, 4.0]))
+        assert activation.grad is not None
+        assert activation.grad.tolist() == [1, 2, 3, 4]
+        assert count.grad is None
+
+
+@settings(max_examples=50, deadline=None)
+@given(seed=st.integers(0, 2**31), name=st.sampled_from(["resu", "stsu"]))
+def test_the_fused_form_equals_relu_then_unit(seed: int, name: str) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    pre = torch.randn(4, 3, 5, 5, generator=generator).round(decimals=1).requires_grad_()
+    twin = pre.detach().clone().requires_grad_()
+    count = torch.randint(0, 6, pre.shape, generator=generator).float()
+    upstream = torch.randn(pre.shape, generator=generator)
+    fused, plain = map_spikes(pre, count, name), {"resu": resu, "stsu": stsu}[name](twin.relu(), count)
+    assert torch.equal(fused, plain)
+    fused.backward(upstream)
+    plain.backward(upstream)
+    assert pre.grad is not None and twin.grad is not None
+    assert torch.equal(pre.grad, twin.grad)
+
+
+def test_the_window_has_slope_one_over_threshold_below_saturation() -> None:
+    # T = 2, V = 0.5: counts saturate from 1.25 on.
+    pre = torch.tensor([-0.1, 0.1, 1.2, 1.25, 3.0], requires_grad=True)
+    mapped = map_spikes(pre, torch.ones(5), "stsu", (torch.tensor(0.5), 2))
+    mapped.sum().backward()
+    assert pre.grad is not None
+    assert pre.grad.tolist() == [0, 2, 2, 0, 0]
+
+
+def test_noisy_spikes_are_those_without_activation() -> None:
+    assert noisy_spike_rate(torch.tensor(PRE), torch.tensor(COUNT)).item() == 0.5
+    assert noisy_spike_rate(torch.tensor(PRE).relu(), torch.tensor(COUNT)).item() == 0.5

@@ -1,0 +1,158 @@
+"""What must hold between the views, whatever the weights."""
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from snn2ann.method.layers import SpikingLayer, fold
+from snn2ann.method.views import CoupledView, Observation, Spikes, SpikingView, pre_activation
+
+KINDS = ["vgg", "resnet"]
+RELAXED = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@RELAXED
+@given(seed=st.integers(0, 2**31), time_steps=st.integers(1, 9), stride=st.sampled_from([1, 2]))
+def test_total_charge_equals_the_pre_activation_of_the_counts(seed: int, time_steps: int, stride: int) -> None:
+    torch.manual_seed(seed)
+    layer = SpikingLayer(3, 4, (8 // stride, 8 // stride), stride=stride).eval()
+    assert layer.norm.running_mean is not None and layer.norm.running_var is not None
+    layer.norm.running_mean.normal_()
+    layer.norm.running_var.uniform_(0.1, 2)
+    spikes = torch.randint(0, 2, (time_steps, 2, 3, 8, 8)).float()
+    weight, bias = fold(layer.convolution, layer.norm, time_steps)
+    currents = torch.nn.functional.conv2d(spikes.flatten(0, 1), weight, bias, stride, 1)
+    total = currents.unflatten(0, (time_steps, 2)).sum(0)
+    torch.testing.assert_close(total, pre_activation(layer, spikes.sum(0), None).value, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("variant", ["released", "refined"])
+@pytest.mark.parametrize("time_steps", [1, 3, 8])
+def test_the_snn_alone_equals_the_snn_branch_spike_for_spike(
+    kind: str, variant: str, time_steps: int, build: Any, images: Tensor
+) -> None:
+    model = build(kind, time_steps, variant).eval()
+    branch: list[Tensor] = []
+    alone: list[Tensor] = []
+    with torch.no_grad():
+        _, coupled = model.coupled_forward(images, time_steps, lambda seen: branch.append(seen.outgoing.value))
+        logits = model.spiking_forward(images, time_steps, lambda seen: alone.append(seen.outgoing.value))
+    assert len(branch) == len(alone) > 0
+    assert all(torch.equal(one, other) for one, other in zip(branch, alone, strict=True))
+    assert sum(float(spikes.sum()) for spikes in alone) > 0
+    torch.testing.assert_close(logits[-1], coupled)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_first_steps_of_a_long_run_are_a_short_run(kind: str, build: Any, images: Tensor) -> None:
+    model = build(kind).eval()
+    long, short = model.spiking_forward(images, 9), model.spiking_forward(images, 4)
+    torch.testing.assert_close(long[:4], short)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_results_do_not_depend_on_how_a_batch_is_split(kind: str, build: Any, images: Tensor) -> None:
+    model = build(kind).eval()
+    together = model.spiking_forward(images, 5)
+    apart = torch.cat([model.spiking_forward(part, 5) for part in images.split([1, 2, 3])], 1)
+    torch.testing.assert_close(together, apart)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_spikes_are_zero_or_one_and_only_spikes_pass_in_the_deployable_form(
+    kind: str, build: Any, images: Tensor
+) -> None:
+    model = build(kind, variant="refined").eval()
+
+    def observe(seen: Observation) -> None:
+        assert set(seen.outgoing.value.unique().tolist()) <= {0.0, 1.0}
+        assert seen.outgoing.current is None
+
+    model.spiking_forward(images, 3, observe)
+
+
+def test_divided_input_makes_the_first_layers_totals_equal(build: Any, images: Tensor) -> None:
+    model = build("vgg", 4, input_coding="divide").eval()
+    first = next(iter(model.network.spiking_layers().values()))
+    view = SpikingView(4, 4, model.options)
+    encoded = view.encode(images)
+    weight, bias = fold(first.convolution, first.norm, 4)
+    total = 4 * torch.nn.functional.conv2d(encoded.value, weight, bias, padding=1)
+    torch.testing.assert_close(total, pre_activation(first, images, None).value, atol=1e-5, rtol=1e-4)
+
+
+def test_batch_statistics_make_the_branches_agree_in_training(build: Any, images: Tensor) -> None:
+    """With the batch's own statistics the SNN's total charge is the ANN's pre-activation, running ones being far off."""
+    differences = {}
+    for statistics in ("running", "batch"):
+        model = build("vgg", 4, statistics=statistics, membrane_dropout=0.0, input_coding="divide")
+        layer = next(iter(model.network.spiking_layers().values()))
+        view = SpikingView(4, 4, model.options, training=True)
+        before = view.fold(layer)
+        ann = pre_activation(layer, images, None)
+        main, _ = view.fold(layer, ann) if statistics == "batch" else before
+        total = 4 * torch.nn.functional.conv2d(images / 4, *main, padding=1)
+        differences[statistics] = (total - ann.value).abs().max().item()
+    assert differences["batch"] < 1e-4 < differences["running"]
+
+
+def test_observer_sees_noisy_spike_rates(build: Any, images: Tensor) -> None:
+    model = build("vgg").eval()
+    rates: list[float] = []
+
+    def observe(seen: Observation) -> None:
+        assert seen.pre_activation is not None and seen.noisy_spike_rate is not None
+        by_hand = ((seen.pre_activation <= 0) & (seen.outgoing.value.sum(0) > 0)).float().mean()
+        assert seen.noisy_spike_rate.item() == by_hand.item()
+        rates.append(by_hand.item())
+
+    model.coupled_forward(images, 5, observe)
+    assert len(rates) == 3
+
+
+def test_dropout_inflates_the_released_rate_only(build: Any, images: Tensor) -> None:
+    rates = {}
+    for measured in ("after_dropout", "before_dropout"):
+        model = build("vgg", noisy_spikes=measured)
+        for layer in model.network.spiking_layers().values():
+            layer.dropout = 0.5
+        found: list[float] = []
+
+        def observe(seen: Observation, found: list[float] = found) -> None:
+            assert seen.noisy_spike_rate is not None
+            found.append(seen.noisy_spike_rate.item())
+
+        torch.manual_seed(0)
+        model.training_step(images, torch.zeros(6, dtype=torch.long), cross_entropy, observe)
+        rates[measured] = found[0]
+    assert rates["after_dropout"] > rates["before_dropout"]
+
+
+def test_thresholds_take_no_gradient_and_are_saved_with_the_weights(build: Any) -> None:
+    model = build("resnet")
+    assert not any("threshold" in name for name, _ in model.named_parameters())
+    assert sum(name.endswith(".threshold") for name in model.network.state_dict()) == 9
+
+
+def test_thresholds_start_uniform_or_constant(build: Any) -> None:
+    uniform = torch.cat([layer.threshold.flatten() for layer in build("vgg").network.spiking_layers().values()])
+    assert 0 <= uniform.min() < 0.1 and 0.9 < uniform.max() < 1
+    constant = build("vgg", threshold_start=0.5).network.spiking_layers().values()
+    assert all(bool((layer.threshold == 0.5).all()) for layer in constant)
+
+
+def test_coupled_view_scales_counts_where_t_is_not_the_biases(build: Any, images: Tensor) -> None:
+    model = build("vgg", 5).eval()
+    view = CoupledView(SpikingView(10, 5, model.options))
+    first = next(iter(model.network.spiking_layers().values()))
+    with torch.no_grad():
+        signal = view.layer(first, view.encode(images))
+    assert isinstance(signal.spikes, Spikes)
+    active = pre_activation(first, images, None).value > 0
+    torch.testing.assert_close(signal.activation, signal.spikes.count * 0.5 * active)

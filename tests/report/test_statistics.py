@@ -1,0 +1,84 @@
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
+from scipy import stats
+
+from snn2ann.report.statistics import (
+    mean_interval,
+    paired_difference,
+    paired_ratio,
+    summarise,
+)
+
+samples = some.lists(some.floats(0.01, 100), min_size=2, max_size=8).filter(lambda each: np.std(each) > 1e-6)
+
+
+@given(samples)
+@settings(deadline=None)  # the first call imports
+def test_interval_of_a_mean_is_scipys(values: list[float]) -> None:
+    estimate = mean_interval(values)
+    expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert estimate.n == len(values)
+    assert estimate.mean == pytest.approx(np.mean(values))
+    assert (estimate.low, estimate.high) == pytest.approx((expected.low, expected.high))
+
+
+@given(samples)
+@settings(deadline=None)  # the first call imports
+def test_paired_difference_is_scipys_paired_test(values: list[float]) -> None:
+    first = pd.Series(values)
+    second = pd.Series(values[::-1]) * 0.7 + np.arange(len(values))
+    estimate = paired_difference(first, second)
+    expected = stats.ttest_rel(first, second).confidence_interval(0.95)
+    assert estimate.mean == pytest.approx(float((first - second).mean()))
+    assert (estimate.low, estimate.high) == pytest.approx((expected.low, expected.high), rel=1e-6, abs=1e-9)
+
+
+@given(samples)
+@settings(deadline=None)  # the first call imports
+def test_paired_ratio_is_the_paired_test_of_logs(values: list[float]) -> None:
+    first, second = pd.Series(values), pd.Series(values[::-1]) + 1
+    estimate = paired_ratio(first, second)
+    expected = stats.ttest_rel(np.log(first), np.log(second)).confidence_interval(0.95)
+    assert estimate.mean == pytest.approx(stats.gmean(first / second))
+    assert (estimate.low, estimate.high) == pytest.approx((np.exp(expected.low), np.exp(expected.high)), rel=1e-6)
+
+
+def test_ratio_the_other_way_round_has_the_reciprocal_interval() -> None:
+    first, second = pd.Series([1.0, 2.0, 4.0]), pd.Series([2.0, 3.0, 9.0])
+    one, other = paired_ratio(first, second), paired_ratio(second, first)
+    assert (one.mean, one.low, one.high) == pytest.approx((1 / other.mean, 1 / other.high, 1 / other.low))
+
+
+def test_one_value_has_no_interval() -> None:
+    for estimate in (mean_interval([0.5]), paired_ratio(pd.Series([1.0]), pd.Series([2.0]))):
+        assert (estimate.mean, estimate.n, estimate.has_interval) == (0.5, 1, False)
+        assert math.isnan(estimate.low) and math.isnan(estimate.high)
+
+
+def test_no_values_are_nothing() -> None:
+    estimate = paired_difference(pd.Series(dtype=float), pd.Series([1.0]))
+    assert estimate.n == 0 and math.isnan(estimate.mean)
+
+
+def test_pairs_are_made_by_seed_not_by_place() -> None:
+    first = pd.Series({0: 1.0, 1: 2.0, 2: 3.0})
+    second = pd.Series({2: 2.5, 1: 1.0, 7: 100.0})
+    estimate = paired_difference(first, second)
+    assert estimate.n == 2
+    assert estimate.mean == pytest.approx((1.0 + 0.5) / 2)
+
+
+def test_a_ratio_leaves_out_pairs_without_a_logarithm() -> None:
+    assert paired_ratio(pd.Series([1.0, 0.0]), pd.Series([4.0, 1.0])).mean == pytest.approx(0.25)
+
+
+def test_summary_keeps_the_order_of_groups_and_missing_labels() -> None:
+    frame = pd.DataFrame({"group": ["b", None, "b"], "value": [1.0, 5.0, 3.0]})
+    summary = summarise(frame, ["group"])
+    assert summary["mean"].tolist() == [2.0, 5.0]
+    assert summary["n"].tolist() == [2, 1]

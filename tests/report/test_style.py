@@ -1,0 +1,48 @@
+import subprocess
+import sys
+from pathlib import Path
+
+from snn2ann.report.configurations import Configuration, network_name
+from snn2ann.report.figures.style import looks, method_look
+from snn2ann.report.study_data import load_study
+
+
+def test_a_method_has_one_colour_and_marker(small_study: Path) -> None:
+    found = looks(load_study(small_study))
+    by_method: dict[tuple[str, str], set[tuple[str, str]]] = {}
+    for each, look in found.items():
+        by_method.setdefault((each.method, each.mapping_unit), set()).add((look.colour, look.marker))
+    assert all(len(own) == 1 for own in by_method.values())
+    shown = [own.pop() for own in by_method.values()]
+    assert len({colour for colour, _ in shown}) == len({marker for _, marker in shown}) == len(shown)
+
+
+def test_configurations_of_a_method_differ_in_line_or_filling(small_study: Path) -> None:
+    found = looks(load_study(small_study))
+    every = [(look.colour, str(look.line), look.hollow) for look in found.values()]
+    assert len(set(every)) == len(every)
+
+
+def test_an_unknown_method_keeps_its_look_and_borrows_none() -> None:
+    assert method_look("dummy") == method_look("dummy")
+    known = {method_look(name)[0] for name in ("ann", "stbp", "conversion", "tandem")}
+    assert method_look("dummy")[0] not in known
+    assert method_look("dummy") != method_look("another")
+
+
+def test_names_in_words() -> None:
+    assert Configuration("conversion", ata="none").label() == "Conversion"
+    assert Configuration("conversion", ata="calibration").label() == "Conversion (calibrated)"
+    own = Configuration("snn2ann", "released", "stsu", "training+calibration", 5)
+    assert own.label() == "SNN2ANN (STSU, ATA, calibrated), T=5"
+    assert own.trained == Configuration("snn2ann", "released", "stsu", "training", 5)
+    assert [network_name(each) for each in ("vgg13", "vgg-small", "mine")] == ["VGG-13", "VGG (small)", "mine"]
+
+
+def test_lists_of_tables_and_figures_import_nothing_heavy() -> None:
+    code = (
+        "import sys, snn2ann.report.figures, snn2ann.report.tables\n"
+        "print(*sorted({'pandas', 'matplotlib', 'scipy', 'seaborn', 'torch'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""

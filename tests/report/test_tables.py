@@ -1,0 +1,192 @@
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from snn2ann.errors import UserError
+from snn2ann.report.results import COLUMNS, collect_results
+from snn2ann.report.study_data import load_study
+from snn2ann.report.tables import TABLES, make_table
+from snn2ann.report.tables.classification import load_published
+
+from .hand_made import write_hand_made
+from .synthetic import METHODS, Method, write_study
+
+COMMAND = "`snakemake --cores all --config study=hand`"
+
+
+def shown(folder: Path, name: str) -> pd.DataFrame:
+    """The Markdown table as text, by its headers."""
+    make_table(name, folder)
+    lines = [line for line in (folder / "tables" / f"{name}.md").read_text().splitlines() if line.startswith("|")]
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return pd.DataFrame(cells[2:], columns=cells[0])
+
+
+@pytest.fixture
+def hand_made(tmp_path: Path) -> Path:
+    return write_hand_made(tmp_path)
+
+
+def test_classification_cells(hand_made: Path) -> None:
+    table = shown(hand_made, "classification")
+    own = table[table["Origin"] == "this study"].reset_index(drop=True)
+    assert own["Method"].tolist() == ["ANN", "Spike-based BP", "Spike-based BP", "SNN2ANN"]
+    assert own["Training T"].tolist() == ["–", "5", "8", "5"]
+    assert own["T"].tolist() == ["–", "5", "8", "5"]
+    assert own["Test accuracy (%)"].tolist() == ["96.00 ± 2.48", "92.00 ± 2.48", "94.00 ± 2.48", "93.50 ± 2.48"]
+    assert own["Last epoch (%)"].tolist() == ["95.00 ± 2.48", "91.00 ± 2.48", "93.00 ± 2.48", "92.50 ± 2.48"]
+    assert own["Seeds"].tolist() == ["3"] * 4
+
+
+def test_classification_sets_published_and_unknown_cells_apart(hand_made: Path) -> None:
+    table = shown(hand_made, "classification")
+    published = table[table["Origin"] == "published"]
+    assert len(published) == len(load_published()) == 34
+    tet = published[(published["Method"] == "TET (Deng 2022)") & (published["Dataset"] == "CIFAR-100")].iloc[0]
+    assert tet["Network"] == "ResNet-19"
+    assert (tet["T"], tet["Test accuracy (%)"]) == ("4", "74.47")
+    assert tet["Note or source"] == "Spikformer (2023), table 3"
+    paper = table[table["Origin"] == "the paper"]
+    assert len(paper) == 6 and (paper["Test accuracy (%)"] == "not at hand").all()
+
+
+def test_missing_runs_are_said_with_the_command(tmp_path: Path) -> None:
+    gone = [f"digits_vgg-small_stbp_T5_s{seed}-00000000" for seed in range(3)]
+    folder = write_hand_made(tmp_path, (*gone, "digits_vgg-small_snn2ann_T5_s1-00000000"))
+    table = shown(folder, "classification")
+    row = table[(table["Method"] == "Spike-based BP") & (table["Training T"] == "5")].iloc[0]
+    assert row["Test accuracy (%)"] == "not run"
+    assert row["Note or source"] == f"not run: {COMMAND}"
+    row = table[(table["Method"] == "SNN2ANN") & (table["Origin"] == "this study")].iloc[0]
+    assert (row["Seeds"], row["Note or source"]) == ("2", f"1 of 3 seeds not run: {COMMAND}")
+    assert "4 of 12 runs have no results" in (folder / "tables" / "classification.md").read_text()
+
+
+def cells(table: pd.DataFrame, **where: str) -> dict[str, str]:
+    """The one row that has these cells."""
+    for column, value in where.items():
+        table = table[table[column] == value]
+    assert len(table) == 1
+    return {str(key): str(value) for key, value in table.iloc[0].items()}
+
+
+def test_training_efficiency_cells(hand_made: Path) -> None:
+    table = shown(hand_made, "training_efficiency")
+    own = cells(table, Measured="training step", Method="SNN2ANN", T="5")
+    assert own["Seconds"] == "16.0 (12.0–20.0)"
+    assert own["Time / ANN"] == "2.67"
+    assert own["Time / Spike-based BP T=8"] == "0.33"
+    assert own["Time / Spike-based BP same T"] == "0.53"
+    assert own["Saved for backward (MiB)"] == "120.0"
+    assert own["Saved / Spike-based BP T=8"] == "0.150"
+    assert own["Saved / Spike-based BP same T"] == "0.240"
+    epoch = cells(table, Measured="epoch", Method="SNN2ANN (ReSU, ATA), T=5")
+    assert epoch["Seconds"] == "10.0"
+    assert epoch["Time / ANN"] == "5.00"
+    assert epoch["Time / Spike-based BP T=8"] == "0.62"
+
+
+def test_inference_efficiency_cells(hand_made: Path) -> None:
+    table = shown(hand_made, "inference_efficiency")
+    own = cells(table, Method="SNN2ANN", T="5")
+    assert own["Spikes an image (k)"] == "2.00"
+    assert own["Spikes / reference"] == "0.25"
+    assert own["Energy (µJ)"] == "2.000"
+    assert own["Energy / ANN"] == "0.200"
+    assert cells(table, Method="ANN", T="–")["Spikes an image (k)"] == "–"
+
+
+def test_ablation_starts_at_the_headline(hand_made: Path) -> None:
+    table = shown(hand_made, "ablation")
+    assert table["Method"].tolist() == ["SNN2ANN", "ANN", "Spike-based BP", "Spike-based BP"]
+    assert table["Δ accuracy (points)"].tolist() == ["+0.00", "+2.50", "−1.50", "+0.50"]
+    assert table["Noisy spikes (%)"].tolist() == ["4.00", "–", "–", "–"]
+    assert table["Δ spikes (k)"].tolist() == ["+0.00", "–", "+3.00", "+6.00"]
+
+
+def test_values_that_are_not_taken_at_every_t_are_shown_beside_those_that_are(small_study: Path) -> None:
+    own = cells(shown(small_study, "ablation"), Method="Conversion", **{"Threshold adjustment": "no"})
+    assert own["T"] == "5" and own["Noisy spikes (%)"] != "–"
+
+
+def test_csv_has_the_numbers_of_the_text(hand_made: Path) -> None:
+    make_table("classification", hand_made)
+    frame = pd.read_csv(hand_made / "tables" / "classification.csv")
+    row = frame[(frame["method"] == "stbp") & (frame["training_time_steps"] == 8)].iloc[0]
+    assert row["accuracy_mean"] == pytest.approx(0.94)
+    assert row["accuracy_high"] - row["accuracy_mean"] == pytest.approx(0.0248414, abs=1e-6)
+    assert row["accuracy_n"] == 3
+
+
+def test_one_seed_has_no_interval(tmp_path: Path) -> None:
+    table = shown(write_hand_made(tmp_path, seeds=(1,)), "classification")
+    assert table["Test accuracy (%)"].tolist()[:4] == ["96.00", "92.00", "94.00", "93.50"]
+
+
+def test_conversion_is_reported_at_every_training_t_and_the_largest(small_study: Path) -> None:
+    table = shown(small_study, "classification")
+    conversion = table[(table["Method"] == "Conversion") & (table["Threshold adjustment"] == "no")]
+    assert conversion["T"].tolist() == ["4", "5", "8", "16"]
+
+
+@pytest.mark.parametrize("name", [name for name in TABLES if name != "claims"])
+def test_an_unknown_method_is_in_every_table(small_study: Path, name: str) -> None:
+    table = shown(small_study, name)
+    assert any("dummy" in cell for cell in table["Method"])
+
+
+def test_options_that_differ_tell_rows_apart(tmp_path: Path) -> None:
+    dropouts = (0.5, 0.0)
+    methods = [
+        Method("snn2ann", 5, "released", "resu", True, noise=0.04, options={"membrane_dropout": each, "reset": "zero"})
+        for each in dropouts
+    ]
+    folder = write_study(tmp_path, methods, ("vgg-small",), (0, 1), cost=False)
+    collect_results(folder)
+    table = shown(folder, "ablation")
+    assert table["Other options"].tolist() == ["membrane dropout=0.5", "membrane dropout=0.0"]
+
+
+def test_variants_are_named_where_there_are_several(tmp_path: Path) -> None:
+    methods = [METHODS[4], Method("snn2ann", 5, "refined", "resu", True, noise=0.01)]
+    folder = write_study(tmp_path, methods, ("vgg-small",), (0,), cost=False)
+    (folder / "results.csv").write_text(",".join(COLUMNS) + "\n")
+    study = load_study(folder)
+    labels = [study.label(each) for each in study.configurations]
+    assert labels[0] == "SNN2ANN (released, ReSU, ATA), T=5"
+    assert "SNN2ANN (refined, ReSU, ATA), T=5" in labels
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_study_of_which_nothing_has_run(tmp_path: Path, name: str) -> None:
+    folder = write_study(tmp_path, METHODS[:5], seeds=(0,), cost=False)
+    (folder / "results.csv").write_text(",".join(COLUMNS) + "\n")
+    make_table(name, folder)
+    assert "--config study=synthetic" in (folder / "tables" / f"{name}.md").read_text()
+
+
+def test_runs_that_a_study_only_names_have_a_row(tmp_path: Path) -> None:
+    folder = write_hand_made(tmp_path)
+    content = json.loads((folder / "study.json").read_text())
+    named = content["runs"][-1] | {"name": "elsewhere", "dataset": "cifar10", "network": "vgg13"}
+    (folder / "study.json").write_text(json.dumps(content | {"not_run": [named]}))
+    table = shown(folder, "classification")
+    row = table[table["Dataset"] == "cifar10"].iloc[0]
+    assert (row["Network"], row["Test accuracy (%)"]) == ("VGG-13", "not run")
+    assert row["Note or source"] == f"not run: take `run: false` out of params.yaml, then {COMMAND}"
+    assert "have no results" not in (folder / "tables" / "classification.md").read_text()
+
+
+def test_a_wrong_measurement_is_named_and_the_table_is_made(tmp_path: Path) -> None:
+    folder = write_hand_made(tmp_path)
+    (tmp_path / "measurements" / "training_cost-00000000.csv").write_text("network\nvgg13\n")
+    with pytest.raises(UserError, match=r"training_cost-00000000.csv: .*method"):
+        make_table("training_efficiency", folder)
+    assert "epoch" in (folder / "tables" / "training_efficiency.md").read_text()
+
+
+def test_an_unknown_table_names_those_that_are(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no table is called nonsense; there are classification"):
+        make_table("nonsense", tmp_path)

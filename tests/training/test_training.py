@@ -1,0 +1,146 @@
+"""Training a run: the same bytes from the same seed, also when killed half-way; what the folder holds."""
+
+import csv
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from snn2ann.baselines import METHODS
+from snn2ann.data import dataset_spec
+from snn2ann.data.loading import PreparedDataset, load
+from snn2ann.data.prepare import fetch_and_prepare
+from snn2ann.errors import UserError
+from snn2ann.method.options import RELEASED
+from snn2ann.training import loop
+from snn2ann.training.weights import load_tensors
+
+DATASET = dataset_spec("digits", {"train_images": 200})
+FILES = ["weights.safetensors", "thresholds.safetensors", "last/weights.safetensors", "last/thresholds.safetensors"]
+
+
+@pytest.fixture(scope="session")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
+    folder = tmp_path_factory.mktemp("digits") / "prepared"
+    fetch_and_prepare(DATASET, folder.parent / "raw", folder)
+    return load(folder)
+
+
+def spec(name: str, seed: int = 0, epochs: int = 2) -> dict[str, Any]:
+    options = asdict(RELEASED) if name == "snn2ann" else METHODS[name].defaults
+    return {
+        "dataset": DATASET,
+        "network": {"name": "vgg", "kind": "vgg", "blocks": [[4], [6]], "pooled_blocks": [1, 2], "dropout": [0.1, 0]},
+        "method": {
+            "name": name,
+            "revision": METHODS[name].revision,
+            "time_steps": 3 if METHODS[name].time_steps else None,
+            "variant": None,
+            "options": options,
+        },
+        "recipe": {
+            "epochs": epochs,
+            "batch_size": 50,
+            "optimizer": "adam",
+            "learning_rate": 0.01,
+            "weight_decay": 0.0,
+            "schedule": {"kind": "one-cycle", "warmup": 0.3},
+            "label_smoothing": 0.0,
+            "augmentation": {"crop_padding": 1, "horizontal_flip": False},
+            "normalisation": None,
+            "precision": "fp32",
+        },
+        "seed": seed,
+        "source": None,
+    }
+
+
+def bytes_of(folder: Path) -> list[bytes]:
+    return [(folder / name).read_bytes() for name in FILES]
+
+
+@pytest.mark.parametrize("name", ["ann", "stbp", "snn2ann"])
+def test_two_runs_of_one_seed_give_the_same_bytes(name: str, digits: PreparedDataset, tmp_path: Path) -> None:
+    for run, seed in (("one", 0), ("two", 0), ("other", 1)):
+        # What was drawn before must not matter.
+        torch.rand(len(run))
+        loop.train(spec(name, seed), digits, tmp_path / run, "cpu")
+    assert bytes_of(tmp_path / "one") == bytes_of(tmp_path / "two")
+    assert bytes_of(tmp_path / "one")[0] != bytes_of(tmp_path / "other")[0]
+
+
+@pytest.mark.parametrize("name", ["ann", "snn2ann"])
+def test_a_killed_run_goes_on_to_the_same_bytes(
+    name: str, digits: PreparedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loop.train(spec(name, epochs=4), digits, tmp_path / "unbroken", "cpu")
+    monkeypatch.setattr(loop, "CHECKPOINT_SECONDS", 0.0)
+    epochs_run: list[int] = []
+    original = loop.Trainer._epoch
+
+    def dying(self: loop.Trainer, epoch: int) -> dict[str, Any]:
+        epochs_run.append(epoch)
+        if epochs_run == [1, 2, 3]:
+            raise KeyboardInterrupt
+        return original(self, epoch)
+
+    monkeypatch.setattr(loop.Trainer, "_epoch", dying)
+    with pytest.raises(KeyboardInterrupt):
+        loop.train(spec(name, epochs=4), digits, tmp_path / "broken", "cpu")
+    loop.train(spec(name, epochs=4), digits, tmp_path / "broken", "cpu")
+    assert epochs_run == [1, 2, 3, 3, 4]
+    assert bytes_of(tmp_path / "unbroken") == bytes_of(tmp_path / "broken")
+    assert not (tmp_path / "broken" / "checkpoint.pt").exists()
+
+
+def test_a_damaged_checkpoint_or_another_runs_is_not_gone_on_from(digits: PreparedDataset, tmp_path: Path) -> None:
+    loop.train(spec("ann"), digits, tmp_path / "clean", "cpu")
+    (tmp_path / "damaged").mkdir()
+    (tmp_path / "damaged" / "checkpoint.pt").write_bytes(b"not a checkpoint")
+    loop.train(spec("ann"), digits, tmp_path / "damaged", "cpu")
+    assert bytes_of(tmp_path / "clean") == bytes_of(tmp_path / "damaged")
+
+
+def test_a_runs_folder_says_what_happened(digits: PreparedDataset, tmp_path: Path) -> None:
+    loop.train(spec("snn2ann", epochs=3), digits, tmp_path, "cpu")
+    with (tmp_path / "history.csv").open() as file:
+        history = list(csv.DictReader(file))
+    training = json.loads((tmp_path / "training.json").read_text())
+    accuracies = [float(row["validation_accuracy"]) for row in history]
+    assert [row["epoch"] for row in history] == ["1", "2", "3"]
+    # The later one of equal epochs is selected.
+    assert training["selected_epoch"] == max(range(1, 4), key=lambda epoch: (accuracies[epoch - 1], epoch))
+    with (tmp_path / "layers.csv").open() as file:
+        layers = list(csv.DictReader(file))
+    assert [(row["epoch"], row["layer"]) for row in layers[:3]] == [
+        ("0", "layers.block1_1"),
+        ("0", "layers.block2_1"),
+        ("1", "layers.block1_1"),
+    ]
+    assert layers[0]["noisy_spike_rate"] == "" and 0 <= float(layers[2]["noisy_spike_rate"]) <= 1
+    thresholds = load_tensors(tmp_path / "last" / "thresholds.safetensors")
+    assert float(layers[-1]["threshold_mean"]) == pytest.approx(
+        float(thresholds["layers.block2_1.threshold"].mean()), rel=1e-5
+    )
+
+
+def test_conversion_starts_from_a_trained_ann(digits: PreparedDataset, tmp_path: Path) -> None:
+    loop.train(spec("ann"), digits, tmp_path / "ann", "cpu")
+    converted = {**spec("conversion"), "source": "ann"}
+    loop.train(converted, digits, tmp_path / "converted", "cpu", tmp_path / "ann")
+    thresholds = load_tensors(tmp_path / "converted" / "thresholds.safetensors")
+    assert all(float(value.min()) > 0 for value in thresholds.values())
+    assert json.loads((tmp_path / "converted" / "training.json").read_text())["epochs"] == 0
+
+
+def test_missing_and_damaged_weights_are_named(digits: PreparedDataset, tmp_path: Path) -> None:
+    converted = {**spec("conversion"), "source": "ann"}
+    with pytest.raises(UserError, match=r"weights\.safetensors"):
+        loop.train(converted, digits, tmp_path / "converted", "cpu", tmp_path / "nowhere")
+    (tmp_path / "weights.safetensors").write_bytes(b"\0" * 40)
+    with pytest.raises(UserError, match=r"weights\.safetensors.*make it again"):
+        loop.train(converted, digits, tmp_path / "converted", "cpu", tmp_path)
+    assert not (tmp_path / "converted").exists()

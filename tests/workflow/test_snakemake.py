@@ -1,0 +1,203 @@
+"""The real workflow on a tiny study: what runs, what does not, and what is left after a fault."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from snn2ann.report.figures import FIGURES
+from snn2ann.report.tables import TABLES
+from tests.workflow.project import ROOT, Project, new_project
+
+STBP = ("studies", "tiny", "runs", 1, "options")
+# `claims` is a table of the rule `judge`.
+OUTPUTS = {"collect": 1, "figure": len(FIGURES), "table": len(TABLES) - 1, "judge": 1, "record": 1, "all": 1}
+STUDY_LEVEL = {"mark": 1, "describe": 1, **OUTPUTS}
+
+
+def test_first_run_makes_every_output(finished: Project) -> None:
+    study = finished.folder / "results/tiny"
+    described = json.loads((study / "study.json").read_text())
+    assert [run["method"] for run in described["runs"]] == ["ann", "stbp", "conversion", "snn2ann"]
+    for run in described["runs"]:
+        folder = finished.folder / "results/runs" / run["name"]
+        assert (folder / run["evaluation"]).exists()
+        assert (folder / "last/weights.safetensors").exists()
+    assert (study / "results.csv").read_text().startswith("dataset,network,method,variant,")
+    for name in TABLES:
+        assert {(study / f"tables/{name}{end}").exists() for end in (".csv", ".md", ".tex")} == {True}
+    for name in FIGURES:
+        assert {(study / f"figures/{name}{end}").exists() for end in (".png", ".svg", ".csv")} == {True}
+    assert (study / ".made" / described["digest"]).exists()
+    assert (finished.folder / "mlflow.db").exists()
+
+
+def test_finished_study_has_nothing_to_do(finished: Project) -> None:
+    assert finished.planned() == {}
+    for target in ("data", "runs", "figures", "tables", "claims", "track"):
+        assert finished.planned(target) == {}
+
+
+def test_changed_parameter_reruns_what_depends_on_it(finished: Project, tmp_path: Path) -> None:
+    project = finished.copy(tmp_path / "p")
+    project.edit(*STBP, value={"threshold": 1.5})
+    assert project.planned() == {"train": 1, "evaluate": 1, **STUDY_LEVEL}
+    shutil.copy(finished.folder / "params.yaml", project.folder)
+    project.edit("calibration", "target", value=0.5)
+    assert project.planned() == {"calibrate": 2, "evaluate": 2, **STUDY_LEVEL}
+    shutil.copy(finished.folder / "params.yaml", project.folder)
+    project.edit("measurement", "rounds", value=3)
+    assert project.planned() == {"measure": 1, **STUDY_LEVEL}
+    shutil.copy(finished.folder / "params.yaml", project.folder)
+    project.edit("report", "accuracy_margin", value=2.0)
+    assert project.planned() == STUDY_LEVEL
+    shutil.copy(finished.folder / "params.yaml", project.folder)
+    project.edit("recipes", "tiny", "epochs", value=2)
+    assert project.costly() == {"train": 4, "calibrate": 2, "evaluate": 4}
+
+
+def test_changed_back_trains_nothing_and_gives_the_old_results(finished: Project, tmp_path: Path) -> None:
+    project = finished.copy(tmp_path / "p")
+    results, old = "results/tiny/results.csv", project.contents("results/tiny/results.csv")
+    runs = project.contents("results/runs/**/*")
+    project.edit(*STBP, value={"threshold": 1.5})
+    project.snakemake(results)
+    assert project.contents(results) != old
+    # What was made for the other runs is gone, so that nothing can take it for the present study's.
+    assert not (project.folder / "results/tiny/claims.md").exists()
+    assert project.contents("results/runs/**/*").items() >= runs.items()
+    shutil.copy(finished.folder / "params.yaml", project.folder)
+    assert project.planned(results) == {"mark": 1, "describe": 1, "collect": 1}
+    assert project.costly() == {}
+    project.snakemake(results)
+    assert project.contents(results) == old
+
+
+def test_changed_code_of_the_report_makes_the_study_again(finished: Project, tmp_path: Path) -> None:
+    project = finished.copy(tmp_path / "p")
+    with (project.folder / "src/snn2ann/report/table.py").open("a") as file:
+        file.write("# changed\n")
+    assert project.planned() == STUDY_LEVEL
+
+
+def test_removed_method_leaves_the_results_but_not_the_store(finished: Project, tmp_path: Path) -> None:
+    project = finished.copy(tmp_path / "p")
+    project.edit("studies", "tiny", "runs", value=[{"method": "ann"}, {"method": "stbp", "time_steps": 2}])
+    assert project.costly() == {}
+    project.snakemake("results/tiny/results.csv")
+    methods = {
+        line.split(",")[2] for line in (project.folder / "results/tiny/results.csv").read_text().splitlines()[1:]
+    }
+    assert methods == {"ann", "stbp"}
+    assert list((project.folder / "results/runs").glob("*_snn2ann_*"))
+
+
+def test_copied_results_are_honoured(finished: Project, tmp_path: Path) -> None:
+    finished.run("git", "clone", "--quiet", ".", str(tmp_path / "p"))
+    clone = Project(tmp_path / "p")
+    shutil.copytree(finished.folder / "results", clone.folder / "results", dirs_exist_ok=True)
+    # Time stamps in any order: here, what was made last looks oldest.
+    files = sorted(path for path in (clone.folder / "results").rglob("*") if path.is_file())
+    for age, path in enumerate(sorted(files, key=lambda path: path.stat().st_mtime)):
+        os.utime(path, (2e9 - age, 2e9 - age))
+    assert clone.planned() == {}
+    # Data are fetched for a new evaluation, and no run is trained because they were missing.
+    clone.edit("evaluation", "time_steps", value=2)
+    assert clone.costly() == {"fetch": 1, "evaluate": 4}
+
+
+def test_lost_run_is_made_again_and_reaches_every_table(finished: Project, tmp_path: Path) -> None:
+    project = finished.copy(tmp_path / "p", "results/runs/*_stbp_*")
+    assert project.planned() == {"train": 1, "evaluate": 1, **OUTPUTS}
+
+
+def test_killed_run_leaves_nothing_half_written_and_goes_on(finished: Project, tmp_path: Path) -> None:
+    project = finished.copy(tmp_path / "p", "results/runs/*_stbp_*", "logs")
+    with subprocess.Popen(
+        ["snakemake", "--cores", "2", "runs"],
+        cwd=project.folder,
+        env=project.environment,
+        start_new_session=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as running:
+        try:
+            _wait(lambda: any(project.folder.glob("results/runs/*_stbp_*/*")))
+        finally:
+            os.killpg(running.pid, signal.SIGKILL)
+    original = finished.contents("results/runs/*_stbp_*/**/*")
+    whole = {name for name in original if name.endswith(".safetensors")}
+    for name, content in project.contents("results/runs/*_stbp_*/**/*").items():
+        if name in whole:
+            assert content == original[name]
+    project.snakemake("runs")
+    made = project.contents("results/runs/*_stbp_*/**/*")
+    assert {name: made[name] for name in whole} == {name: original[name] for name in whole}
+    assert project.planned("runs") == {}
+
+
+def _wait(condition: object, seconds: float = 120) -> None:
+    assert callable(condition)
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "nothing happened"
+        time.sleep(0.02)
+
+
+def test_second_snakemake_in_the_folder_is_refused(finished: Project, tmp_path: Path) -> None:
+    import fcntl
+
+    project = finished.copy(tmp_path / "p", "results/tiny/study.json")
+    with (project.folder / ".snakemake/in_use").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        printed = project.snakemake("results/tiny/study.json", fails=True)
+        assert "another snakemake is at work" in printed
+    project.snakemake("results/tiny/study.json")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "expected"),
+    [
+        (("evaluation", "time_step"), 4, "evaluation.time_step: unknown key (value 4); did you mean 'time_steps'?"),
+        (("studies", "tiny", "runs", 1, "time_steps"), 0, "studies.tiny.runs[1].time_steps: 0 is not allowed"),
+        (("studies", "tiny", "runs", 0, "method"), "an", "method: 'an' is unknown; did you mean 'ann'?"),
+    ],
+)
+def test_bad_parameter_stops_before_any_job(
+    finished: Project, tmp_path: Path, path: tuple[str | int, ...], value: object, expected: str
+) -> None:
+    project = new_project(tmp_path / "p")
+    project.edit(*path, value=value)
+    printed = project.snakemake(fails=True)
+    assert expected in printed
+    assert "Traceback" not in printed
+    assert not (project.folder / "data").exists()
+    assert not (project.folder / "results/runs").exists()
+
+
+def test_only_the_study_is_chosen_on_the_command_line(finished: Project) -> None:
+    assert "study: 'tidy' is unknown; did you mean 'tiny'?" in finished.snakemake(
+        "--dry-run", "--config", "study=tidy", fails=True
+    )
+    assert "only study can be given here" in finished.snakemake("--dry-run", "--config", "seed=1", fails=True)
+
+
+def test_report_holds_tables_figures_and_claims(finished: Project) -> None:
+    finished.snakemake("--report", "results/tiny/report.html")
+    text = (finished.folder / "results/tiny/report.html").read_text()
+    assert "classification" in text
+    assert "convergence" in text
+    assert "claims.md" in text
+
+
+def test_every_study_of_the_project_resolves(tmp_path: Path) -> None:
+    project = new_project(tmp_path / "p")
+    shutil.copy(ROOT / "params.yaml", project.folder)
+    planned = project.planned("--config", "study=paper")
+    assert planned["train"] == planned["evaluate"] > 100
+    assert planned["fetch"] == 3

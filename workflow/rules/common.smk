@@ -1,0 +1,120 @@
+"""What several phases need: the files of a run, and the study's marks."""
+
+import fcntl
+import json
+from collections import defaultdict
+
+ARRAYS = [
+    "images.npy",
+    "labels.npy",
+    "train_indices.npy",
+    "validation_indices.npy",
+    "test_indices.npy",
+    "manifest.json",
+]
+TRAINED = [
+    "run.yaml",
+    "weights.safetensors",
+    "thresholds.safetensors",
+    "last/weights.safetensors",
+    "last/thresholds.safetensors",
+    "history.csv",
+    "layers.csv",
+    "training.json",
+]
+# Says for which runs, settings and code of the report a study's outputs were made. It stands in the place of time stamps,
+# which a fresh clone, DVC's cache and a changed clock all falsify.
+MARK = f"{FOLDER}/.made/{STUDY.digest}"
+MADE = [".made", "study.json", "results.csv", "tables", "figures", "claims.md", "claims.json", "report.html"]
+EVALUATIONS = [f"results/runs/{run.name}/evaluation-{run.evaluation_digest}.json" for run in STUDY.runs]
+MEASUREMENTS = (
+    [f"results/measurements/training_cost-{STUDY.measurement_digest}.csv"] if STUDY.measurement_digest else []
+)
+
+
+def run_of(wildcards):
+    """The run that a job is about."""
+    if wildcards.run not in RUNS:
+        raise WorkflowError(f"run {wildcards.run} is not in study {STUDY.name}; see snn2ann check")
+    return RUNS[wildcards.run]
+
+
+def data_of(wildcards):
+    """A run's data set. Wanted only where something is to be made from it: a clone with results needs no data."""
+    return [f"data/{run_of(wildcards).dataset_folder}/{name}" for name in ARRAYS]
+
+
+def training_inputs(wildcards):
+    """The data and the run to start from; nothing where the run is there, so that no data is fetched for it."""
+    run = run_of(wildcards)
+    if Path(f"results/runs/{run.name}/training.json").exists():
+        return []
+    sources = [f"results/runs/{run.source}/weights.safetensors"] if run.source else []
+    return [ancient(path) for path in data_of(wildcards) + sources]
+
+
+def source_option(wildcards):
+    """The option that names the run to start from."""
+    source = run_of(wildcards).source
+    return f"--source results/runs/{source}" if source else ""
+
+
+def calibration_files(wildcards):
+    """The calibration whose thresholds are evaluated as well, where the run has one."""
+    run = run_of(wildcards)
+    if run.calibration_digest is None:
+        return []
+    names = (f"calibration-{run.calibration_digest}.json", f"thresholds-{run.calibration_digest}.safetensors")
+    return [ancient(f"results/runs/{run.name}/{name}") for name in names]
+
+
+def calibration_option(wildcards, input):
+    """The option that names the calibration."""
+    return f"--calibration {input.calibration[0]}" if input.calibration else ""
+
+
+def as_json(spec):
+    """A spec as one word of a command line."""
+    return json.dumps(spec, sort_keys=True, separators=(",", ":"))
+
+
+def mark_of(wildcards):
+    """The study's mark; without it, whatever is there was made for something else.
+
+    Snakemake looks for a missing input only where an output is missing too. `snakemake claims` after a change of
+    parameters would find old files and nothing to do, so the rule is forced.
+    """
+    if not Path(MARK).exists():
+        workflow.dag.forcerules.add(workflow.get_rule("mark"))
+    return ancient(MARK)
+
+
+def claim_folder():
+    """Refuse to run beside another Snakemake in this folder.
+
+    Snakemake's own lock outlives a killed process and then stops the next one; this one ends with its process.
+    """
+    global folder_lock
+    folder_lock = Path(".snakemake/in_use").open("w")
+    try:
+        fcntl.flock(folder_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise WorkflowError("another snakemake is at work in this folder; wait for it or stop it") from None
+
+
+def summary():
+    """What ran, how long it took, and where to look."""
+    seconds = defaultdict(list)
+    for path in Path("logs/benchmarks").glob("*/*.tsv"):
+        if path.stat().st_mtime >= STARTED:
+            header, values = path.read_text().splitlines()[:2]
+            seconds[path.parent.name].append(float(values.split("\t")[header.split("\t").index("s")]))
+    lines = [f"Study {STUDY.name}: {len(RUNS)} runs, done in {time.time() - STARTED:.0f} s"]
+    lines += [f"  {rule:<10} {len(times):>4} jobs {sum(times):>9.1f} s" for rule, times in seconds.items()]
+    lines += [
+        f"  verdicts    {FOLDER}/claims.md",
+        f"  tables      {FOLDER}/tables/   figures {FOLDER}/figures/   results {FOLDER}/results.csv",
+        f"  report      snakemake --report {FOLDER}/report.html",
+        "  curves      mlflow ui",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,56 @@
+"""Accuracy, spikes, operations and energy of each run at every T; time and memory of a training step."""
+
+
+rule evaluate:
+    input:
+        lambda wildcards: [ancient(path) for path in data_of(wildcards)],
+        weights=ancient("results/runs/{run}/weights.safetensors"),
+        thresholds=ancient("results/runs/{run}/thresholds.safetensors"),
+        training=ancient("results/runs/{run}/training.json"),
+        calibration=calibration_files,
+    output:
+        "results/runs/{run}/evaluation-{digest}.json",
+    log:
+        "logs/evaluate/{run}-{digest}.log",
+    benchmark:
+        "logs/benchmarks/evaluate/{run}-{digest}.tsv"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        spec=lambda wildcards: as_json(run_of(wildcards).evaluation_spec),
+        data=lambda wildcards: f"data/{run_of(wildcards).dataset_folder}",
+        folder=lambda wildcards: f"results/runs/{wildcards.run}",
+        calibration=calibration_option,
+    message:
+        "Evaluating {wildcards.run}"
+    shell:
+        "snn2ann evaluate --run {params.folder:q} --data {params.data:q} --spec {params.spec:q}"
+        " {params.calibration} --output {output:q} --threads {threads} > {log:q} 2>&1"
+
+
+# All cores, so that nothing runs beside it and disturbs the clock.
+rule measure:
+    output:
+        "results/measurements/training_cost-{digest}.csv",
+    log:
+        "logs/measure/{digest}.log",
+    benchmark:
+        "logs/benchmarks/measure/{digest}.tsv"
+    threads: workflow.cores or 1
+    resources:
+        mem_mb=8000,
+        runtime=120,
+    params:
+        spec=as_json(STUDY.measurement_spec),
+    message:
+        "Measuring time and memory of a training step"
+    shell:
+        "snn2ann measure --spec {params.spec:q} --output {output:q} --threads {threads} > {log:q} 2>&1"
+
+
+rule runs:
+    input:
+        EVALUATIONS,
+        MEASUREMENTS,
