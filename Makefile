@@ -32,7 +32,7 @@ environment:
 		rm -rf $(VENV); \
 		$(PYTHON) -m venv $(VENV); \
 		echo "Installing the versions of requirements.lock into $(VENV) (a few minutes)"; \
-		$(PIP) install --no-deps -r requirements.lock; \
+		$(PIP) install -r requirements.lock; \
 		$(PIP) install --no-deps --no-build-isolation -e .; \
 		echo "$(HASH)" > $(STAMP); \
 	fi

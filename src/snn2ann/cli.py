@@ -167,6 +167,18 @@ def claims(study_folder: StudyFolder) -> None:
 
 
 @app.command()
+def publish(
+    study_folder: StudyFolder,
+    output: Annotated[Path, typer.Option(help="Folder of the documentation to make.")],
+    readme: Annotated[Path | None, typer.Option(help="File whose table of claims to bring up to date.")] = None,
+) -> None:
+    """Put a study's tables, figures and verdicts into the documentation."""
+    from snn2ann.report.publish import publish as run_publication
+
+    run_publication(study_folder, output, readme)
+
+
+@app.command()
 def track(
     study_folder: StudyFolder,
     store: Annotated[str | None, typer.Option(help="URI of an MLflow store.")] = None,
@@ -188,6 +200,27 @@ def check(
     parameters = load_parameters(params)
     for run in resolve(parameters, study or parameters["study"]).runs:
         print(run.name)
+
+
+@app.command()
+def estimate(
+    params: Params = Path("params.yaml"),
+    study: Annotated[str | None, typer.Option(help="Name of the study; else the file's own choice.")] = None,
+    teraflops: Annotated[float, typer.Option(help="What the machine sustains, in 10^12 operations a second.")] = 20.0,
+) -> None:
+    """Estimate how long a study's training takes, from its arithmetic alone."""
+    from snn2ann.evaluation.estimate import estimate as estimate_runs
+    from snn2ann.study import load_parameters, resolve
+
+    parameters = load_parameters(params)
+    groups = estimate_runs(resolve(parameters, study or parameters["study"]).runs)
+    print("data set | network | method | T | runs | passes a step | 10^15 operations | hours")
+    for group in groups:
+        hours = group.operations / teraflops / 1e12 / 3600
+        name = f"{group.dataset} | {group.network} | {group.method} | {group.time_steps or '-'}"
+        print(f"{name} | {group.runs} | {group.passes} | {group.operations / 1e15:.3g} | {hours:.3g}")
+    total = sum(group.operations for group in groups)
+    print(f"total: {total / 1e15:.4g} x 10^15 operations, {total / teraflops / 1e12 / 3600:.3g} h")
 
 
 @app.command()

@@ -39,7 +39,7 @@ def test_first_run_makes_every_output(finished: Project) -> None:
 
 def test_finished_study_has_nothing_to_do(finished: Project) -> None:
     assert finished.planned() == {}
-    for target in ("data", "runs", "figures", "tables", "claims", "track"):
+    for target in ("data", "claims", "track"):
         assert finished.planned(target) == {}
 
 

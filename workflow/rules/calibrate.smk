@@ -3,7 +3,7 @@
 
 rule calibrate:
     input:
-        lambda wildcards: [ancient(path) for path in data_of(wildcards)],
+        calibration_inputs,
         weights=ancient("results/runs/{run}/weights.safetensors"),
         thresholds=ancient("results/runs/{run}/thresholds.safetensors"),
         training=ancient("results/runs/{run}/training.json"),

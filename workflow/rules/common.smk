@@ -40,17 +40,28 @@ def run_of(wildcards):
 
 
 def data_of(wildcards):
-    """A run's data set. Wanted only where something is to be made from it: a clone with results needs no data."""
-    return [f"data/{run_of(wildcards).dataset_folder}/{name}" for name in ARRAYS]
+    """The files of a run's data set."""
+    return [ancient(f"data/{run_of(wildcards).dataset_folder}/{name}") for name in ARRAYS]
 
 
 def training_inputs(wildcards):
-    """The data and the run to start from; nothing where the run is there, so that no data is fetched for it."""
+    """The data and the run to start from.
+
+    Nothing where the run is there: Snakemake would make it again because the data that it was made from are missing, as
+    they are in a clone with copied results. The same holds for a calibration.
+    """
     run = run_of(wildcards)
     if Path(f"results/runs/{run.name}/training.json").exists():
         return []
-    sources = [f"results/runs/{run.source}/weights.safetensors"] if run.source else []
-    return [ancient(path) for path in data_of(wildcards) + sources]
+    sources = [ancient(f"results/runs/{run.source}/weights.safetensors")] if run.source else []
+    return data_of(wildcards) + sources
+
+
+def calibration_inputs(wildcards):
+    """The data; nothing where the calibration is there."""
+    run = run_of(wildcards)
+    made = Path(f"results/runs/{run.name}/calibration-{run.calibration_digest}.json").exists()
+    return [] if made else data_of(wildcards)
 
 
 def source_option(wildcards):

@@ -3,7 +3,7 @@
 
 rule evaluate:
     input:
-        lambda wildcards: [ancient(path) for path in data_of(wildcards)],
+        data_of,
         weights=ancient("results/runs/{run}/weights.safetensors"),
         thresholds=ancient("results/runs/{run}/thresholds.safetensors"),
         training=ancient("results/runs/{run}/training.json"),

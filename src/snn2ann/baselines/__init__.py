@@ -15,6 +15,7 @@ class MethodEntry:
         source: the method whose trained weights this one starts from, if any.
         defaults: the method's options with their default values; the paper's method has variants instead.
         options: what this method's options are: "variants" (see `snn2ann.method.options`) or "defaults".
+        passes: (a, b): a training step's convolutions are worth a·T + b forward passes, a backward counting as two.
         library: the package whose neurons or layers it runs on.
     """
 
@@ -24,12 +25,13 @@ class MethodEntry:
     source: str | None = None
     defaults: dict[str, Any] = field(default_factory=dict)
     options: str = "defaults"
+    passes: tuple[int, int] = (3, 0)
     library: str = "torch"
 
 
 METHODS: dict[str, MethodEntry] = {
-    "snn2ann": MethodEntry("snn2ann.method.snn2ann:Snn2Ann", revision=1, options="variants"),
-    "ann": MethodEntry("snn2ann.baselines.ann:PlainAnn", revision=1, time_steps=False),
+    "snn2ann": MethodEntry("snn2ann.method.snn2ann:Snn2Ann", revision=1, options="variants", passes=(1, 3)),
+    "ann": MethodEntry("snn2ann.baselines.ann:PlainAnn", revision=1, time_steps=False, passes=(0, 3)),
     "stbp": MethodEntry(
         "snn2ann.baselines.stbp:SpikeBasedBackpropagation",
         revision=1,
@@ -46,6 +48,7 @@ METHODS: dict[str, MethodEntry] = {
         revision=1,
         time_steps=False,
         source="ann",
+        passes=(0, 0),
         defaults={"percentile": 99.9, "images": 1024, "reset": "subtract", "membrane_start": 0.5},
     ),
 }

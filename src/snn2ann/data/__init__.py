@@ -23,6 +23,7 @@ class DatasetEntry:
         source: import path, `module:name`, of the `snn2ann.data.source.Source` that reads it.
         shape: channels, height and width of an image.
         classes: number of classes.
+        images: how many images the training part holds, the test part with it where there is no official one.
         checksums: for each file, the accepted checksums (`algorithm:hex`), the official one first.
         official_test: whether the data set comes with a labelled test part.
         revision: raised by hand when a change of code alters the prepared arrays.
@@ -31,6 +32,7 @@ class DatasetEntry:
     source: str
     shape: tuple[int, int, int]
     classes: int
+    images: int
     checksums: Mapping[str, tuple[str, ...]]
     official_test: bool = True
     revision: int = 1
@@ -62,11 +64,13 @@ _CIFAR100 = {"cifar-100-python.tar.gz": ("md5:eb9058c3a382ffc7106e4002c42a8d85",
 _TINY_IMAGENET = {"tiny-imagenet-200.zip": ("md5:90528d7ca1a48142e341f4ef8d21d0de",)}
 
 DATASETS: dict[str, DatasetEntry] = {
-    "digits": DatasetEntry("snn2ann.data.digits:DIGITS", (1, 8, 8), 10, _DIGITS, False),
-    "fashion-mnist": DatasetEntry("snn2ann.data.fashion_mnist:FASHION_MNIST", (1, 28, 28), 10, _FASHION_MNIST),
-    "cifar10": DatasetEntry("snn2ann.data.cifar:CIFAR10", (3, 32, 32), 10, _CIFAR10),
-    "cifar100": DatasetEntry("snn2ann.data.cifar:CIFAR100", (3, 32, 32), 100, _CIFAR100),
-    "tiny-imagenet": DatasetEntry("snn2ann.data.tiny_imagenet:TINY_IMAGENET", (3, 64, 64), 200, _TINY_IMAGENET),
+    "digits": DatasetEntry("snn2ann.data.digits:DIGITS", (1, 8, 8), 10, 1797, _DIGITS, False),
+    "fashion-mnist": DatasetEntry("snn2ann.data.fashion_mnist:FASHION_MNIST", (1, 28, 28), 10, 60_000, _FASHION_MNIST),
+    "cifar10": DatasetEntry("snn2ann.data.cifar:CIFAR10", (3, 32, 32), 10, 50_000, _CIFAR10),
+    "cifar100": DatasetEntry("snn2ann.data.cifar:CIFAR100", (3, 32, 32), 100, 50_000, _CIFAR100),
+    "tiny-imagenet": DatasetEntry(
+        "snn2ann.data.tiny_imagenet:TINY_IMAGENET", (3, 64, 64), 200, 100_000, _TINY_IMAGENET
+    ),
 }
 
 

@@ -66,18 +66,20 @@ def evaluate(
 
     states = [state for state in STATES if calibrated is not None or state[1] == "trained"]
     entries = []
+    # The last epoch is often the selected one, and thresholds that met the target stay as they were: not measured twice.
+    measured: dict[tuple[bytes, bytes, str], dict[str, Any]] = {}
     with progress(f"evaluate {run.name}", len(states), "state") as advance:
         for checkpoint, thresholds, split in states:
             folder = run if checkpoint == "selected" else run / "last"
-            path = calibrated if thresholds == "calibrated" else folder / "thresholds.safetensors"
-            load_state(model, folder / "weights.safetensors", path)
-            entry = evaluate_split(
-                model,
-                partial(split_batches, split),
-                evaluation["time_steps"],
-                evaluation["coupled_time_steps"],
-            )
-            entries.append({"checkpoint": checkpoint, "thresholds": thresholds, "split": split, **entry})
+            trained = folder / "thresholds.safetensors"
+            files = (folder / "weights.safetensors", calibrated or trained if thresholds == "calibrated" else trained)
+            load_state(model, *files)
+            key = (files[0].read_bytes(), files[1].read_bytes(), split)
+            if key not in measured:
+                measured[key] = evaluate_split(
+                    model, partial(split_batches, split), evaluation["time_steps"], evaluation["coupled_time_steps"]
+                )
+            entries.append({"checkpoint": checkpoint, "thresholds": thresholds, "split": split, **measured[key]})
             advance(f"{checkpoint}, {thresholds}, {split}")
     write_json(output, {"run": run.name, "entries": entries})
 
