@@ -46,14 +46,15 @@ def with_runs(parameters: Parameters, *entries: Parameters) -> Study:
 
 def test_every_study_of_the_project_resolves() -> None:
     project = load_parameters(ROOT / "params.yaml")
-    names = set()
     for name in project["studies"]:
         study = resolve(project, name)
-        assert len(study.runs) >= 48
-        names |= {run.name for run in study.runs}
-    digits = resolve(project, "digits")
-    assert len(digits.runs) == 2 * 3 * (1 + 2 + 1 + 4)
-    assert {run.name for run in digits.runs} <= names
+        assert {run.method for run in study.runs} == {"ann", "stbp", "conversion", "snn2ann"}
+        for side in ("headline", "reference"):
+            wanted = study.report[side]
+            pair = (wanted["method"], wanted["training_time_steps"])
+            seeds = [run.seed for run in study.runs if (run.method, run.training_time_steps) == pair]
+            assert len(set(seeds)) >= 3
+    assert len(resolve(project, "digits").runs) == 2 * 3 * (1 + 2 + 1 + 4)
 
 
 def test_names_and_specs_of_runs(parameters: Parameters) -> None:

@@ -54,21 +54,15 @@ def load_parameters(path: Path | str, overrides: Mapping[str, Any] | None = None
         parameters = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8 text"
-        raise UserError(
-            f"{path}: cannot be read ({reason}); expected a YAML file of parameters"
-        ) from error
+        raise UserError(f"{path}: cannot be read ({reason}); expected a YAML file of parameters") from error
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "somewhere"
-        raise UserError(
-            f"{path}: {place}: not valid YAML: {error.problem or error.context}"
-        ) from error
+        raise UserError(f"{path}: {place}: not valid YAML: {error.problem or error.context}") from error
     except yaml.YAMLError as error:
         raise UserError(f"{path}: not valid YAML: {error}") from error
     if not isinstance(parameters, dict):
-        raise UserError(
-            f"{path}: holds no map of parameters; expected keys such as study, networks and studies"
-        )
+        raise UserError(f"{path}: holds no map of parameters; expected keys such as study, networks and studies")
     return merge(parameters, overrides or {})
 
 
@@ -77,9 +71,7 @@ def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]
     merged = dict(base)
     for key, value in changes.items():
         old = merged.get(str(key))
-        merged[str(key)] = (
-            merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-        )
+        merged[str(key)] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
     return merged
 
 
@@ -133,16 +125,10 @@ def _validator() -> Any:
         return isinstance(value, int) and not isinstance(value, bool)
 
     def is_number(_: Any, value: Any) -> bool:
-        return (
-            isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        )
+        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
-    checker = Draft202012Validator.TYPE_CHECKER.redefine("integer", is_integer).redefine(
-        "number", is_number
-    )
-    schema = yaml.safe_load(
-        resources.files("snn2ann").joinpath("params.schema.yaml").read_text(encoding="utf-8")
-    )
+    checker = Draft202012Validator.TYPE_CHECKER.redefine("integer", is_integer).redefine("number", is_number)
+    schema = yaml.safe_load(resources.files("snn2ann").joinpath("params.schema.yaml").read_text(encoding="utf-8"))
     return extend(Draft202012Validator, type_checker=checker)(schema)
 
 

@@ -56,6 +56,6 @@ def _training_images(dataset: dict[str, Any]) -> float:
 
 
 def _multiply_accumulates(spec: dict[str, Any]) -> int:
-    plain = {"name": "ann", "time_steps": None, "options": {}}
+    plain: dict[str, Any] = {"name": "ann", "time_steps": None, "options": {}}
     with torch.device("meta"):
         return ann_multiply_accumulates(build_model(spec | {"method": plain}))
