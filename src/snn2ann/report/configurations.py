@@ -88,17 +88,18 @@ def ata_word(ata: bool | None, calibrated: bool, has_calibration: bool) -> str:
 
 def differing_options(options: list[Mapping[str, Any]]) -> list[str]:
     """For each run, the options (dotted where nested) whose value is not the same in all runs, as `name=value, ...`."""
-    flat = [_flatten(each) for each in options]
+    flat = [flatten(each) for each in options]
     keys = sorted({key for each in flat for key in each})
     different = [key for key in keys if len({repr(each.get(key)) for each in flat}) > 1]
     return [", ".join(f"{key.replace('_', ' ')}={each[key]}" for key in different if key in each) for each in flat]
 
 
-def _flatten(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flatten(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested maps as one, its keys dotted and each with `prefix` before it."""
     flat: dict[str, Any] = {}
     for key, value in options.items():
         if isinstance(value, Mapping):
-            flat |= _flatten(value, f"{prefix}{key}.")
+            flat |= flatten(value, f"{prefix}{key}.")
         else:
             flat[f"{prefix}{key}"] = value
     return flat

@@ -1,0 +1,124 @@
+"""One run as its folder tells of it: its parameters, its training and every evaluation of it."""
+
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from snn2ann.errors import UserError
+from snn2ann.report.results import try_read
+from snn2ann.report.run_files import read_evaluation, read_training
+
+Entry = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class RecordedRun:
+    """A run that is finished, or as much of it as is there.
+
+    Attributes:
+        folder: the run's folder.
+        spec: content of run.yaml.
+        training: content of training.json; None where training is not finished.
+        evaluations: the entries of each evaluation, by the name of its file.
+        problems: what is wrong with files that are there.
+        missing: what is not there yet.
+    """
+
+    folder: Path
+    spec: dict[str, Any]
+    training: dict[str, Any] | None
+    evaluations: dict[str, list[Entry]]
+    problems: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.folder.name
+
+    @property
+    def training_time_steps(self) -> int | None:
+        """T of training, None for methods that are trained without time."""
+        steps = self.spec["method"].get("time_steps")
+        return None if steps is None else int(steps)
+
+
+def find_run(run: str, root: Path) -> Path:
+    """The folder of a run that is given as a folder or as a name under `root`.
+
+    Raises:
+        UserError: there is none; the message names the runs whose names are close.
+    """
+    for folder in (Path(run), root / run):
+        if (folder / "run.yaml").is_file():
+            return folder.resolve()
+    names = sorted(path.parent.name for path in root.glob("*/run.yaml"))
+    close = get_close_matches(Path(run).name, names, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(close)}?" if close else f"{root} holds {len(names)} runs; see `ls {root}`"
+    raise UserError(f"{run}: neither the folder of a run nor the name of one in {root}; {hint}")
+
+
+def read_recorded_run(run: str, root: Path) -> RecordedRun:
+    """Read a run that is given as a folder or as a name under `root`; what is wrong or missing is noted in it.
+
+    Raises:
+        UserError: no such run, or its run.yaml can't be read.
+    """
+    folder = find_run(run, root)
+    problems: list[str] = []
+    missing: list[str] = []
+    training = None
+    if (folder / "training.json").exists():
+        training = try_read(read_training, folder, problems)
+    else:
+        missing.append("training.json (training is not finished)")
+    paths = sorted(folder.glob("evaluation-*.json"))
+    evaluations = {path.name: try_read(read_evaluation, path, problems) or [] for path in paths}
+    if not paths:
+        missing.append("evaluation-*.json (not evaluated)")
+    return RecordedRun(folder, _read_spec(folder / "run.yaml"), training, evaluations, problems, missing)
+
+
+def _read_spec(path: Path) -> dict[str, Any]:
+    try:
+        spec = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise UserError(f"{path}: cannot be read ({type(error).__name__}); make the run again") from error
+    if not isinstance(spec, dict) or not isinstance(spec.get("method"), dict):
+        raise UserError(f"{path}: a run's parameters with a `method` expected; make the run again")
+    return spec
+
+
+def figures_at(run: RecordedRun, entry: Entry, time_steps: int | None) -> dict[str, float | None]:
+    """What one entry of an evaluation says at one T.
+
+    Args:
+        run: the entry's run.
+        entry: of an evaluation.
+        time_steps: T; None for the run's training T or, where that is none or not evaluated, the largest T.
+
+    Returns:
+        time_steps, accuracy (fraction), spikes_per_image, noisy_spike_rate (mean over layers, always at the T at which
+        the branches were compared) and energy (joule an image); None where a network has no such thing.
+
+    Raises:
+        UserError: T was not evaluated.
+    """
+    evaluated = entry["time_steps"]
+    rates = [layer["noisy_spike_rate"] for layer in entry["layers"] if layer.get("noisy_spike_rate") is not None]
+    if not evaluated:
+        found = {"time_steps": None, "accuracy": entry["ann_accuracy"], "spikes_per_image": None}
+        return {**found, "noisy_spike_rate": None, "energy": entry.get("ann_energy")}
+    if time_steps is not None and time_steps not in evaluated:
+        raise UserError(f"{run.folder}: not evaluated at T={time_steps}; choose {evaluated[0]} to {evaluated[-1]}")
+    trained = run.training_time_steps
+    chosen = time_steps or (trained if trained in evaluated else evaluated[-1])
+    place = evaluated.index(chosen)
+    return {
+        "time_steps": chosen,
+        **{key: entry[key][place] for key in ("accuracy", "spikes_per_image", "energy")},
+        "noisy_spike_rate": sum(rates) / len(rates) if rates else None,
+    }

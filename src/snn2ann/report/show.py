@@ -1,0 +1,141 @@
+"""One run in a terminal: its parameters, its curves as text, its final figures."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from tabulate import tabulate
+
+from snn2ann.report.compare import selected_epoch, shown_number
+from snn2ann.report.configurations import flatten
+from snn2ann.report.recorded_run import RecordedRun, figures_at, read_recorded_run
+from snn2ann.report.results import raise_problems, try_read
+from snn2ann.report.run_files import read_history, read_layers
+from snn2ann.report.table import shown
+
+BARS = "▁▂▃▄▅▆▇█"
+WIDTH = 48  # characters of a curve
+
+
+def show_run(name: str, root: Path, time_steps: int | None = None) -> None:
+    """Print one run.
+
+    Args:
+        name: the run's folder, or its name under `root`.
+        root: the folder of all runs.
+        time_steps: T of the final figures; None for the training T or, where there is none, the largest T evaluated.
+
+    Raises:
+        UserError: no such run, T was not evaluated; or, once the rest has been printed, files of the run are wrong.
+    """
+    run = read_recorded_run(name, root)
+    problems = list(run.problems)
+    sections = {
+        "Parameters": _plain(flatten(run.spec).items()),
+        "Training": _plain(_training(run)),
+        "Curves, by epoch": _curves(_history_curves(_read(read_history, run, "history.csv", problems))),
+        "Layers, by epoch": _curves(_layer_curves(_read(read_layers, run, "layers.csv", problems))),
+        "Final figures": _final(run, time_steps),
+        "Accuracy (%) over T": _curves(_accuracy_curves(run)),
+    }
+    print("\n".join([run.name, *(f"missing: {each}" for each in run.missing)]))
+    for title, text in sections.items():
+        if text:
+            print(f"\n{title}\n{text}")
+    raise_problems(problems, "the run was shown by the rest")
+
+
+def sparkline(values: Sequence[float], width: int = WIDTH) -> str:
+    """A curve as a line of blocks, from the least value to the greatest; at most `width` of them, evenly picked."""
+    if len(values) > width:
+        values = [values[round(at * (len(values) - 1) / (width - 1))] for at in range(width)]
+    low, high = min(values), max(values)
+    scale = (len(BARS) - 1) / (high - low) if high > low else 0.0
+    return "".join(BARS[round((value - low) * scale)] for value in values)
+
+
+def _read(read: Any, run: RecordedRun, file: str, problems: list[str]) -> pd.DataFrame:
+    """The rows of a file; none where it isn't there yet or is wrong."""
+    found = try_read(read, run.folder, problems) if (run.folder / file).exists() else None
+    return pd.DataFrame() if found is None else found
+
+
+def _training(run: RecordedRun) -> Iterator[tuple[str, Any]]:
+    training = run.training
+    if training is None:
+        return
+    yield "trained parameters", shown_number(training["parameters"], 0)
+    yield "selected epoch", selected_epoch(training)
+    yield "seconds", shown_number(training["seconds"], 1)
+    for key in ("device", "threads"):
+        yield key, training.get(key)
+    yield from flatten(training.get("machine") or {}, "machine.").items()
+    yield from flatten(training.get("versions") or {}, "version.").items()
+    yield "commit", f"{shown(training.get('commit'))}{', files changed since' if training.get('dirty') else ''}"
+
+
+Curve = tuple[str, list[float]]
+
+
+def _history_curves(history: pd.DataFrame) -> Iterator[Curve]:
+    for column in history.columns.drop("epoch", errors="ignore"):
+        yield column.replace("_", " "), history[column].dropna().tolist()
+
+
+def _layer_curves(layers: pd.DataFrame) -> Iterator[Curve]:
+    if layers.empty:
+        return
+    for measure in ("noisy_spike_rate", "threshold_mean", "firing_rate"):
+        for layer, group in layers.groupby("layer", sort=False):
+            yield f"{measure.replace('_', ' ')}, {layer}", group[measure].dropna().tolist()
+
+
+def _accuracy_curves(run: RecordedRun) -> Iterator[Curve]:
+    for words, entry in _entries(run):
+        yield ", ".join(words), [100 * value for value in entry["accuracy"]]
+
+
+def _entries(run: RecordedRun) -> Iterator[tuple[list[str], dict[str, Any]]]:
+    several = len(run.evaluations) > 1
+    for file, entries in run.evaluations.items():
+        for entry in entries:
+            yield [file] * several + [entry[key] for key in ("split", "checkpoint", "thresholds")], entry
+
+
+def _final(run: RecordedRun, time_steps: int | None) -> str:
+    rows = []
+    for words, entry in _entries(run):
+        figures = figures_at(run, entry, time_steps)
+        rows.append(
+            [
+                *words,
+                shown(figures["time_steps"]),
+                shown_number(figures["accuracy"], 2, 100),
+                shown_number(figures["spikes_per_image"], 1),
+                shown_number(figures["noisy_spike_rate"], 2, 100),
+                shown_number(figures["energy"], 4, 1e6),
+            ]
+        )
+    measures = ["T", "accuracy (%)", "spikes per image", "noisy spikes (%)", "energy (µJ)"]
+    evaluation = ["evaluation"] * (len(run.evaluations) > 1)
+    return _table(rows, [*evaluation, "split", "epoch", "thresholds", *measures])
+
+
+def _curves(curves: Iterator[Curve]) -> str:
+    rows = [
+        [name, sparkline(values), *(f"{each:.4g}" for each in (values[0], values[-1], min(values), max(values)))]
+        for name, values in curves
+        if values
+    ]
+    return _table(rows, ["", "", "first", "last", "least", "greatest"])
+
+
+def _plain(pairs: Any) -> str:
+    return _table([[key, shown(value)] for key, value in pairs], None)
+
+
+def _table(rows: list[list[str]], headers: list[str] | None) -> str:
+    if not rows:
+        return ""
+    return str(tabulate(rows, headers or (), tablefmt="plain" if headers is None else "simple", disable_numparse=True))
