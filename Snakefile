@@ -30,8 +30,10 @@ except UserError as error:
 RUNS = {run.name: run for run in STUDY.runs}
 FOLDER = f"results/{STUDY.name}"
 STARTED = time.time()
-# The environment's own commands, also where it isn't activated.
-shell.prefix(f'export PATH="{Path(sys.executable).parent}:$PATH"; ')
+# The environment's own commands, also where it isn't activated. glibc is told to keep the memory of freed tensors: giving
+# it back and taking it again costs a fifth of a training step on a CPU.
+KEEP_MEMORY = "MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=4294967296 MALLOC_TOP_PAD_=67108864"
+shell.prefix(f'export PATH="{Path(sys.executable).parent}:$PATH" {KEEP_MEMORY}; ')
 
 
 container: "docker-daemon://snn2ann:0.1.0"

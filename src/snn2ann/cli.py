@@ -22,6 +22,8 @@ RunFolder = Annotated[Path, typer.Option(help="Folder of the run.")]
 StudyFolder = Annotated[Path, typer.Option(help="Folder of the study, such as results/digits.")]
 Params = Annotated[Path, typer.Option(help="The parameters' file.")]
 Threads = Annotated[int, typer.Option(help="Threads of torch; 0 leaves torch's own choice.")]
+Runs = Annotated[Path, typer.Option(help="Folder of all runs.")]
+TimeSteps = Annotated[int | None, typer.Option(help="T of the figures; else the training T, or the largest T evaluated.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 
 
@@ -144,7 +146,7 @@ def collect(study_folder: StudyFolder) -> None:
 
 @app.command()
 def table(name: str, study_folder: StudyFolder) -> None:
-    """Make one table: classification, training_efficiency, inference_efficiency or ablation."""
+    """Make one table."""
     from snn2ann.report.tables import make_table
 
     make_table(name, study_folder)
@@ -203,6 +205,30 @@ def check(
 
 
 @app.command()
+def compare(
+    names: Annotated[list[str], typer.Argument(metavar="RUN", help="Folders of two runs or more, or their names.")],
+    runs: Runs = Path("results/runs"),
+    time_steps: TimeSteps = None,
+) -> None:
+    """Print runs side by side: the parameters that differ, and what came of them."""
+    from snn2ann.report.compare import compare_runs
+
+    compare_runs(names, runs, time_steps)
+
+
+@app.command()
+def show(
+    name: Annotated[str, typer.Argument(metavar="RUN", help="Folder of a run, or its name.")],
+    runs: Runs = Path("results/runs"),
+    time_steps: TimeSteps = None,
+) -> None:
+    """Print one run: its parameters, its curves as text, its final figures."""
+    from snn2ann.report.show import show_run
+
+    show_run(name, runs, time_steps)
+
+
+@app.command()
 def estimate(
     params: Params = Path("params.yaml"),
     study: Annotated[str | None, typer.Option(help="Name of the study; else the file's own choice.")] = None,
@@ -226,7 +252,7 @@ def estimate(
 @app.command()
 def prune(
     params: Params = Path("params.yaml"),
-    runs: Annotated[Path, typer.Option(help="Folder of all runs.")] = Path("results/runs"),
+    runs: Runs = Path("results/runs"),
     yes: Annotated[bool, typer.Option("--yes", help="Remove them; else only list them.")] = False,
 ) -> None:
     """List, or remove, the run folders that no study names."""

@@ -1,10 +1,30 @@
-"""Operations: counted exactly."""
+"""Operations: counted exactly, and as two other libraries count them."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from spikingjelly.activation_based.op_counter import DispatchCounterMode, MACCounter, SynOpCounter
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
+from snn2ann.baselines import METHODS
+from snn2ann.baselines.build import build_model
+from snn2ann.evaluation.evaluate import evaluate_split
 from snn2ann.evaluation.operations import accumulates, multiply_accumulates
+from snn2ann.method.layers import IdentityShortcut
+from snn2ann.method.model import Model
+from snn2ann.method.options import REFINED
+from snn2ann.method.views import Observation
+from snn2ann.study import load_parameters
+from tests.workflow.project import ROOT
+
+VGG = {"kind": "vgg", "blocks": [[4, 5], [6]], "pooled_blocks": [1, 2], "dropout": [0, 0]}
+RESNET = {"kind": "resnet", "channels": [4, 4, 6], "strides": [1, 1, 2], "blocks_per_stage": 1}
+IMAGES = 3
+CLASSES = 7
 
 
 @pytest.mark.parametrize(("kernel", "stride", "padding"), [(3, 1, 1), (3, 2, 1), (1, 2, 0), (3, 1, 0)])
@@ -19,3 +39,72 @@ def test_accumulates_equal_a_convolution_that_counts(kernel: int, stride: int, p
 
 def test_multiply_accumulates_of_a_convolution() -> None:
     assert multiply_accumulates(nn.Conv2d(3, 64, 3, padding=1), (32, 32)) == 3 * 9 * 64 * 32 * 32
+
+
+def build(name: str, network: dict[str, Any], size: int = 8) -> Model:
+    torch.manual_seed(0)
+    options = asdict(REFINED) if name == "snn2ann" else METHODS[name].defaults
+    method = {"name": name, "time_steps": 4 if METHODS[name].time_steps else None, "options": options}
+    dataset = {"shape": (3, size, size), "classes": CLASSES}
+    return build_model({"dataset": dataset, "network": network, "method": method}).eval()
+
+
+def images() -> Tensor:
+    return torch.rand(IMAGES, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
+def batches() -> Iterator[tuple[Tensor, Tensor]]:
+    yield images(), torch.zeros(IMAGES, dtype=torch.int64)
+
+
+@torch.no_grad()
+def counted_by_spikingjelly(model: Model, time_steps: int) -> tuple[int, int]:
+    """Synaptic operations of all images, and multiply-accumulates of convolutions with an analog input.
+
+    SpikingJelly counts what spikes do in convolutions and matrix products. To these belongs the classifier, which our view
+    gives mean counts and not spikes; the additions of identity shortcuts do not, and are counted here.
+    """
+    seen: list[Observation] = []
+    model.spiking_forward(images(), time_steps, seen.append)
+    operations, analog = SynOpCounter(), MACCounter()
+    with DispatchCounterMode([operations, analog]):
+        model.spiking_forward(images(), time_steps)
+        if model.coupled:
+            model.network.classifier(seen[-1].outgoing.value.flatten(0, 1).flatten(1))
+    skipped = [each.skipped for each in seen if isinstance(each.layer.shortcut, IdentityShortcut)]
+    additions = sum(int(each.value.sum()) for each in skipped if each is not None)
+    return operations.get_total() + additions, analog.records["Global"][torch.ops.aten.convolution.default]
+
+
+@pytest.mark.parametrize("network", [VGG, RESNET], ids=["vgg", "resnet"])
+@pytest.mark.parametrize("name", ["snn2ann", "stbp"])
+def test_spiking_networks_as_spikingjelly_counts_them(name: str, network: dict[str, Any]) -> None:
+    model = build(name, network)
+    entry = evaluate_split(model, batches, 4, 4)
+    for time_steps in (1, 3, 4):
+        operations, analog = counted_by_spikingjelly(model, time_steps)
+        assert operations > 0
+        assert entry["synaptic_operations"][time_steps - 1] * IMAGES == pytest.approx(operations, abs=1e-6)
+        assert entry["multiply_accumulates"] * IMAGES == analog
+
+
+@pytest.mark.parametrize("network", [VGG, RESNET], ids=["vgg", "resnet"])
+def test_the_plain_ann_as_torch_counts_it(network: dict[str, Any]) -> None:
+    model = build("ann", network)
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model.ann_forward(images())
+    entry = evaluate_split(model, batches, 4, 4)
+    assert entry["multiply_accumulates"] * IMAGES * 2 == counter.get_total_flops()
+
+
+@pytest.mark.parametrize("name", ["vgg-13", "resnet-17"])
+def test_the_papers_networks_as_torch_counts_them(name: str) -> None:
+    from snn2ann.evaluation.evaluate import ann_multiply_accumulates
+
+    network = load_parameters(ROOT / "params.yaml")["networks"][name]
+    sized = {key: value[32] if isinstance(value, dict) else value for key, value in network.items()}
+    with torch.device("meta"):  # shapes are enough to count by
+        model = build("ann", sized, size=32)
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            model.ann_forward(torch.empty(1, 3, 32, 32))
+    assert ann_multiply_accumulates(model) * 2 == counter.get_total_flops()

@@ -99,7 +99,7 @@ def _write_run(runs: Path, dataset: str, network: str, method: Method, seed: int
     draw = np.random.default_rng([seed, *"".join([*parts, steps, str(method.options)]).encode()])
     name = f"{dataset}_{network}_{method.name}{steps}_s{seed}-{draw.integers(16**8):08x}"
     folder = runs / name
-    method_spec = {"name": method.name, "options": method.options}
+    method_spec = {"name": method.name, "time_steps": method.time_steps, "options": method.options}
     _write(folder / "run.yaml", yaml.safe_dump({"method": method_spec, "seed": seed}))
     layers = [f"conv{number + 1}" for number in range(LAYERS.get(network, 4))]
     epochs = 0 if method.name == "conversion" else 20

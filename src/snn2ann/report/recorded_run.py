@@ -37,7 +37,7 @@ class RecordedRun:
     @property
     def name(self) -> str:
         """The folder's name."""
-        return self.folder.name
+        return self.folder.resolve().name
 
     @property
     def training_time_steps(self) -> int | None:
@@ -54,7 +54,7 @@ def find_run(run: str, root: Path) -> Path:
     """
     for folder in (Path(run), root / run):
         if (folder / "run.yaml").is_file():
-            return folder.resolve()
+            return folder
     names = sorted(path.parent.name for path in root.glob("*/run.yaml"))
     close = get_close_matches(Path(run).name, names, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(close)}?" if close else f"{root} holds {len(names)} runs; see `ls {root}`"

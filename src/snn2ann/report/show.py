@@ -51,7 +51,9 @@ def sparkline(values: Sequence[float], width: int = WIDTH) -> str:
     if len(values) > width:
         values = [values[round(at * (len(values) - 1) / (width - 1))] for at in range(width)]
     low, high = min(values), max(values)
-    scale = (len(BARS) - 1) / (high - low) if high > low else 0.0
+    # Rounding of a mean that stands still is no curve.
+    flat = high - low <= 1e-6 * max(abs(low), abs(high))
+    scale = 0.0 if flat else (len(BARS) - 1) / (high - low)
     return "".join(BARS[round((value - low) * scale)] for value in values)
 
 
@@ -72,7 +74,7 @@ def _training(run: RecordedRun) -> Iterator[tuple[str, Any]]:
         yield key, training.get(key)
     yield from flatten(training.get("machine") or {}, "machine.").items()
     yield from flatten(training.get("versions") or {}, "version.").items()
-    yield "commit", f"{shown(training.get('commit'))}{', files changed since' if training.get('dirty') else ''}"
+    yield "commit", f"{shown(training.get('commit'))}{', with changes' if training.get('dirty') else ''}"
 
 
 Curve = tuple[str, list[float]]
