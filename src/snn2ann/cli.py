@@ -23,7 +23,9 @@ StudyFolder = Annotated[Path, typer.Option(help="Folder of the study, such as re
 Params = Annotated[Path, typer.Option(help="The parameters' file.")]
 Threads = Annotated[int, typer.Option(help="Threads of torch; 0 leaves torch's own choice.")]
 Runs = Annotated[Path, typer.Option(help="Folder of all runs.")]
-TimeSteps = Annotated[int | None, typer.Option(help="T of the figures; else the training T, or the largest T evaluated.")]
+TimeSteps = Annotated[
+    int | None, typer.Option(help="T of the figures; else the training T, or the largest T evaluated.")
+]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 
 

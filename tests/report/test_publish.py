@@ -13,15 +13,23 @@ from snn2ann.report.publish import BEGIN, END, publish
 def study(tmp_path: Path) -> Path:
     """The few files of a finished study that publishing reads."""
     folder = tmp_path / "results" / "small"
-    for name, text in (("tables/claims.md", "| claim |\n"), ("figures/one.png", "png"), ("claims.md", "# Claims\n")):
+    for name, text in (("figures/one.png", "png"), ("claims.md", "# Claims\n\n| claim |\n\n| other |\n")):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    (folder / "study.json").write_text(json.dumps({"runs": [{"name": "a"}, {"name": "b"}], "parameters": {"study": "small"}}))
+    (folder / "study.json").write_text(
+        json.dumps({"runs": [{"name": "a"}, {"name": "b"}], "parameters": {"study": "small"}})
+    )
     for name, commit in (("a", "123"), ("b", "456")):
         run = tmp_path / "results" / "runs" / name
         run.mkdir(parents=True)
-        training = {"machine": {"cores": 2}, "versions": {"torch": "2"}, "commit": commit, "threads": 1, "device": "cpu"}
+        training = {
+            "machine": {"cores": 2},
+            "versions": {"torch": "2"},
+            "commit": commit,
+            "threads": 1,
+            "device": "cpu",
+        }
         (run / "training.json").write_text(json.dumps(training))
     return folder
 
@@ -51,6 +59,6 @@ def test_a_readme_without_marks_is_refused_and_nothing_changes(study: Path, tmp_
 
 
 def test_an_unfinished_study_is_named(study: Path, tmp_path: Path) -> None:
-    (study / "tables" / "claims.md").unlink()
+    (study / "claims.md").unlink()
     with pytest.raises(UserError, match=r"claims\.md: missing; make the study first"):
         publish(study, tmp_path / "docs")

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from itertools import dropwhile, takewhile
 from pathlib import Path
 
 from snn2ann.errors import UserError
@@ -23,7 +24,7 @@ def publish(study_folder: Path, output: Path, readme: Path | None = None) -> Non
         UserError: the study is not complete, or the README lacks the marks.
     """
     study = read_json(study_folder / "study.json")
-    block = _claims_block(study_folder)
+    block = f"{BEGIN}\n{verdicts(study_folder / 'claims.md')}\n{END}"
     if readme is not None:
         _replace_block(readme, block)
     shutil.rmtree(output, ignore_errors=True)
@@ -36,11 +37,19 @@ def publish(study_folder: Path, output: Path, readme: Path | None = None) -> Non
     write_json(output / "made-with.json", _made_with(study_folder, [run["name"] for run in study["runs"]]))
 
 
-def _claims_block(study_folder: Path) -> str:
-    path = study_folder / "tables" / "claims.md"
-    if not path.exists():
-        raise UserError(f"{path}: missing; make the study first (snakemake --cores all)")
-    return f"{BEGIN}\n{path.read_text(encoding='utf-8').strip()}\n{END}"
+def verdicts(claims: Path) -> str:
+    """Return the first table of a claims.md: a row for each of the paper's claims.
+
+    Raises:
+        UserError: the file is missing or holds no table.
+    """
+    if not claims.exists():
+        raise UserError(f"{claims}: missing; make the study first (snakemake --cores all)")
+    lines = claims.read_text(encoding="utf-8").splitlines()
+    table = list(takewhile(lambda line: line.startswith("|"), dropwhile(lambda line: not line.startswith("|"), lines)))
+    if not table:
+        raise UserError(f"{claims}: holds no table; remove it and make it again (snakemake --cores all claims)")
+    return "\n".join(table)
 
 
 def _replace_block(readme: Path, block: str) -> None:

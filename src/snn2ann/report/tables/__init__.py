@@ -11,6 +11,7 @@ TABLES = {
     "inference_efficiency": "snn2ann.report.tables.inference_efficiency:inference_efficiency",
     "ablation": "snn2ann.report.tables.ablation:ablation",
     "claims": "snn2ann.report.tables.claims:claims",
+    "provenance": "snn2ann.report.tables.provenance:provenance",
 }
 
 

@@ -1,0 +1,88 @@
+"""What a study was made with: parameters, seeds, commit, machine, versions; what a reader needs to make it again."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+
+from snn2ann.report.configurations import flatten, network_name
+from snn2ann.report.results import try_read
+from snn2ann.report.run_files import read_training
+from snn2ann.report.study_data import Run, StudyData
+from snn2ann.report.table import Table, shown, text
+from snn2ann.report.tables.cell_columns import missing_notes
+
+# What training.json says of a run's making, and the group of rows in which it stands.
+MADE_WITH = {
+    "commit": "Code",
+    "dirty": "Code",
+    "versions": "Versions",
+    "machine": "Machine",
+    "device": "Machine",
+    "threads": "Machine",
+}
+WORDS = {"commit": "git commit", "dirty": "files changed since that commit"}
+Row = dict[str, Any]
+
+
+def provenance(study: StudyData) -> Table:
+    """A row for each seed list, version and parameter; where runs differ in it, a row for each value."""
+    rows = [*_study_rows(study), *_seed_rows(study), *_made_with_rows(study), *_parameter_rows(study)]
+    columns = [text("group", header="About"), text("item"), text("value", "p"), text("runs", "r")]
+    return Table(
+        title="Provenance",
+        caption="What this study was made with. Runs: how many of the study's runs a row is about; where runs were made "
+        "on several machines, or with several versions, each has its row. Parameters: those of the study, its networks, "
+        "recipe and evaluation, with defaults filled in; a run's own, down to the last option, are in its run.yaml.",
+        frame=pd.DataFrame(rows, columns=["group", "item", "value", "runs"]),
+        columns=columns,
+        notes=[f"The command that makes all of it: `{study.command}`", *missing_notes(study)],
+        group=lambda row: row["group"],
+    )
+
+
+def _study_rows(study: StudyData) -> Iterator[Row]:
+    yield _row("Study", "name", study.name)
+    yield _row("Study", "digest of runs, settings and the report's code", study.content.get("digest"))
+    yield _row("Study", "measurement of a training step", study.content.get("training_cost"))
+
+
+def _seed_rows(study: StudyData) -> Iterator[Row]:
+    """The seeds of every configuration; they set the weights, the order of images, augmentation and dropout."""
+    seeds: dict[str, list[int]] = {}
+    for run in study.runs:
+        if run.planned:
+            label = f"{run.dataset}, {network_name(run.network)}, {study.label(run.configuration)}"
+            seeds.setdefault(label, []).append(run.seed)
+    for label, found in seeds.items():
+        yield _row("Seeds", label, ", ".join(str(seed) for seed in found), len(found))
+
+
+def _made_with_rows(study: StudyData) -> Iterator[Row]:
+    counts: dict[tuple[str, str, str], int] = {}
+    for run in study.runs:
+        for entry in _made_with(run, study.problems):
+            counts[entry] = counts.get(entry, 0) + 1
+    order = list(dict.fromkeys(MADE_WITH.values()))
+    for (group, item, value), runs in sorted(counts.items(), key=lambda each: order.index(each[0][0])):
+        yield _row(group, item, value, runs)
+
+
+def _made_with(run: Run, problems: list[str]) -> Iterator[tuple[str, str, str]]:
+    """Group, item and value of everything that training.json says of the run's making; nothing where it isn't there."""
+    if not (run.folder / "training.json").exists():
+        return
+    training = try_read(read_training, run.folder, problems) or {}
+    for key, group in MADE_WITH.items():
+        if key in training:
+            for item, value in flatten({key: training[key]}).items():
+                yield group, WORDS.get(item, item.partition(".")[2] or item), shown(value)
+
+
+def _parameter_rows(study: StudyData) -> Iterator[Row]:
+    for key, value in flatten(study.content.get("parameters") or {}).items():
+        yield _row("Parameters", key, shown(value))
+
+
+def _row(group: str, item: str, value: Any, runs: int | None = None) -> Row:
+    return {"group": group, "item": item, "value": value, "runs": runs}
