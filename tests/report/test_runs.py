@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,7 +26,7 @@ def runs(tmp_path: Path) -> dict[str, Path]:
     return {run["method"]: tmp_path / "runs" / run["name"] for run in described}
 
 
-def entry_of(folder: Path, thresholds: str = "trained") -> dict[str, list[float]]:
+def entry_of(folder: Path, thresholds: str = "trained") -> dict[str, Any]:
     """The entry of the selected epoch on the test images."""
     entries = json.loads((folder / "evaluation-e0e0e0e0.json").read_text())["entries"]
     wanted = ("selected", thresholds, "test")

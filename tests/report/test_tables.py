@@ -1,4 +1,5 @@
 import json
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pandas as pd
@@ -106,9 +107,71 @@ def test_ablation_starts_at_the_headline(hand_made: Path) -> None:
     assert table["Δ spikes (k)"].tolist() == ["+0.00", "–", "+3.00", "+6.00"]
 
 
+def test_provenance_lists_seeds_parameters_and_what_runs_were_made_with(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, METHODS[:2], ("vgg-small",), (0, 3), cost=False)
+    collect_results(folder)
+    content = json.loads((folder / "study.json").read_text())
+    parameters = {"recipes": {"short": {"epochs": 12, "schedule": {"kind": "one-cycle"}}}}
+    (folder / "study.json").write_text(json.dumps(content | {"parameters": parameters}))
+    path = tmp_path / "runs" / content["runs"][-1]["name"] / "training.json"
+    training = json.loads(path.read_text())
+    path.write_text(json.dumps(training | {"commit": "c0ffee", "dirty": True, "versions": {"torch": "3"}}))
+    table = shown(folder, "provenance")
+    rows = [tuple(row) for row in table.itertuples(index=False)]
+    assert ("Study", "digest of runs, settings and the report's code", "5eed5eed", "–") in rows
+    assert ("Seeds", "digits, VGG (small), Spike-based BP, T=5", "0, 3", "2") in rows
+    assert ("Code", "git commit", "c0ffee, with uncommitted changes", "1") in rows
+    assert ("Versions", "torch", "2", "3") in rows and ("Versions", "torch", "3", "1") in rows
+    assert ("Machine", "processor", "made up", "4") in rows
+    assert ("Parameters", "recipes.short.schedule.kind", "one-cycle", "–") in rows
+
+
+def test_a_wrong_training_file_is_named_and_the_rest_of_the_provenance_is_made(tmp_path: Path) -> None:
+    folder = write_study(tmp_path, METHODS[:1], ("vgg-small",), (0, 1), cost=False)
+    collect_results(folder)
+    wrong = next(path for path in (tmp_path / "runs").iterdir() if "_s1-" in path.name) / "training.json"
+    wrong.write_text("nonsense")
+    with pytest.raises(UserError, match=str(wrong)):
+        make_table("provenance", folder)
+    frame = pd.read_csv(folder / "tables" / "provenance.csv")
+    assert frame.loc[frame["item"] == "processor", "runs"].tolist() == [1]
+
+
 def test_values_that_are_not_taken_at_every_t_are_shown_beside_those_that_are(small_study: Path) -> None:
     own = cells(shown(small_study, "ablation"), Method="Conversion", **{"Threshold adjustment": "no"})
     assert own["T"] == "5" and own["Noisy spikes (%)"] != "–"
+
+
+class CellReader(HTMLParser):
+    """Collects the text of each row's cells; refuses whatever would load something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rows: list[list[str]] = []
+        self.inside = False
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag not in ("script", "link", "img") and not {"src", "href"} & dict(attrs).keys()
+        if tag == "tr":
+            self.rows.append([])
+        self.inside = tag in ("th", "td")
+        if self.inside:
+            self.rows[-1].append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        self.inside = False
+
+    def handle_data(self, data: str) -> None:
+        if self.inside:
+            self.rows[-1][-1] += data
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_the_page_shows_what_the_text_shows(hand_made: Path, name: str) -> None:
+    table = shown(hand_made, name)
+    reader = CellReader()
+    reader.feed((hand_made / "tables" / f"{name}.html").read_text())
+    assert reader.rows == [list(table.columns), *table.to_numpy().tolist()]
 
 
 def test_csv_has_the_numbers_of_the_text(hand_made: Path) -> None:
@@ -134,7 +197,8 @@ def test_conversion_is_reported_at_every_training_t_and_the_largest(small_study:
 @pytest.mark.parametrize("name", [name for name in TABLES if name != "claims"])
 def test_an_unknown_method_is_in_every_table(small_study: Path, name: str) -> None:
     table = shown(small_study, name)
-    assert any("dummy" in cell for cell in table["Method"])
+    column = "Item" if name == "provenance" else "Method"
+    assert any("dummy" in cell for cell in table[column])
 
 
 def test_options_that_differ_tell_rows_apart(tmp_path: Path) -> None:

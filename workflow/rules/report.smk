@@ -79,8 +79,10 @@ rule table:
         markdown=report(
             f"{FOLDER}/tables/{{table}}.md",
             caption="../report/table.rst",
-            category="Tables",
-            labels={"table": "{table}"},
+            category="2. Tables",
+            labels=lambda wildcards: {
+                "table": f"{list(TABLES).index(wildcards.table) + 1:02} {wildcards.table.replace('_', ' ')}"
+            },
         ),
         other=multiext(f"{FOLDER}/tables/{{table}}", ".csv", ".tex"),
     log:
@@ -111,8 +113,10 @@ rule figure:
         image=report(
             f"{FOLDER}/figures/{{figure}}.png",
             caption="../report/figure.rst",
-            category="Figures",
-            labels={"figure": "{figure}"},
+            category="3. Figures",
+            labels=lambda wildcards: {
+                "figure": f"{list(FIGURES).index(wildcards.figure) + 1:02} {wildcards.figure.replace('_', ' ')}"
+            },
         ),
         other=multiext(f"{FOLDER}/figures/{{figure}}", ".svg", ".pdf", ".csv"),
     log:
@@ -143,7 +147,8 @@ rule judge:
         verdicts=report(
             f"{FOLDER}/claims.md",
             caption="../report/claims.rst",
-            category="Claims",
+            category="1. Verdicts",
+            labels={"verdicts": "Claims of the paper"},
         ),
         machine_readable=f"{FOLDER}/claims.json",
         table=multiext(f"{FOLDER}/tables/claims", ".csv", ".md", ".tex"),

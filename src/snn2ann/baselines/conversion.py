@@ -6,13 +6,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from snn2ann.method.coupled import CoupledModel
 from snn2ann.method.layers import ConvolutionShortcut, IdentityShortcut, SpikingLayer, fold
-from snn2ann.method.model import Model
 from snn2ann.method.options import CouplingOptions
-from snn2ann.method.views import CoupledView, Observer, SpikingView
 
 
-class Conversion(Model):
+class Conversion(CoupledModel):
     """A trained ANN run as a spiking network.
 
     A layer's threshold is the given percentile λ of its activations over training images (Rueckauer et al. 2017, section
@@ -25,7 +24,6 @@ class Conversion(Model):
         options: percentile (0 to 100), images (how many training images to look at), reset, membrane_start.
     """
 
-    coupled = True
     trains = False
 
     def __init__(self, network: nn.Module, time_steps: int, options: dict[str, Any]) -> None:
@@ -64,20 +62,6 @@ class Conversion(Model):
             if seen >= self.images:
                 break
         return {layer: max(sum(found) / len(found), 1e-6) for layer, found in values.items()}
-
-    def spiking_forward(self, images: Tensor, time_steps: int, observer: Observer | None = None) -> Tensor:
-        """Run the SNN for `time_steps`: logits after each step, [T, B, classes]."""
-        logits: Tensor = self.network(SpikingView(time_steps, self.time_steps, self.options, observer=observer), images)
-        return logits
-
-    @torch.no_grad()
-    def coupled_forward(
-        self, images: Tensor, time_steps: int, observer: Observer | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Run the SNN beside an ANN that is given its spike rates: logits [B, classes] of each."""
-        spiking = SpikingView(time_steps, self.time_steps, self.options)
-        ann, snn = self.network(CoupledView(spiking, observer=observer), images)
-        return ann, snn
 
 
 class _Rescaling:

@@ -14,26 +14,11 @@ from torch.nn.functional import cross_entropy
 
 from snn2ann.baselines import METHODS
 from snn2ann.baselines.build import build_model
+from snn2ann.columns import TRAINING_COST
 from snn2ann.files import write_csv
 from snn2ann.method.model import Model
 from snn2ann.training.progress import progress
 from snn2ann.training.provenance import provenance
-
-HEADER = (
-    "network",
-    "method",
-    "library",
-    "time_steps",
-    "batch_size",
-    "precision",
-    "device",
-    "threads",
-    "round",
-    "seconds",
-    "saved_bytes",
-    "peak_bytes",
-    "machine",
-)
 
 
 @dataclass
@@ -112,7 +97,7 @@ def measure(measurement: dict[str, Any], output: Path, device: str) -> None:
         for network in measurement["networks"]:
             field = list(contenders(network, measurement, device))
             rows += _measure_network(field, measurement, device, advance)
-    write_csv(output, HEADER, rows)
+    write_csv(output, TRAINING_COST, rows)
 
 
 def _measure_network(

@@ -2,15 +2,15 @@
 
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from snn2ann.method.model import Loss, Model, Step
+from snn2ann.method.coupled import CoupledModel
+from snn2ann.method.model import Loss, Step
 from snn2ann.method.options import CouplingOptions
 from snn2ann.method.views import CoupledView, Observer, SpikingView
 
 
-class Snn2Ann(Model):
+class Snn2Ann(CoupledModel):
     """A network trained by coupling.
 
     Args:
@@ -18,8 +18,6 @@ class Snn2Ann(Model):
         time_steps: T of training.
         options: those of `CouplingOptions`.
     """
-
-    coupled = True
 
     def __init__(self, network: nn.Module, time_steps: int, options: dict[str, Any]) -> None:
         super().__init__(network, time_steps, options)
@@ -32,17 +30,3 @@ class Snn2Ann(Model):
         spiking = SpikingView(self.time_steps, self.time_steps, self.options, training=True)
         logits, _ = self.network(CoupledView(spiking, adjust=self.options.ata, observer=observer), images)
         return Step(loss(logits, labels), logits)
-
-    def spiking_forward(self, images: Tensor, time_steps: int, observer: Observer | None = None) -> Tensor:
-        """Run the SNN alone for `time_steps`, biases spread over the T of training: [T, B, classes]."""
-        logits: Tensor = self.network(SpikingView(time_steps, self.time_steps, self.options, observer=observer), images)
-        return logits
-
-    @torch.no_grad()
-    def coupled_forward(
-        self, images: Tensor, time_steps: int, observer: Observer | None = None
-    ) -> tuple[Tensor, Tensor]:
-        """Run both branches, nothing adjusted: logits [B, classes] of each."""
-        spiking = SpikingView(time_steps, self.time_steps, self.options)
-        ann, snn = self.network(CoupledView(spiking, observer=observer), images)
-        return ann, snn

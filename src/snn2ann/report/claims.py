@@ -13,7 +13,7 @@ from snn2ann.report.configurations import Configuration
 from snn2ann.report.findings import Finding, findings, place_words
 from snn2ann.report.selection import comparison
 from snn2ann.report.study_data import StudyData, load_study
-from snn2ann.report.table import write_table
+from snn2ann.report.table_files import write_table
 from snn2ann.report.tables.cell_columns import missing_notes
 from snn2ann.report.tables.claims import claim_row, claimed_text, claims_table, measured_text
 from snn2ann.report.verdicts import RULES
@@ -28,7 +28,7 @@ SENTENCES = {
 
 
 def make_claims(study_folder: Path) -> None:
-    """Write claims.md, claims.json and tables/claims.csv, .md, .tex in a study's folder.
+    """Write claims.md, claims.json and tables/claims.csv, .md, .tex, .html in a study's folder.
 
     Raises:
         UserError: study.json or results.csv can't be read; or, after all has been written, files of runs are wrong.

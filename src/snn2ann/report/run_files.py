@@ -5,43 +5,10 @@ from typing import Any
 
 import pandas as pd
 
+from snn2ann.columns import HISTORY, LAYERS, TRAINING_COST
 from snn2ann.errors import UserError
 from snn2ann.files import read_json
 
-HISTORY_COLUMNS = [
-    "epoch",
-    "seconds",
-    "learning_rate",
-    "train_loss",
-    "train_accuracy",
-    "validation_loss",
-    "validation_accuracy",
-    "ann_branch_validation_accuracy",
-]
-LAYER_COLUMNS = [
-    "epoch",
-    "layer",
-    "noisy_spike_rate",
-    "threshold_mean",
-    "threshold_minimum",
-    "threshold_maximum",
-    "firing_rate",
-]
-COST_COLUMNS = [
-    "network",
-    "method",
-    "library",
-    "time_steps",
-    "batch_size",
-    "precision",
-    "device",
-    "threads",
-    "round",
-    "seconds",
-    "saved_bytes",
-    "peak_bytes",
-    "machine",
-]
 ENTRY_KEYS = {"checkpoint", "thresholds", "split", "ann_accuracy", "time_steps", "layers"}
 ENTRY_LISTS = ("accuracy", "spikes_per_image", "firing_rate", "synaptic_operations", "energy")
 
@@ -52,7 +19,7 @@ def read_history(run_folder: Path) -> pd.DataFrame:
     Raises:
         UserError: missing, not CSV, or a column is missing or not numeric.
     """
-    return _read_csv(run_folder / "history.csv", HISTORY_COLUMNS, text=())
+    return _read_csv(run_folder / "history.csv", HISTORY, text=())
 
 
 def read_layers(run_folder: Path) -> pd.DataFrame:
@@ -61,7 +28,7 @@ def read_layers(run_folder: Path) -> pd.DataFrame:
     Raises:
         UserError: missing, not CSV, or a column is missing or not numeric.
     """
-    return _read_csv(run_folder / "layers.csv", LAYER_COLUMNS, text=("layer",))
+    return _read_csv(run_folder / "layers.csv", LAYERS, text=("layer",))
 
 
 def read_cost(path: Path) -> pd.DataFrame:
@@ -71,7 +38,7 @@ def read_cost(path: Path) -> pd.DataFrame:
         UserError: missing, not CSV, or a column is missing or not numeric.
     """
     text = ("network", "method", "library", "precision", "device", "machine")
-    return _read_csv(path, COST_COLUMNS, text)
+    return _read_csv(path, TRAINING_COST, text)
 
 
 def read_training(run_folder: Path) -> dict[str, Any]:
@@ -127,7 +94,7 @@ def _require(path: Path, content: Any, keys: set[str], where: str = "") -> dict[
     return content
 
 
-def _read_csv(path: Path, columns: list[str], text: tuple[str, ...]) -> pd.DataFrame:
+def _read_csv(path: Path, columns: tuple[str, ...], text: tuple[str, ...]) -> pd.DataFrame:
     types = {column: "str" if column in text else "float64" for column in columns}
     try:
         frame = pd.read_csv(path, dtype=types)

@@ -1,16 +1,14 @@
-"""One table in three files: numbers for machines (.csv), text for readers (.md) and a LaTeX document (.tex)."""
+"""A table: its numbers, how they are shown, and its text as Markdown and as a LaTeX document."""
 
 import math
 import textwrap
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 from tabulate import tabulate
 
-from snn2ann.files import write_text
 from snn2ann.report.statistics import Estimate
 
 NOTHING = "–"
@@ -114,14 +112,6 @@ def number(value: float, digits: int = 2, sign: bool = False) -> str:
     """A number with `digits` decimals, thousands set apart, a true minus sign, and a plus sign where `sign`."""
     written = f"{value:{'+' if sign else ''},.{digits}f}"
     return written.replace("-", "−")
-
-
-def write_table(table: Table, stem: Path) -> None:
-    """Write `<stem>.csv`, `<stem>.md` and `<stem>.tex`."""
-    csv = table.frame.to_csv(index=False, lineterminator="\n")
-    write_text(stem.with_suffix(".csv"), csv)
-    write_text(stem.with_suffix(".md"), markdown(table))
-    write_text(stem.with_suffix(".tex"), latex(table))
 
 
 def markdown(table: Table) -> str:

@@ -11,6 +11,7 @@ import yaml
 from torch import Tensor
 
 from snn2ann.baselines.build import build_model
+from snn2ann.columns import HISTORY, LAYERS
 from snn2ann.data.loading import PreparedDataset, batches
 from snn2ann.files import write_csv, write_json, write_text
 from snn2ann.method.model import Model
@@ -19,7 +20,7 @@ from snn2ann.training.checkpoint import load_checkpoint, save_checkpoint
 from snn2ann.training.progress import progress
 from snn2ann.training.provenance import provenance
 from snn2ann.training.recipe import build_loss, build_optimiser, build_schedule
-from snn2ann.training.record import HISTORY, LAYERS, LayerRecord
+from snn2ann.training.record import LayerRecord
 from snn2ann.training.weights import load_state, save_state, split_state
 
 CHECKPOINT_SECONDS = 60.0

@@ -8,26 +8,6 @@ from torch import Tensor
 from snn2ann.method.model import Model
 from snn2ann.method.views import Observation
 
-HISTORY = (
-    "epoch",
-    "seconds",
-    "learning_rate",
-    "train_loss",
-    "train_accuracy",
-    "validation_loss",
-    "validation_accuracy",
-    "ann_branch_validation_accuracy",
-)
-LAYERS = (
-    "epoch",
-    "layer",
-    "noisy_spike_rate",
-    "threshold_mean",
-    "threshold_minimum",
-    "threshold_maximum",
-    "firing_rate",
-)
-
 
 class LayerRecord:
     """Sums up, layer by layer, what a coupled model's training batches show; reads the device once an epoch."""

@@ -12,16 +12,8 @@ from snn2ann.report.study_data import Run, StudyData
 from snn2ann.report.table import Table, shown, text
 from snn2ann.report.tables.cell_columns import missing_notes
 
-# What training.json says of a run's making, and the group of rows in which it stands.
-MADE_WITH = {
-    "commit": "Code",
-    "dirty": "Code",
-    "versions": "Versions",
-    "machine": "Machine",
-    "device": "Machine",
-    "threads": "Machine",
-}
-WORDS = {"commit": "git commit", "dirty": "files changed since that commit"}
+# The group of rows in which each key of training.json stands; the commit is told with whether files were changed.
+GROUPS = {"versions": "Versions", "machine": "Machine", "device": "Machine", "threads": "Machine"}
 Row = dict[str, Any]
 
 
@@ -59,24 +51,28 @@ def _seed_rows(study: StudyData) -> Iterator[Row]:
 
 
 def _made_with_rows(study: StudyData) -> Iterator[Row]:
-    counts: dict[tuple[str, str, str], int] = {}
+    """What the runs' training.json say of their making, equal ones counted, the values of one item together."""
+    counts: dict[tuple[str, str], dict[str, int]] = {}
     for run in study.runs:
-        for entry in _made_with(run, study.problems):
-            counts[entry] = counts.get(entry, 0) + 1
-    order = list(dict.fromkeys(MADE_WITH.values()))
-    for (group, item, value), runs in sorted(counts.items(), key=lambda each: order.index(each[0][0])):
-        yield _row(group, item, value, runs)
+        for group, item, value in _made_with(run, study.problems):
+            values = counts.setdefault((group, item), {})
+            values[value] = values.get(value, 0) + 1
+    for (group, item), values in counts.items():
+        for value, runs in values.items():
+            yield _row(group, item, value, runs)
 
 
 def _made_with(run: Run, problems: list[str]) -> Iterator[tuple[str, str, str]]:
-    """Group, item and value of everything that training.json says of the run's making; nothing where it isn't there."""
+    """Group, item and value of what one training.json says; nothing where it isn't there."""
     if not (run.folder / "training.json").exists():
         return
     training = try_read(read_training, run.folder, problems) or {}
-    for key, group in MADE_WITH.items():
-        if key in training:
-            for item, value in flatten({key: training[key]}).items():
-                yield group, WORDS.get(item, item.partition(".")[2] or item), shown(value)
+    if training.get("commit"):
+        changed = ", with uncommitted changes" if training.get("dirty") else ""
+        yield "Code", "git commit", f"{training['commit']}{changed}"
+    for key, group in GROUPS.items():
+        for item, value in flatten({key: training.get(key)}).items():
+            yield group, item.partition(".")[2] or item, shown(value)
 
 
 def _parameter_rows(study: StudyData) -> Iterator[Row]:

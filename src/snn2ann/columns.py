@@ -1,0 +1,36 @@
+"""The columns of the files that one part of the project writes and another reads."""
+
+HISTORY = (
+    "epoch",
+    "seconds",
+    "learning_rate",
+    "train_loss",
+    "train_accuracy",
+    "validation_loss",
+    "validation_accuracy",
+    "ann_branch_validation_accuracy",
+)
+LAYERS = (
+    "epoch",
+    "layer",
+    "noisy_spike_rate",
+    "threshold_mean",
+    "threshold_minimum",
+    "threshold_maximum",
+    "firing_rate",
+)
+TRAINING_COST = (
+    "network",
+    "method",
+    "library",
+    "time_steps",
+    "batch_size",
+    "precision",
+    "device",
+    "threads",
+    "round",
+    "seconds",
+    "saved_bytes",
+    "peak_bytes",
+    "machine",
+)

@@ -1,0 +1,36 @@
+"""A model with an ANN branch and an SNN branch over the same weights, as it is evaluated and deployed."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from snn2ann.method.model import Model
+from snn2ann.method.options import CouplingOptions
+from snn2ann.method.views import CoupledView, Observer, SpikingView
+
+
+class CoupledModel(Model):
+    """A model whose SNN branch is run by `SpikingView`, and beside its ANN branch by `CoupledView`.
+
+    Attributes:
+        options: how the branches are coupled.
+    """
+
+    coupled: ClassVar[bool] = True
+    options: CouplingOptions
+
+    def spiking_forward(self, images: Tensor, time_steps: int, observer: Observer | None = None) -> Tensor:
+        """Run the SNN alone for `time_steps`, biases spread over the T of training: [T, B, classes]."""
+        view = SpikingView(time_steps, self.time_steps, self.options, observer=observer)
+        logits: Tensor = self.network(view, images)
+        return logits
+
+    @torch.no_grad()
+    def coupled_forward(
+        self, images: Tensor, time_steps: int, observer: Observer | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Run both branches, nothing adjusted: logits [B, classes] of each."""
+        spiking = SpikingView(time_steps, self.time_steps, self.options)
+        ann, snn = self.network(CoupledView(spiking, observer=observer), images)
+        return ann, snn
