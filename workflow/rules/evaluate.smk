@@ -38,7 +38,7 @@ rule measure:
         "logs/measure/{digest}.log",
     benchmark:
         "logs/benchmarks/measure/{digest}.tsv"
-    threads: workflow.cores or 1
+    threads: workflow.resource_settings.cores or 1
     resources:
         mem_mb=8000,
         runtime=120,

@@ -76,15 +76,15 @@ rule table:
         cost=ancient(MEASUREMENTS),
         results=ancient(rules.collect.output),
     output:
-        markdown=report(
-            f"{FOLDER}/tables/{{table}}.md",
+        page=report(
+            f"{FOLDER}/tables/{{table}}.html",
             caption="../report/table.rst",
             category="2. Tables",
             labels=lambda wildcards: {
                 "table": f"{list(TABLES).index(wildcards.table) + 1:02} {wildcards.table.replace('_', ' ')}"
             },
         ),
-        other=multiext(f"{FOLDER}/tables/{{table}}", ".csv", ".tex"),
+        other=multiext(f"{FOLDER}/tables/{{table}}", ".csv", ".md", ".tex"),
     log:
         f"logs/table/{STUDY.name}-{{table}}.log",
     benchmark:
@@ -144,13 +144,13 @@ rule judge:
         cost=ancient(MEASUREMENTS),
         results=ancient(rules.collect.output),
     output:
-        verdicts=report(
-            f"{FOLDER}/claims.md",
+        page=report(
+            f"{FOLDER}/tables/claims.html",
             caption="../report/claims.rst",
             category="1. Verdicts",
             labels={"verdicts": "Claims of the paper"},
         ),
-        machine_readable=f"{FOLDER}/claims.json",
+        verdicts=multiext(f"{FOLDER}/claims", ".md", ".json"),
         table=multiext(f"{FOLDER}/tables/claims", ".csv", ".md", ".tex"),
     log:
         f"logs/judge/{STUDY.name}.log",

@@ -1,5 +1,7 @@
 """The frontier: test accuracy against spikes per image and against energy, all methods at every T."""
 
+from collections.abc import Sequence
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -64,8 +66,9 @@ def accuracy_against_spikes(study: StudyData) -> Drawing:
             _panel(axes, study, data, place, (measure, factor), look)
             axes.set_title(place_title(*place))
         line[0].set_ylabel("Test accuracy (%, log-error scale)")
-    for axes, (_, _, words) in zip(grid[-1], PANELS, strict=True):
-        axes.set_xlabel(words)
+    for column, (_, _, words) in zip(grid.T, PANELS, strict=True):
+        column[-1].set_xlabel(words)
+        _shared_axis(column)
     handles = [line_handle(look[each], study.label(each)) for each in study.configurations if not each.calibrated]
     if any(each.calibrated for each in study.configurations):
         handles.append(hollow_handle())
@@ -94,8 +97,6 @@ def _panel(
     accuracy_axis(axes, 100 * here["accuracy_mean"], 100 * _ends_of_bars(here), 50)
     if len(points):
         axes.set_xscale("log")
-        axes.set_xlim(left=axes.get_xlim()[0] / 1.25)  # room for the words at the first point
-        _plain_ticks(axes)
         _time_step_words(axes, study, here, place, panel)
     _better(axes)
 
@@ -191,6 +192,16 @@ def _frontier(axes: Axes, cost: pd.Series, accuracy: pd.Series) -> None:
     x, y = cost.to_numpy()[order], accuracy.to_numpy()[order]
     best = [place for place in range(len(y)) if place == 0 or y[place] > y[:place].max()]
     axes.step(x[best], y[best], where="post", color="#bdbdbd", linewidth=5, alpha=0.7, zorder=0)
+
+
+def _shared_axis(column: Sequence[Axes]) -> None:
+    """Limits that hold every panel's points, once all are drawn, with room for the words at the first point."""
+    logarithmic = [axes for axes in column if axes.get_xscale() == "log"]
+    if logarithmic:
+        left, right = logarithmic[0].get_xlim()
+        logarithmic[0].set_xlim(left / 1.25, right)
+    for axes in logarithmic:
+        _plain_ticks(axes)
 
 
 def _plain_ticks(axes: Axes) -> None:
