@@ -39,6 +39,9 @@ shell.prefix(f'export PATH="{Path(sys.executable).parent}:$PATH" {KEEP_MEMORY}; 
 container: "docker-daemon://snn2ann:0.1.0"
 
 
+report: "workflow/report/study.rst"
+
+
 wildcard_constraints:
     run=r"[^/]+-[0-9a-f]{8}",
     dataset=r"[^/]+-[0-9a-f]{8}",
