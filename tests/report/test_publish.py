@@ -62,3 +62,14 @@ def test_an_unfinished_study_is_named(study: Path, tmp_path: Path) -> None:
     (study / "claims.md").unlink()
     with pytest.raises(UserError, match=r"claims\.md: missing; make the study first"):
         publish(study, tmp_path / "docs")
+
+
+def test_a_missing_run_leaves_the_documentation_as_it_was(study: Path, tmp_path: Path) -> None:
+    readme, output = tmp_path / "README.md", tmp_path / "docs"
+    readme.write_text(f"{BEGIN}\nold\n{END}\n")
+    output.mkdir()
+    (output / "kept.md").write_text("kept")
+    (tmp_path / "results" / "runs" / "b" / "training.json").unlink()
+    with pytest.raises(UserError, match=r"training\.json"):
+        publish(study, output, readme)
+    assert "old" in readme.read_text() and (output / "kept.md").exists()

@@ -25,6 +25,8 @@ def publish(study_folder: Path, output: Path, readme: Path | None = None) -> Non
     """
     study = read_json(study_folder / "study.json")
     block = f"{BEGIN}\n{verdicts(study_folder / 'claims.md')}\n{END}"
+    # Read before anything is replaced: an unfinished study leaves the documentation as it was.
+    made_with = _made_with(study_folder, [run["name"] for run in study["runs"]])
     if readme is not None:
         _replace_block(readme, block)
     shutil.rmtree(output, ignore_errors=True)
@@ -34,7 +36,7 @@ def publish(study_folder: Path, output: Path, readme: Path | None = None) -> Non
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
     write_json(output / "parameters.json", study["parameters"])
-    write_json(output / "made-with.json", _made_with(study_folder, [run["name"] for run in study["runs"]]))
+    write_json(output / "made-with.json", made_with)
 
 
 def verdicts(claims: Path) -> str:
