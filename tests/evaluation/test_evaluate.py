@@ -14,7 +14,7 @@ from snn2ann.evaluation.calibrate import calibrate_thresholds
 from snn2ann.evaluation.evaluate import evaluate_split
 from snn2ann.method.model import Model
 from snn2ann.method.options import RELEASED
-from snn2ann.method.views import Observation
+from snn2ann.method.signals import Observation
 
 VGG = {"kind": "vgg", "blocks": [[6], [8]], "pooled_blocks": [2], "dropout": [0, 0]}
 DATASET = {"shape": (1, 8, 8), "classes": 4}

@@ -18,7 +18,7 @@ from snn2ann.evaluation.operations import accumulates, multiply_accumulates
 from snn2ann.method.layers import IdentityShortcut
 from snn2ann.method.model import Model
 from snn2ann.method.options import REFINED
-from snn2ann.method.views import Observation
+from snn2ann.method.signals import Observation
 from snn2ann.study import load_parameters, network_spec
 
 VGG = {"kind": "vgg", "blocks": [[4, 5], [6]], "pooled_blocks": [1, 2], "dropout": [0, 0]}

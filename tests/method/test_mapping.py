@@ -37,7 +37,7 @@ def test_the_fused_form_equals_relu_then_unit(seed: int, name: str) -> None:
     twin = pre.detach().clone().requires_grad_()
     count = torch.randint(0, 6, pre.shape, generator=generator).float()
     upstream = torch.randn(pre.shape, generator=generator)
-    fused, plain = map_spikes(pre, count, name), {"resu": resu, "stsu": stsu}[name](twin.relu(), count)
+    fused, plain = map_spikes(pre, count, name).dense(), {"resu": resu, "stsu": stsu}[name](twin.relu(), count)
     assert torch.equal(fused, plain)
     fused.backward(upstream)
     plain.backward(upstream)
@@ -48,8 +48,8 @@ def test_the_fused_form_equals_relu_then_unit(seed: int, name: str) -> None:
 def test_the_window_has_slope_one_over_threshold_below_saturation() -> None:
     # T = 2, V = 0.5: counts saturate from 1.25 on.
     pre = torch.tensor([-0.1, 0.1, 1.2, 1.25, 3.0], requires_grad=True)
-    mapped = map_spikes(pre, torch.ones(5), "stsu", (torch.tensor(0.5), 2))
-    mapped.sum().backward()
+    mapped = map_spikes(pre, torch.ones(5), "stsu", window=(torch.tensor(0.5), 2))
+    mapped.dense().sum().backward()
     assert pre.grad is not None
     assert pre.grad.tolist() == [0, 2, 2, 0, 0]
 

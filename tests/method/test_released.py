@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
+from snn2ann.method.coupling import CoupledView
 from snn2ann.method.layers import ConvolutionShortcut
 from snn2ann.method.snn2ann import Snn2Ann
-from snn2ann.method.views import CoupledView, SpikingView
+from snn2ann.method.views import SpikingView
 
 LABELS = torch.tensor([0, 1, 2, 3, 4, 0])
 

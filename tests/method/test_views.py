@@ -9,8 +9,11 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from snn2ann.method.counts import Counts
+from snn2ann.method.coupling import CoupledView
 from snn2ann.method.layers import SpikingLayer, fold
-from snn2ann.method.views import CoupledView, Observation, Spikes, SpikingView, pre_activation
+from snn2ann.method.signals import Observation, Spikes
+from snn2ann.method.views import SpikingView, pre_activation
 
 KINDS = ["vgg", "resnet"]
 RELAXED = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -93,10 +96,9 @@ def test_batch_statistics_make_the_branches_agree_in_training(build: Any, images
     for statistics in ("running", "batch"):
         model = build("vgg", 4, statistics=statistics, membrane_dropout=0.0, input_coding="divide")
         layer = next(iter(model.network.spiking_layers().values()))
-        view = SpikingView(4, 4, model.options, training=True)
-        before = view.fold(layer)
+        before = fold(layer.convolution, layer.norm, 4)
         ann = pre_activation(layer, images, None)
-        main, _ = view.fold(layer, ann) if statistics == "batch" else before
+        main = fold(layer.convolution, layer.norm, 4, ann.statistics) if statistics == "batch" else before
         total = 4 * torch.nn.functional.conv2d(images / 4, *main, padding=1)
         differences[statistics] = (total - ann.value).abs().max().item()
     assert differences["batch"] < 1e-4 < differences["running"]
@@ -155,4 +157,5 @@ def test_coupled_view_scales_counts_where_t_is_not_the_biases(build: Any, images
         signal = view.layer(first, view.encode(images))
     assert isinstance(signal.spikes, Spikes)
     active = pre_activation(first, images, None).value > 0
-    torch.testing.assert_close(signal.activation, signal.spikes.count * 0.5 * active)
+    assert isinstance(signal.activation, Counts)
+    torch.testing.assert_close(signal.activation.dense(), signal.spikes.count * 0.5 * active)

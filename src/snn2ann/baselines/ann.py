@@ -3,7 +3,7 @@
 from torch import Tensor
 
 from snn2ann.method.model import Loss, Model, Step
-from snn2ann.method.views import Observer
+from snn2ann.method.signals import Observer
 
 
 class PlainAnn(Model):

@@ -15,7 +15,7 @@ from torch.nn.functional import dropout
 from snn2ann.errors import UserError
 from snn2ann.method.layers import ConvolutionShortcut, SpikingLayer
 from snn2ann.method.model import Loss, Model, Step
-from snn2ann.method.views import Observation, Observer, Spikes
+from snn2ann.method.signals import Observation, Observer, Spikes
 
 SURROGATES = {
     "atan": surrogate.ATan,

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from snn2ann.evaluation.operations import layer_accumulates
 from snn2ann.method.model import Model
-from snn2ann.method.views import Observation
+from snn2ann.method.signals import Observation
 
 
 @dataclass

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from snn2ann.method.layers import ConvolutionShortcut, SpikingLayer
-from snn2ann.method.views import Observation
+from snn2ann.method.signals import Observation
 
 # 45 nm CMOS, 32-bit floating point: Horowitz (2014), "Computing's energy problem", figure 1.1.9.
 JOULE_PER_MAC = 4.6e-12

@@ -5,24 +5,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from snn2ann.method.counts import Counts, substitute
+from snn2ann.method.dropout import Dropout
+
 
 class _Substitute(torch.autograd.Function):
-    """Forward gives `value`; backward gives the gradient times `slope` to `replaced`, and nothing to `value`."""
+    """Forward gives `value`; backward gives the gradient to `replaced`, and nothing to `value`."""
 
     @staticmethod
-    def forward(ctx: Any, replaced: Tensor, value: Tensor, slope: Tensor | None, gain: Tensor | None) -> Tensor:
-        ctx.save_for_backward(slope, gain)
+    def forward(ctx: Any, replaced: Tensor, value: Tensor) -> Tensor:
         return value.detach().clone() if value is replaced else value.detach()
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
-        (gradient,) = gradients
-        slope, gain = ctx.saved_tensors
-        if slope is not None:
-            gradient = gradient * slope
-        if gain is not None:
-            gradient = gradient * gain
-        return gradient, None, None, None
+        return gradients[0], None
 
 
 def resu(activation: Tensor, spike_count: Tensor) -> Tensor:
@@ -37,7 +33,7 @@ def resu(activation: Tensor, spike_count: Tensor) -> Tensor:
     Returns:
         S where x > 0, else 0.
     """
-    return _Substitute.apply(activation, spike_count * (activation > 0), None, None)
+    return _Substitute.apply(activation, spike_count * (activation > 0))
 
 
 def stsu(activation: Tensor, spike_count: Tensor) -> Tensor:
@@ -52,35 +48,42 @@ def stsu(activation: Tensor, spike_count: Tensor) -> Tensor:
     Returns:
         S.
     """
-    return _Substitute.apply(activation, spike_count, None, None)
+    return _Substitute.apply(activation, spike_count)
 
 
 def map_spikes(
     pre_activation: Tensor,
     spike_count: Tensor,
     mapping_unit: str = "resu",
+    *,
+    dropout: Dropout | None = None,
     window: tuple[Tensor, int] | None = None,
-) -> Tensor:
-    """ReLU and mapping unit in one: like `resu(relu(p), S)` or `stsu(relu(p), S)`, saving one bool a neuron for backward.
+    factor: float = 1.0,
+) -> Counts:
+    """Dropout, ReLU and mapping unit in one: `resu(relu(p), S)` or `stsu(relu(p), S)`, keeping a bool a neuron for backward.
 
     Args:
-        pre_activation: p, [B, ...], with gradient.
-        spike_count: S, same shape.
+        pre_activation: p, [B, ...], with gradient, before dropout.
+        spike_count: S, whole numbers, same shape.
         mapping_unit: "resu" or "stsu".
+        dropout: the ANN branch's, before the ReLU.
         window: (V, T) for the windowed gradient: slope 1/V inside 0 < p < (T + 1/2) V, else 0. None: slope 1 for p > 0.
+        factor: what the ANN branch multiplies counts by.
 
     Returns:
-        The mapped activation, same shape.
+        The mapped counts, same shape.
     """
-    active = pre_activation > 0
+    value = pre_activation.detach() if dropout is None else dropout.apply(pre_activation.detach())
+    active = value > 0
     mapped = spike_count * active if mapping_unit == "resu" else spike_count
+    slope = dropout.gain if dropout else 1.0
     if window is None:
-        return _Substitute.apply(pre_activation, mapped, active, None)
+        return substitute(pre_activation, mapped, active, slope, factor=factor)
     threshold, time_steps = window
-    unsaturated = active & (pre_activation < (time_steps + 0.5) * threshold)
+    unsaturated = active & (value < (time_steps + 0.5) * threshold)
     # A threshold near zero would give an unbounded slope; no count is that sensitive.
     gain = threshold.clamp_min(0.1).reciprocal()
-    return _Substitute.apply(pre_activation, mapped, unsaturated, gain)
+    return substitute(pre_activation, mapped, unsaturated, slope, gain, factor)
 
 
 def noisy_spike_rate(pre_activation: Tensor, spike_count: Tensor) -> Tensor:
@@ -95,4 +98,5 @@ def noisy_spike_rate(pre_activation: Tensor, spike_count: Tensor) -> Tensor:
     Returns:
         A scalar tensor from 0 to 1.
     """
-    return ((pre_activation <= 0) & (spike_count > 0)).float().mean()
+    noisy = torch.count_nonzero((pre_activation <= 0) & (spike_count > 0))
+    return noisy.float() / spike_count.numel()

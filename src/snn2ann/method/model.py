@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 from torch import Tensor, nn
 
 from snn2ann.method.layers import SpikingLayer
-from snn2ann.method.views import AnnView, Observer
+from snn2ann.method.signals import Observer
+from snn2ann.method.views import AnnView
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 

@@ -5,9 +5,11 @@ from typing import Any
 from torch import Tensor, nn
 
 from snn2ann.method.coupled import CoupledModel
+from snn2ann.method.coupling import CoupledView
 from snn2ann.method.model import Loss, Step
 from snn2ann.method.options import CouplingOptions
-from snn2ann.method.views import CoupledView, Observer, SpikingView
+from snn2ann.method.signals import Observer
+from snn2ann.method.views import SpikingView
 
 
 class Snn2Ann(CoupledModel):
@@ -27,6 +29,8 @@ class Snn2Ann(CoupledModel):
 
     def training_step(self, images: Tensor, labels: Tensor, loss: Loss, observer: Observer | None = None) -> Step:
         """Run both branches; the loss is that of the ANN branch's logits (demo behaviour)."""
-        spiking = SpikingView(self.time_steps, self.time_steps, self.options, training=True)
+        spiking = SpikingView(
+            self.time_steps, self.time_steps, self.options, training=True, event_driven=self.event_driven
+        )
         logits, _ = self.network(CoupledView(spiking, adjust=self.options.ata, observer=observer), images)
         return Step(loss(logits, labels), logits)

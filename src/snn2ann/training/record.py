@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from snn2ann.method.model import Model
-from snn2ann.method.views import Observation
+from snn2ann.method.signals import Observation
 
 
 class LayerRecord:

@@ -1,0 +1,146 @@
+"""Spike counts in the place of activations: one byte a neuron is what backward needs of them.
+
+A `Counts` is a float tensor to autograd and bytes in memory: its `link` has the shape and the gradient, and no storage.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+def count_type(time_steps: int) -> torch.dtype:
+    """The smallest type that holds counts up to T."""
+    return torch.uint8 if time_steps <= 255 else torch.int32
+
+
+@dataclass(frozen=True)
+class Counts:
+    """An activation that is a spike count.
+
+    Attributes:
+        link: carries the gradient, [B, C, H, W]; one number, expanded.
+        value: the counts, whole numbers, [B, C, H, W].
+        factor: what the ANN branch multiplies them by.
+    """
+
+    link: Tensor
+    value: Tensor
+    factor: float = 1.0
+
+    def dense(self) -> Tensor:
+        """Give the activation itself, with its gradient: [B, C, H, W]."""
+        return _Dense.apply(self.link, self.value, self.factor)
+
+    def convolve(self, convolution: nn.Conv2d, total: Tensor | None = None) -> Tensor:
+        """Convolve the activation.
+
+        Args:
+            convolution: takes the gradient.
+            total: its output without bias for these counts, where it is known; it is overwritten.
+
+        Returns:
+            [B, C', H', W'].
+        """
+        return _Convolve.apply(
+            self.link, convolution.weight, convolution.bias, self.value, self.factor, convolution, total
+        )
+
+
+def substitute(
+    pre_activation: Tensor,
+    count: Tensor,
+    active: Tensor,
+    slope: float = 1.0,
+    gain: Tensor | None = None,
+    factor: float = 1.0,
+) -> Counts:
+    """Put counts in the place of an activation.
+
+    Args:
+        pre_activation: p, [B, C, H, W], with gradient.
+        count: what takes its place, same shape.
+        active: where p has a gradient, bool, same shape.
+        slope: the gradient's factor where it has one.
+        gain: a further factor, which broadcasts, or None.
+        factor: see `Counts`.
+    """
+    return Counts(_Substitute.apply(pre_activation, active, slope, gain), count, factor)
+
+
+def _link(like: Tensor) -> Tensor:
+    return like.new_zeros(()).expand(like.shape)
+
+
+class _Substitute(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, pre_activation: Tensor, active: Tensor, slope: float, gain: Tensor | None) -> Tensor:
+        ctx.save_for_backward(active, gain)
+        ctx.slope = slope
+        return _link(pre_activation)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
+        active, gain = ctx.saved_tensors
+        gradient = gradients[0] * active
+        if ctx.slope != 1:
+            gradient.mul_(ctx.slope)
+        if gain is not None:
+            gradient.mul_(gain)
+        return gradient, None, None, None
+
+
+class _Dense(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, link: Tensor, value: Tensor, factor: float) -> Tensor:
+        ctx.factor = factor
+        return value.to(link.dtype) if factor == 1 else value.to(link.dtype) * factor
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
+        gradient = gradients[0] if ctx.factor == 1 else gradients[0] * ctx.factor
+        return gradient, None, None
+
+
+class _Convolve(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        link: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        value: Tensor,
+        factor: float,
+        convolution: nn.Conv2d,
+        total: Tensor | None,
+    ) -> Tensor:
+        ctx.save_for_backward(weight, value)
+        ctx.factor, ctx.convolution = factor, convolution
+        if total is not None:
+            scaled = total if factor == 1 else total.mul_(factor)
+            return scaled.add_(bias.view(-1, 1, 1))
+        dense = _Dense.apply(link, value, factor)
+        return functional.conv2d(dense, weight, bias, convolution.stride, convolution.padding)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
+        (gradient,) = gradients
+        weight, value = ctx.saved_tensors
+        convolution, outputs = ctx.convolution, [weight.shape[0]]
+
+        def derive(gradient: Tensor, dense: Tensor, wanted: list[bool]) -> tuple[Tensor, Tensor, Tensor]:
+            geometry = convolution.stride, convolution.padding, convolution.dilation, False, [0, 0], convolution.groups
+            return torch.ops.aten.convolution_backward(gradient, dense, weight, outputs, *geometry, wanted)
+
+        # Channels-last is the faster layout for the input's gradient on a CPU, and the slower one for the weight's.
+        contiguous = gradient.contiguous()
+        dense = torch.empty(value.shape, dtype=gradient.dtype, device=value.device).copy_(value)
+        if ctx.factor != 1:
+            dense.mul_(ctx.factor)
+        if gradient.is_contiguous():
+            return (*derive(gradient, dense, [True, True, True]), None, None, None, None)
+        to_input, *_ = derive(gradient, gradient.new_empty(()).expand(value.shape), [True, False, False])
+        _, to_weight, to_bias = derive(contiguous, dense, [False, True, True])
+        return to_input, to_weight, to_bias, None, None, None, None
