@@ -21,7 +21,7 @@ __all__ = ["Run", "Study", "digest", "load_parameters", "resolve", "validate"]
 # Raised by hand when a change of code alters what these phases write; METHODS holds one for each method.
 CALIBRATION_REVISION = 1
 EVALUATION_REVISION = 1
-MEASUREMENT_REVISION = 1
+MEASUREMENT_REVISION = 2
 
 Parameters = Mapping[str, Any]
 
@@ -386,7 +386,8 @@ def _measurement(parameters: Parameters) -> dict[str, Any] | None:
     for index, entry in enumerate(section["methods"]):
         key = f"measurement.methods[{index}]"
         timed = METHODS[choose(f"{key}.method", entry["method"], METHODS)].time_steps
-        steps = [{"time_steps": value} for value in section["time_steps"]] if timed else [{}]
+        values = entry.get("time_steps", section["time_steps"])
+        steps = [{"time_steps": value} for value in values] if timed else [{}]
         methods += [method_spec(parameters, {**entry, **step}, key) for step in steps]
     return {"revision": MEASUREMENT_REVISION, **section, "networks": networks, "methods": methods}
 

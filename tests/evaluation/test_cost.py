@@ -10,7 +10,8 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from snn2ann.baselines import METHODS
-from snn2ann.evaluation.cost import measure, saved_for_backward
+from snn2ann.evaluation.cost import measure
+from snn2ann.evaluation.memory import saved_for_backward
 from snn2ann.method.options import RELEASED
 
 

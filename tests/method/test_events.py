@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.functional import cross_entropy
 
-from snn2ann.evaluation.cost import saved_for_backward
+from snn2ann.evaluation.memory import saved_for_backward
 from snn2ann.method import events
 from snn2ann.method.dropout import draw_bits
 from snn2ann.method.events import Neurons

@@ -36,8 +36,8 @@ def tiny_run(case: str) -> dict[str, Any]:
     if model.trains:
         optimiser = torch.optim.SGD(model.parameters(), lr=0.05)
         for _ in range(4):
-            step = model.training_step(images, labels, cross_entropy)
             optimiser.zero_grad()
+            step = model.training_step(images, labels, cross_entropy)
             step.loss.backward()
             optimiser.step()
             losses.append(round(step.loss.item(), 6))

@@ -29,18 +29,28 @@ class MethodEntry:
     library: str = "torch"
 
 
+_SURROGATE = {"threshold": 1.0, "surrogate": "atan", "surrogate_width": 2.0}
+
 METHODS: dict[str, MethodEntry] = {
     "snn2ann": MethodEntry("snn2ann.method.snn2ann:Snn2Ann", revision=1, options="variants", passes=(1, 3)),
     "ann": MethodEntry("snn2ann.baselines.ann:PlainAnn", revision=1, time_steps=False, passes=(0, 3)),
     "stbp": MethodEntry(
         "snn2ann.baselines.stbp:SpikeBasedBackpropagation",
         revision=1,
-        defaults={
-            "threshold": 1.0,
-            "surrogate": "atan",
-            "surrogate_width": 2.0,
-            "detach_reset": True,
-        },
+        defaults=_SURROGATE | {"detach_reset": True},
+        library="spikingjelly",
+    ),
+    "checkpointed": MethodEntry(
+        "snn2ann.baselines.checkpointed:CheckpointedBackpropagation",
+        revision=1,
+        defaults=_SURROGATE | {"detach_reset": True},
+        passes=(4, 0),
+        library="spikingjelly",
+    ),
+    "sltt": MethodEntry(
+        "snn2ann.baselines.sltt:SpatialLearningThroughTime",
+        revision=1,
+        defaults=_SURROGATE,
         library="spikingjelly",
     ),
     "conversion": MethodEntry(

@@ -10,12 +10,11 @@ import torch
 from spikingjelly.activation_based import functional as spikingjelly
 from spikingjelly.activation_based import neuron, surrogate
 from torch import Tensor, nn
-from torch.nn.functional import dropout
 
+from snn2ann.baselines.multi_step import MultiStepView
 from snn2ann.errors import UserError
-from snn2ann.method.layers import ConvolutionShortcut, SpikingLayer
 from snn2ann.method.model import Loss, Model, Step
-from snn2ann.method.signals import Observation, Observer, Spikes
+from snn2ann.method.signals import Observer
 
 SURROGATES = {
     "atan": surrogate.ATan,
@@ -41,15 +40,17 @@ class SpikeBasedBackpropagation(Model):
         self.neurons = nn.ModuleList()
         for layer in self.network.spiking_layers().values():
             layer.start_thresholds(options["threshold"])
-            self.neurons.append(
-                neuron.IFNode(
-                    v_threshold=float(options["threshold"]),
-                    v_reset=0.0,
-                    surrogate_function=SURROGATES[options["surrogate"]](alpha=options["surrogate_width"]),
-                    detach_reset=options["detach_reset"],
-                    step_mode="m",
-                )
-            )
+            self.neurons.append(self.make_neurons(options))
+
+    def make_neurons(self, options: dict[str, Any]) -> nn.Module:
+        """Make a layer's neurons."""
+        return neuron.IFNode(
+            v_threshold=float(options["threshold"]),
+            v_reset=0.0,
+            surrogate_function=SURROGATES[options["surrogate"]](alpha=options["surrogate_width"]),
+            detach_reset=options["detach_reset"],
+            step_mode="m",
+        )
 
     def training_step(self, images: Tensor, labels: Tensor, loss: Loss, observer: Observer | None = None) -> Step:
         """Unroll T steps; the loss is that of the mean logits over time."""
@@ -65,51 +66,9 @@ class SpikeBasedBackpropagation(Model):
 
     def _run(self, images: Tensor, time_steps: int, observer: Observer | None) -> Tensor:
         spikingjelly.reset_net(self)
-        view = _MultiStepView(self.neurons, time_steps, observer)
-        logits: Tensor = self.network(view, images)
+        logits: Tensor = self.network(self.make_view(time_steps, observer), images)
         return logits
 
-
-class _MultiStepView:
-    """The network with SpikingJelly's neurons: spikes [T, B, C, H, W], with gradient, handed on in `Spikes`."""
-
-    def __init__(self, neurons: nn.ModuleList, time_steps: int, observer: Observer | None) -> None:
-        self.neurons = iter(neurons)
-        self.time_steps = time_steps
-        self.observer = observer
-
-    def encode(self, images: Tensor) -> Spikes:
-        return Spikes(images, constant=True)
-
-    def layer(self, layer: SpikingLayer, incoming: Spikes, skipped: Spikes | None = None) -> Spikes:
-        current = layer.norm(layer.convolution(_merged(incoming)))
-        if isinstance(layer.shortcut, ConvolutionShortcut):
-            assert skipped is not None
-            current = current + layer.shortcut.norm(layer.shortcut.convolution(_merged(skipped)))
-        elif layer.shortcut is not None:
-            assert skipped is not None
-            current = current + _merged(skipped)
-        current = layer.reduce(current)
-        if incoming.constant:
-            # The image is the input of every step: its convolution is done once, which changes no number.
-            current = current.expand(self.time_steps, *current.shape)
-        else:
-            current = current.unflatten(0, (self.time_steps, -1))
-        outgoing = Spikes(next(self.neurons)(_drop(layer, current)))
-        if self.observer:
-            self.observer(Observation(layer, incoming, skipped, outgoing))
-        return outgoing
-
-    def readout(self, classifier: nn.Linear, signal: Spikes) -> Tensor:
-        return classifier(signal.value.flatten(2))
-
-
-def _merged(signal: Spikes) -> Tensor:
-    return signal.value if signal.constant else signal.value.flatten(0, 1)
-
-
-def _drop(layer: SpikingLayer, current: Tensor) -> Tensor:
-    # One mask for all steps, as SpikingJelly's multi-step dropout draws it.
-    if not (layer.dropout and layer.training):
-        return current
-    return current * dropout(torch.ones_like(current[0]), layer.dropout)
+    def make_view(self, time_steps: int, observer: Observer | None) -> MultiStepView:
+        """Make the view that the network is run with."""
+        return MultiStepView(self.neurons, time_steps, observer)

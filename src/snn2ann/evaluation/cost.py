@@ -1,9 +1,9 @@
 """The cost of a training step: time, bytes saved for backward, peak memory; methods alternating in one process."""
 
-import itertools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from torch.nn.functional import cross_entropy
 from snn2ann.baselines import METHODS
 from snn2ann.baselines.build import build_model
 from snn2ann.columns import TRAINING_COST
+from snn2ann.evaluation.memory import peak_growth, saved_for_backward
 from snn2ann.files import write_csv
 from snn2ann.method.model import Model
 from snn2ann.training.progress import progress
@@ -61,28 +62,6 @@ def contenders(network: dict[str, Any], measurement: dict[str, Any], device: str
         )
 
 
-def saved_for_backward(model: Model, forward: Callable[[], Any]) -> int:
-    """Bytes that autograd keeps between forward and backward, each storage once, parameters not counted.
-
-    Args:
-        model: its parameters and buffers are there anyway.
-        forward: runs the forward pass.
-    """
-    own = {tensor.untyped_storage().data_ptr() for tensor in itertools.chain(model.parameters(), model.buffers())}
-    storages: dict[int, int] = {}
-
-    def pack(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage.data_ptr() not in own:
-            storages[storage.data_ptr()] = storage.nbytes()
-        return tensor
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        result = forward()
-    del result
-    return sum(storages.values())
-
-
 def measure(measurement: dict[str, Any], output: Path, device: str) -> None:
     """Measure every contender on every network and write a row a round.
 
@@ -107,32 +86,32 @@ def _measure_network(
     generator = torch.Generator().manual_seed(0)
     images = torch.randn(size, *measurement["image_shape"], generator=generator).to(device)
     labels = torch.randint(measurement["classes"], (size,), generator=generator).to(device)
-    saved: dict[int, int] = {}
+    memory = [memory_of(contender, images, labels) for contender in field]
     for number in range(-measurement["warmup"], measurement["rounds"]):
-        for contender in field:
-            if id(contender) not in saved:
-                model = contender.model
-                saved[id(contender)] = saved_for_backward(
-                    model,
-                    lambda model=model: model.training_step(images, labels, cross_entropy),  # type: ignore[misc]
-                )
-            seconds, peak = _timed(contender, images, labels, device)
+        for contender, (saved, peak) in zip(field, memory, strict=True):
+            seconds = timed(partial(contender.step, images, labels), images.device)
             if number >= 0:
-                yield _row(contender, measurement, device, number, seconds, saved[id(contender)], peak)
+                yield _row(contender, measurement, device, number, seconds, saved, peak)
         advance(field[0].network)
 
 
-def _timed(contender: Contender, images: Tensor, labels: Tensor, device: str) -> tuple[float, int | None]:
-    cuda = device.startswith("cuda")
-    if cuda:
+def memory_of(contender: Contender, images: Tensor, labels: Tensor) -> tuple[int, int | None]:
+    """Bytes saved for backward in a step, and the growth of memory while one runs."""
+    step = partial(contender.step, images, labels)
+    saved = saved_for_backward(contender.model, step)
+    contender.model.zero_grad(set_to_none=True)
+    return saved, peak_growth(step, images.device)
+
+
+def timed(step: Callable[[], Any], device: torch.device) -> float:
+    """Seconds that a step takes."""
+    if device.type == "cuda":
         torch.cuda.synchronize()
-        torch.cuda.reset_peak_memory_stats()
     start = time.perf_counter()
-    contender.step(images, labels)
-    if cuda:
+    step()
+    if device.type == "cuda":
         torch.cuda.synchronize()
-    seconds = time.perf_counter() - start
-    return seconds, torch.cuda.max_memory_allocated() if cuda else None
+    return time.perf_counter() - start
 
 
 def _row(

@@ -52,7 +52,9 @@ class Model(nn.Module, ABC):
         raise NotImplementedError
 
     def training_step(self, images: Tensor, labels: Tensor, loss: Loss, observer: Observer | None = None) -> Step:
-        """Give the loss of a batch; the caller goes backward.
+        """Give the loss of a batch; the caller, who has cleared the gradients before, goes backward from it.
+
+        A method that learns step by step adds the gradients of the earlier steps itself.
 
         Args:
             images: [B, C, H, W].

@@ -12,6 +12,7 @@ METHOD_NAMES = {
     "tandem": "Tandem learning",
     "rate_based": "Rate-based BP",
     "sltt": "SLTT",
+    "checkpointed": "Spike-based BP, checkpointed",
 }
 MAPPING_UNIT_NAMES = {"resu": "ReSU", "stsu": "STSU"}
 NETWORK_NAMES = {"vgg13": "VGG-13", "resnet17": "ResNet-17", "vgg": "VGG", "resnet": "ResNet"}

@@ -108,8 +108,8 @@ class Trainer:
         correct = torch.zeros((), device=self.device, dtype=torch.long)
         seen = 0
         for images, labels in self.training_batches(epoch):
-            step = self.model.training_step(images, labels, self.loss, self.record.observe)
             self.optimiser.zero_grad(set_to_none=True)
+            step = self.model.training_step(images, labels, self.loss, self.record.observe)
             step.loss.backward()
             self.optimiser.step()
             self.schedule.step()

@@ -36,6 +36,7 @@ _LOOKS = {
     ("tandem", ""): ("#CC79A7", "P"),
     ("rate_based", ""): ("#E69F00", "X"),
     ("sltt", ""): ("#7F3C8D", "<"),
+    ("checkpointed", ""): ("#B15928", ">"),
 }
 _OTHER_COLOURS = ("#882255", "#999933", "#6A51A3", "#B15928", "#44AA99", "#AA4499")
 _OTHER_MARKERS = (">", "p", "h", "*", "d", "8", "H")
