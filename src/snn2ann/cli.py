@@ -119,6 +119,20 @@ def measure(
 
 
 @app.command()
+def measure_inference(
+    spec: Spec,
+    output: Annotated[Path, typer.Option(help="CSV file to write.")],
+    threads: Threads = 0,
+    device: Device = "auto",
+) -> None:
+    """Measure the time of inference at each T, methods alternating."""
+    chosen = set_up_torch(threads, device)
+    from snn2ann.evaluation.inference import measure_inference as run_measurement
+
+    run_measurement(read_spec(spec), output, chosen)
+
+
+@app.command()
 def study(
     study: Annotated[str, typer.Option(help="Name of the study.")],
     digest: Annotated[str, typer.Option(help="Digest that the workflow resolved.")],

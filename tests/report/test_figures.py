@@ -46,7 +46,7 @@ def test_an_unknown_method_is_in_every_figure(drawn: Path, name: str) -> None:
 def test_an_unknown_method_is_in_the_cost_figure_once_it_is_measured(small_study: Path, tmp_path: Path) -> None:
     shutil.copytree(small_study.parent / "measurements", tmp_path / "measurements")
     shutil.copytree(small_study, tmp_path / "synthetic")
-    path = next((tmp_path / "measurements").iterdir())
+    path = next((tmp_path / "measurements").glob("training_cost-*"))
     lines = path.read_text().splitlines()
     path.write_text(
         "\n".join([*lines, *(line.replace(",ann,", ",dummy,") for line in lines if ",ann," in line)]) + "\n"

@@ -27,9 +27,11 @@ TRAINED = [
 MARK = f"{FOLDER}/.made/{STUDY.digest}"
 MADE = [".made", "study.json", "results.csv", "tables", "figures", "claims.md", "claims.json", "report.html"]
 EVALUATIONS = [f"results/runs/{run.name}/evaluation-{run.evaluation_digest}.json" for run in STUDY.runs]
-MEASUREMENTS = (
-    [f"results/measurements/training_cost-{STUDY.measurement_digest}.csv"] if STUDY.measurement_digest else []
-)
+MEASUREMENTS = [
+    f"results/measurements/{name}-{digest}.csv"
+    for name, digest in (("training_cost", STUDY.measurement_digest), ("inference", STUDY.inference_digest))
+    if digest
+]
 
 
 def run_of(wildcards):

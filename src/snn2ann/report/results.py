@@ -37,6 +37,7 @@ DESCRIPTOR_KEYS = {
     "ata",
     "training_time_steps",
     "seed",
+    "changed",
     "evaluation",
     "calibration",
 }
@@ -197,7 +198,6 @@ def _selected_values(run: Row, entry: Row) -> Iterator[Value]:
         values = [layer[key] for layer in entry["layers"] if layer.get(key) is not None]
         yield measure, None, combine(values) if values else None
     yield "multiply_accumulates", None, entry.get("multiply_accumulates")
-    yield "images_per_second", None, entry.get("images_per_second")
 
 
 def _mean(values: list[float]) -> float:
