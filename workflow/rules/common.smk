@@ -86,6 +86,27 @@ def calibration_option(wildcards, input):
     return f"--calibration {input.calibration[0]}" if input.calibration else ""
 
 
+def section_of(entry):
+    """The heading under which the HTML report shows a table or figure, numbered so that headings keep their order."""
+    return f"{SECTIONS.index(entry.section) + 1}. {entry.section}"
+
+
+def label_of(kind, name):
+    """How the HTML report lists a table or figure: tables of a section first, then its figures."""
+    section = (TABLES if kind == "table" else FIGURES)[name].section
+    listed = [("table", each) for each, entry in TABLES.items() if entry.section == section]
+    listed += [("figure", each) for each, entry in FIGURES.items() if entry.section == section]
+    return {"content": f"{listed.index((kind, name)) + 1}. {name.replace('_', ' ').capitalize()} ({kind})"}
+
+
+def verdict_rows():
+    """The verdicts for the front page of the HTML report: header and rows; none before they are made."""
+    path = Path(f"{FOLDER}/claims.md")
+    lines = verdicts(path).splitlines() if path.exists() else []
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return cells[:1] + cells[2:]
+
+
 def as_json(spec):
     """A spec as one word of a command line."""
     return json.dumps(spec, sort_keys=True, separators=(",", ":"))

@@ -1,19 +1,23 @@
 """The figures of a study, one file each; adding one means its file and a line here."""
 
-from importlib import import_module
 from pathlib import Path
 
 from snn2ann.errors import UserError
+from snn2ann.report.registry import Entry
 
 FIGURES = {
-    "convergence": "snn2ann.report.figures.convergence:convergence",
-    "accuracy_over_time_steps": "snn2ann.report.figures.accuracy_over_time_steps:accuracy_over_time_steps",
-    "noisy_spikes": "snn2ann.report.figures.noisy_spikes:noisy_spikes",
-    "threshold_evolution": "snn2ann.report.figures.threshold_evolution:threshold_evolution",
-    "training_cost": "snn2ann.report.figures.training_cost:training_cost",
-    "agreement": "snn2ann.report.figures.agreement:agreement",
-    "firing_rate": "snn2ann.report.figures.firing_rate:firing_rate",
-    "accuracy_against_spikes": "snn2ann.report.figures.accuracy_against_spikes:accuracy_against_spikes",
+    name: Entry(f"snn2ann.report.figures.{name}:{name}", section)
+    for name, section in (
+        ("accuracy_over_time_steps", "Classification"),
+        ("convergence", "Training efficiency"),
+        ("training_cost", "Training efficiency"),
+        ("accuracy_against_spikes", "Inference efficiency"),
+        ("firing_rate", "Inference efficiency"),
+        ("noisy_spikes", "Ablation"),
+        ("noisy_spike_evolution", "Ablation"),
+        ("threshold_evolution", "Ablation"),
+        ("agreement", "Ablation"),
+    )
 }
 
 
@@ -30,9 +34,8 @@ def make_figure(name: str, study_folder: Path) -> None:
     if name not in FIGURES:
         raise UserError(f"no figure is called {name}; there are {', '.join(FIGURES)}")
     study = load_study(study_folder)
-    module, function = FIGURES[name].split(":")
     with theme():
-        drawing = getattr(import_module(module), function)(study)
+        drawing = FIGURES[name].load()(study)
         note_missing(drawing, study)
         save(drawing, study_folder / "figures" / name)
     study.finish(f"figure {name}")

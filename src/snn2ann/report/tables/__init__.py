@@ -1,17 +1,20 @@
 """The tables of a study, one file each; adding one means its file and a line here."""
 
-from importlib import import_module
 from pathlib import Path
 
 from snn2ann.errors import UserError
+from snn2ann.report.registry import Entry
 
 TABLES = {
-    "classification": "snn2ann.report.tables.classification:classification",
-    "training_efficiency": "snn2ann.report.tables.training_efficiency:training_efficiency",
-    "inference_efficiency": "snn2ann.report.tables.inference_efficiency:inference_efficiency",
-    "ablation": "snn2ann.report.tables.ablation:ablation",
-    "provenance": "snn2ann.report.tables.provenance:provenance",
-    "claims": "snn2ann.report.tables.claims:claims",
+    name: Entry(f"snn2ann.report.tables.{name}:{name}", section)
+    for name, section in (
+        ("classification", "Classification"),
+        ("training_efficiency", "Training efficiency"),
+        ("inference_efficiency", "Inference efficiency"),
+        ("ablation", "Ablation"),
+        ("provenance", "Provenance"),
+        ("claims", "Verdicts"),
+    )
 }
 
 
@@ -28,7 +31,5 @@ def make_table(name: str, study_folder: Path) -> None:
     if name not in TABLES:
         raise UserError(f"no table is called {name}; there are {', '.join(TABLES)}")
     study = load_study(study_folder)
-    module, function = TABLES[name].split(":")
-    table = getattr(import_module(module), function)(study)
-    write_table(table, study_folder / "tables" / name)
+    write_table(TABLES[name].load()(study), study_folder / "tables" / name)
     study.finish(f"table {name}")

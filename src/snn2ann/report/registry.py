@@ -1,0 +1,35 @@
+"""What a report consists of: for each table and figure, what makes it and in which section it stands."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+# In the order of the paper's evaluation; the verdicts go before it, what all was made with comes after it.
+SECTIONS = (
+    "Verdicts",
+    "Classification",
+    "Training efficiency",
+    "Inference efficiency",
+    "Ablation",
+    "Provenance",
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A table or a figure.
+
+    Attributes:
+        path: "module:function" of what makes it from a study's data; loaded when it is needed.
+        section: one of `SECTIONS`.
+    """
+
+    path: str
+    section: str
+
+    def load(self) -> Callable[..., Any]:
+        """Import the function that makes it."""
+        module, _, function = self.path.partition(":")
+        made: Callable[..., Any] = getattr(import_module(module), function)
+        return made
