@@ -59,12 +59,13 @@ include: "workflow/rules/report.smk"
 include: "workflow/rules/track.smk"
 
 
-# The text of the HTML report's front page is given the configuration and nothing else.
+# The texts of the HTML report are given the configuration and nothing else.
 config["front_page"] = {
     "study": STUDY.name,
     "title": PARAMETERS["studies"][STUDY.name]["title"],
     "verdicts": verdict_rows(),
 }
+config["captions"] = {"table": TABLES, "figure": FIGURES}
 
 
 localrules:

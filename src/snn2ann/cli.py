@@ -185,6 +185,14 @@ def claims(study_folder: StudyFolder) -> None:
 
 
 @app.command()
+def report(study_folder: StudyFolder) -> None:
+    """Report on a study that is not finished: tables, figures and verdicts of the runs that are there."""
+    from snn2ann.report.so_far import report_so_far
+
+    report_so_far(study_folder)
+
+
+@app.command()
 def publish(
     study_folder: StudyFolder,
     output: Annotated[Path, typer.Option(help="Folder of the documentation to make.")],

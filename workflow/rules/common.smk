@@ -96,7 +96,8 @@ def label_of(kind, name):
     section = (TABLES if kind == "table" else FIGURES)[name].section
     listed = [("table", each) for each, entry in TABLES.items() if entry.section == section]
     listed += [("figure", each) for each, entry in FIGURES.items() if entry.section == section]
-    return {"content": f"{listed.index((kind, name)) + 1}. {name.replace('_', ' ').capitalize()} ({kind})"}
+    title = (TABLES if kind == "table" else FIGURES)[name].title
+    return {"content": f"{listed.index((kind, name)) + 1}. {title} ({kind})"}
 
 
 def verdict_rows():

@@ -108,13 +108,13 @@ rule figure:
         cost=ancient(MEASUREMENTS),
         results=ancient(rules.collect.output),
     output:
-        image=report(
-            f"{FOLDER}/figures/{{figure}}.png",
+        page=report(
+            f"{FOLDER}/figures/{{figure}}.html",
             caption="../report/figure.rst",
             category=lambda wildcards: section_of(FIGURES[wildcards.figure]),
             labels=lambda wildcards: label_of("figure", wildcards.figure),
         ),
-        other=multiext(f"{FOLDER}/figures/{{figure}}", ".svg", ".pdf", ".csv"),
+        other=multiext(f"{FOLDER}/figures/{{figure}}", ".png", ".svg", ".pdf", ".csv"),
     log:
         f"logs/figure/{STUDY.name}-{{figure}}.log",
     benchmark:
@@ -142,7 +142,7 @@ rule judge:
     output:
         page=report(
             f"{FOLDER}/tables/claims.html",
-            caption="../report/claims.rst",
+            caption="../report/table.rst",
             category=section_of(TABLES["claims"]),
             labels=label_of("table", "claims"),
         ),
