@@ -196,12 +196,14 @@ def report(study_folder: StudyFolder) -> None:
 def publish(
     study_folder: StudyFolder,
     output: Annotated[Path, typer.Option(help="Folder of the documentation to make.")],
-    readme: Annotated[Path | None, typer.Option(help="File whose table of claims to bring up to date.")] = None,
+    page: Annotated[
+        list[Path], typer.Option(help="File whose marked blocks to bring up to date; may be repeated.")
+    ] = [],  # noqa: B006
 ) -> None:
     """Put a study's tables, figures and verdicts into the documentation."""
     from snn2ann.report.publish import publish as run_publication
 
-    run_publication(study_folder, output, readme)
+    run_publication(study_folder, output, page)
 
 
 @app.command()
