@@ -12,6 +12,8 @@ from snakemake.utils import min_version
 
 from snn2ann.errors import UserError
 from snn2ann.report.figures import FIGURES
+from snn2ann.report.publish import verdicts
+from snn2ann.report.registry import SECTIONS
 from snn2ann.report.tables import TABLES
 from snn2ann.study import load_parameters, resolve
 
@@ -55,6 +57,15 @@ include: "workflow/rules/calibrate.smk"
 include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/track.smk"
+
+
+# The texts of the HTML report are given the configuration and nothing else.
+config["front_page"] = {
+    "study": STUDY.name,
+    "title": PARAMETERS["studies"][STUDY.name]["title"],
+    "verdicts": verdict_rows(),
+}
+config["captions"] = {"table": TABLES, "figure": FIGURES}
 
 
 localrules:

@@ -1,13 +1,24 @@
 """The documentation says what is true: its code runs, its links lead somewhere, its numbers come from files."""
 
+import json
 import re
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 
-from snn2ann.report.publish import BEGIN, END, verdicts
+from snn2ann.report.claims import SENTENCES
+from snn2ann.report.configurations import network_name
+from snn2ann.report.publish import BLOCKS, block_of, verdicts
+from snn2ann.report.statistics import CONFIDENCE
+from snn2ann.report.tables.claims import claimed_text, measured_text
+from snn2ann.report.verdicts import RULES
 
 ROOT = Path(__file__).parents[1]
+REFERENCE = ROOT / "docs" / "reference"
+STUDIES = sorted(path.parent for path in REFERENCE.glob("*/claims.md"))
+NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -29,10 +40,57 @@ def test_every_link_to_a_file_leads_there(page: Path) -> None:
     assert missing == []
 
 
-def test_the_readmes_claims_are_the_reference_runs() -> None:
-    text = (ROOT / "README.md").read_text()
-    block = text[text.index(BEGIN) + len(BEGIN) : text.index(END)].strip()
-    assert block == verdicts(ROOT / "docs" / "reference" / "digits" / "claims.md")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_blocks_of_a_page_are_the_reference_runs(page: Path) -> None:
+    text = page.read_text()
+    expected = {"claims": verdicts(REFERENCE / "digits" / "claims.md")}
+    expected |= {name: (REFERENCE / "digits" / f"{name}.txt").read_text().rstrip("\n") for name in ("compare", "show")}
+    shown = {name: block_of(text, name) for name in BLOCKS}
+    assert {name: block for name, block in shown.items() if block is not None}.items() <= expected.items()
+    assert text.count("made by `snn2ann publish`") == len([block for block in shown.values() if block is not None])
+
+
+def test_blocks_stand_where_readers_look_for_them() -> None:
+    assert block_of((ROOT / "README.md").read_text(), "claims") is not None
+    reading = (ROOT / "docs" / "reading.md").read_text()
+    assert None not in (block_of(reading, "compare"), block_of(reading, "show"))
+
+
+def rows_of_claims(study: Path) -> list[dict[Any, Any]]:
+    frame = pd.read_csv(study / "tables" / "claims.csv", keep_default_na=True)
+    text = ["claim", "scope", "dataset", "network", "compared", "unit", "verdict", "reason", "files"]
+    frame[text] = frame[text].fillna("")
+    return frame.to_dict("records")
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.name)
+def test_verdicts_are_those_of_the_table_of_claims(study: Path) -> None:
+    shown = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in verdicts(study / "claims.md").split("\n")
+    ]
+    overall = [row for row in rows_of_claims(study) if row["scope"] == "overall"]
+    expected = [
+        [SENTENCES[row["claim"]], claimed_text(row), measured_text(row), f"**{row['verdict']}**"] for row in overall
+    ]
+    assert shown[2:] == expected and len(expected) == 5
+
+
+@pytest.mark.parametrize("study", STUDIES, ids=lambda study: study.name)
+def test_every_number_of_claims_md_comes_from_a_file(study: Path) -> None:
+    report = json.loads((study / "parameters.json").read_text())["report"]
+    sources = [json.dumps(report), *SENTENCES.values()]
+    for row in rows_of_claims(study):
+        sources += [claimed_text(row), measured_text(row), row["compared"], row["reason"], row["files"]]
+        count = 0 if pd.isna(row["measured_n"]) else int(row["measured_n"])
+        sources += [str(count), network_name(row["network"]), row["dataset"]]
+    text = (study / "claims.md").read_text()
+    body = text[: text.index("## How verdicts are given")]
+    # The level of every interval is the report's own constant.
+    known = set(NUMBER.findall("\n".join(sources))) | {f"{100 * CONFIDENCE:g}"}
+    numbers = NUMBER.findall(body)
+    assert len(numbers) > 50
+    assert set(numbers) - known == set()
+    assert "".join(NUMBER.findall(text[text.index("## How verdicts are given") :])) == "".join(NUMBER.findall(RULES))
 
 
 def test_every_dependency_is_given_a_reason() -> None:

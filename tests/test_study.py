@@ -57,6 +57,63 @@ def test_every_study_of_the_project_resolves() -> None:
     assert len(resolve(project, "digits").runs) == 2 * 3 * (1 + 2 + 1 + 4)
 
 
+def test_the_ablation_shares_the_runs_of_digits() -> None:
+    project = load_parameters(ROOT / "params.yaml")
+    ablation, digits = resolve(project, "digits-ablation"), resolve(project, "digits")
+    assert {run.name for run in digits.runs} < {run.name for run in ablation.runs}
+    rows = {(run.variant, *sorted(run.changed.items())) for run in ablation.runs if run.method == "snn2ann"}
+    assert rows == {
+        ("released",),
+        ("refined",),
+        ("released", ("membrane_dropout", 0)),
+        ("released", ("reset", "subtract")),
+        ("released", ("threshold_start", 0.5)),
+        ("released", ("threshold_start", 1)),
+        ("released", ("input_coding", "divide")),
+    }
+    # The large studies name the same rows, and run them when asked.
+    for name in ("fashion-mnist-small", "fashion-mnist", "cifar10", "cifar100", "tiny-imagenet", "paper"):
+        study = resolve(project, name)
+        named = {(run.variant, *sorted(run.changed.items())) for run in (*study.runs, *study.not_run) if run.variant}
+        assert named == rows, name
+
+
+def test_what_was_changed_of_a_preset(parameters: Parameters) -> None:
+    parameters = changed(parameters, "methods", "snn2ann", value={"ata_rate": 0.2})
+    parameters = changed(parameters, "recipes", "long", value={**parameters["recipes"]["tiny"], "epochs": 2})
+    study = with_runs(
+        parameters,
+        {"method": "ann"},
+        {"method": "stbp", "time_steps": 2, "options": {"threshold": 1}},
+        {"method": "stbp", "time_steps": 2, "options": {"threshold": 0.5}, "recipe": "long"},
+        {"method": "snn2ann", "time_steps": 2, "mapping_unit": "stsu", "ata": False, "options": {"reset": "subtract"}},
+        {"method": "snn2ann", "variant": "refined", "time_steps": 2, "options": {"shortcut": "spikes"}},
+    )
+    assert [run.changed for run in study.runs] == [
+        {},
+        {},
+        {"threshold": 0.5, "recipe": "long"},
+        {"ata_rate": 0.2, "reset": "subtract"},
+        {"ata_rate": 0.2},
+    ]
+    assert study.runs[3].descriptor()["changed"] == study.runs[3].changed
+
+
+def test_inference_is_timed_for_every_method_and_network_of_a_study(parameters: Parameters) -> None:
+    study = resolve(parameters, "tiny")
+    spec = study.inference_spec
+    assert spec is not None
+    assert [each["name"] for each in spec["methods"]] == ["ann", "stbp", "conversion", "snn2ann"]
+    assert [(each["dataset"]["name"], each["network"]["name"]) for each in spec["places"]] == [("digits", "vgg-tiny")]
+    assert study.study_json()["inference"] == f"inference-{study.inference_digest}.csv"
+    # Neither a run's own options nor the evaluation are part of it.
+    other = changed(parameters, "studies", "tiny", "runs", 1, "options", value={"threshold": 0.5})
+    other = changed(other, "evaluation", "time_steps", value=2)
+    assert resolve(other, "tiny").inference_digest == study.inference_digest
+    none = resolve(changed(parameters, "inference", value=None), "tiny")
+    assert none.inference_spec is None and none.study_json()["inference"] is None
+
+
 def test_names_and_specs_of_runs(parameters: Parameters) -> None:
     study = resolve(parameters, "tiny")
     ann, stbp, conversion, coupled = study.runs

@@ -119,6 +119,20 @@ def measure(
 
 
 @app.command()
+def measure_inference(
+    spec: Spec,
+    output: Annotated[Path, typer.Option(help="CSV file to write.")],
+    threads: Threads = 0,
+    device: Device = "auto",
+) -> None:
+    """Measure the time of inference at each T, methods alternating."""
+    chosen = set_up_torch(threads, device)
+    from snn2ann.evaluation.inference import measure_inference as run_measurement
+
+    run_measurement(read_spec(spec), output, chosen)
+
+
+@app.command()
 def study(
     study: Annotated[str, typer.Option(help="Name of the study.")],
     digest: Annotated[str, typer.Option(help="Digest that the workflow resolved.")],
@@ -171,15 +185,25 @@ def claims(study_folder: StudyFolder) -> None:
 
 
 @app.command()
+def report(study_folder: StudyFolder) -> None:
+    """Report on a study that is not finished: tables, figures and verdicts of the runs that are there."""
+    from snn2ann.report.so_far import report_so_far
+
+    report_so_far(study_folder)
+
+
+@app.command()
 def publish(
     study_folder: StudyFolder,
     output: Annotated[Path, typer.Option(help="Folder of the documentation to make.")],
-    readme: Annotated[Path | None, typer.Option(help="File whose table of claims to bring up to date.")] = None,
+    page: Annotated[
+        list[Path], typer.Option(help="File whose marked blocks to bring up to date; may be repeated.")
+    ] = [],  # noqa: B006
 ) -> None:
     """Put a study's tables, figures and verdicts into the documentation."""
     from snn2ann.report.publish import publish as run_publication
 
-    run_publication(study_folder, output, readme)
+    run_publication(study_folder, output, page)
 
 
 @app.command()

@@ -19,6 +19,19 @@ LAYERS = (
     "threshold_maximum",
     "firing_rate",
 )
+INFERENCE = (
+    "dataset",
+    "network",
+    "method",
+    "library",
+    "time_steps",
+    "batch_size",
+    "device",
+    "threads",
+    "round",
+    "seconds",
+    "machine",
+)
 TRAINING_COST = (
     "network",
     "method",

@@ -22,6 +22,7 @@ __all__ = ["Run", "Study", "digest", "load_parameters", "resolve", "validate"]
 CALIBRATION_REVISION = 1
 EVALUATION_REVISION = 1
 MEASUREMENT_REVISION = 2
+INFERENCE_REVISION = 1
 
 Parameters = Mapping[str, Any]
 
@@ -34,6 +35,8 @@ class Run:
         name: of the run's folder, `<dataset>_<network>_<method>_T<T>_s<seed>-<digest of spec>`.
         mapping_unit: None for methods without one, as are `variant` and `ata`.
         training_time_steps: None for methods that are not trained for a number of time steps.
+        changed: options that differ from the variant's preset or the method's defaults, and `recipe` where it is not
+            the study's.
         spec: everything that can change the weights, fully resolved.
         dataset_folder: `<dataset>-<digest>`, the prepared data.
         source: name of the run whose weights this one starts from.
@@ -50,6 +53,7 @@ class Run:
     ata: bool | None
     training_time_steps: int | None
     seed: int
+    changed: dict[str, Any]
     spec: dict[str, Any]
     dataset_folder: str
     source: str | None
@@ -71,6 +75,7 @@ class Run:
             "ata": self.ata,
             "training_time_steps": self.training_time_steps,
             "seed": self.seed,
+            "changed": self.changed,
             "evaluation": f"evaluation-{self.evaluation_digest}.json",
             "calibration": calibration,
         }
@@ -85,6 +90,7 @@ class Study:
         not_run: cells that the study names and does not run.
         datasets: spec of each data set by the name of its folder.
         measurement_spec: of the cost of a training step, or None.
+        inference_spec: of the speed of inference, or None.
         report: the parameters of the tables and claims.
         parameters: the part of params.yaml that this study uses, for the record.
         digest: of the runs, the measurement, the report's parameters and its code.
@@ -96,6 +102,8 @@ class Study:
     datasets: dict[str, dict[str, Any]]
     measurement_spec: dict[str, Any] | None
     measurement_digest: str | None
+    inference_spec: dict[str, Any] | None
+    inference_digest: str | None
     report: dict[str, Any]
     parameters: dict[str, Any]
     digest: str = field(init=False)
@@ -111,11 +119,13 @@ class Study:
 
     def _content(self) -> dict[str, Any]:
         cost = f"training_cost-{self.measurement_digest}.csv" if self.measurement_digest else None
+        speed = f"inference-{self.inference_digest}.csv" if self.inference_digest else None
         return {
             "study": self.name,
             "runs": [run.descriptor() for run in self.runs],
             "not_run": [run.descriptor() for run in self.not_run],
             "training_cost": cost,
+            "inference": speed,
             "report": self.report,
             "parameters": self.parameters,
         }
@@ -131,6 +141,7 @@ class _Cell:
     network: str
     seed: int
     recipe: str
+    own_recipe: bool  # not the study's
 
 
 def resolve(parameters: Parameters, study_name: str) -> Study:
@@ -155,6 +166,7 @@ def resolve(parameters: Parameters, study_name: str) -> Study:
     ordered = [(cells[index], runs[index]) for index in range(len(cells))]
     _refuse_duplicates(ordered)
     measurement = _measurement(parameters)
+    inference = _inference(parameters, [cell for cell, _ in ordered if cell.entry.get("run", True)], specs)
     return Study(
         name=study_name,
         runs=tuple(run for cell, run in ordered if cell.entry.get("run", True)),
@@ -162,6 +174,8 @@ def resolve(parameters: Parameters, study_name: str) -> Study:
         datasets={f"{name}-{spec['digest']}": spec for name, spec in specs.items()},
         measurement_spec=measurement,
         measurement_digest=digest(measurement) if measurement else None,
+        inference_spec=inference,
+        inference_digest=digest(inference) if inference else None,
         report=merge(parameters["report"], section.get("report", {})),
         parameters=_used(parameters, study_name, section, cells),
     )
@@ -178,7 +192,7 @@ def _cells(parameters: Parameters, section: Parameters, place: str) -> Iterator[
             choose(f"{place}.networks", network, parameters["networks"])
             for single in _single_entries(entry):
                 for seed in axes["seeds"]:
-                    yield _Cell(key, single, dataset, network, seed, recipe)
+                    yield _Cell(key, single, dataset, network, seed, recipe, recipe != section["recipe"])
 
 
 def _narrowed(section: Parameters, entry: Parameters, name: str, key: str) -> list[Any]:
@@ -243,6 +257,7 @@ def _run(parameters: Parameters, cell: _Cell, specs: Mapping[str, dict[str, Any]
         ata=options["ata"] if coupled else None,
         training_time_steps=time_steps,
         seed=cell.seed,
+        changed=_changed(method) | ({"recipe": cell.recipe} if cell.own_recipe else {}),
         spec=spec,
         dataset_folder=f"{cell.dataset}-{dataset['digest']}",
         source=source,
@@ -323,6 +338,18 @@ def method_spec(parameters: Parameters, entry: Parameters, key: str) -> dict[str
     }
 
 
+def _changed(method: Parameters) -> dict[str, Any]:
+    """Return the options of a resolved method that are not the preset's; unit and ATA have a place of their own."""
+    variant = method["variant"]
+    preset = asdict(VARIANTS[variant]) if variant else METHODS[method["name"]].defaults
+    apart = ("mapping_unit", "ata") if variant else ()
+    return {
+        option: value
+        for option, value in method["options"].items()
+        if option not in apart and value != preset.get(option)
+    }
+
+
 def _with_defaults(
     entry: Parameters, defaults: Mapping[str, Any], changes: Mapping[str, Any], key: str
 ) -> dict[str, Any]:
@@ -392,6 +419,25 @@ def _measurement(parameters: Parameters) -> dict[str, Any] | None:
     return {"revision": MEASUREMENT_REVISION, **section, "networks": networks, "methods": methods}
 
 
+def _inference(
+    parameters: Parameters, cells: list[_Cell], specs: Mapping[str, dict[str, Any]]
+) -> dict[str, Any] | None:
+    """Resolve what is timed in inference: each method of the study, as it is by default, on each of its networks."""
+    section = parameters.get("inference")
+    if section is None:
+        return None
+    places = []
+    for dataset, network in dict.fromkeys((cell.dataset, cell.network) for cell in cells):
+        shape, classes = specs[dataset]["shape"], specs[dataset]["classes"]
+        resolved = network_spec(parameters, network, shape, f"networks.{network}")
+        places.append({"dataset": {"name": dataset, "shape": shape, "classes": classes}, "network": resolved})
+    methods = []
+    for name in dict.fromkeys(cell.entry["method"] for cell in cells):
+        steps = {"time_steps": 1} if METHODS[name].time_steps else {}
+        methods.append(method_spec(parameters, {"method": name, **steps}, "inference"))
+    return {"revision": INFERENCE_REVISION, **section, "places": places, "methods": methods}
+
+
 def _refuse_duplicates(ordered: list[tuple[_Cell, Run]]) -> None:
     counts = Counter(run.name for _, run in ordered)
     for name, count in counts.items():
@@ -411,6 +457,7 @@ def _used(parameters: Parameters, name: str, section: Parameters, cells: list[_C
         "networks": {key: parameters["networks"][key] for key in networks},
         "recipes": {key: parameters["recipes"][key] for key in recipes},
         **{key: parameters[key] for key in ("methods", "calibration", "evaluation", "measurement", "report")},
+        "inference": parameters.get("inference"),
         "studies": {name: section},
     }
 

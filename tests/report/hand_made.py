@@ -21,6 +21,7 @@ ACCURACY = {
     ("snn2ann", 5): (0.925, 0.935, 0.945),
 }
 SPIKES = {("stbp", 5): 5000, ("stbp", 8): 8000, ("snn2ann", 5): 2000}
+INFERENCE = {("ann", None): 0.01, ("stbp", 5): 0.05, ("stbp", 8): 0.08, ("snn2ann", 5): 0.04}
 COST = {("ann", None): (3.0, 100), ("stbp", 5): (15.0, 500), ("stbp", 8): (24.0, 800), ("snn2ann", 5): (8.0, 120)}
 
 
@@ -34,6 +35,7 @@ def write_hand_made(root: Path, without: tuple[str, ...] = (), seeds: tuple[int,
         "runs": runs,
         "not_run": [],
         "training_cost": "training_cost-00000000.csv",
+        "inference": "inference-00000000.csv",
         "report": {
             "headline": HEADLINE,
             "reference": {"method": "stbp", "training_time_steps": 8},
@@ -48,6 +50,7 @@ def write_hand_made(root: Path, without: tuple[str, ...] = (), seeds: tuple[int,
     (folder / "results.csv").write_text("\n".join(lines) + "\n")
     (root / "measurements").mkdir()
     (root / "measurements" / "training_cost-00000000.csv").write_text("\n".join(_cost_lines()) + "\n")
+    (root / "measurements" / "inference-00000000.csv").write_text("\n".join(_inference_lines()) + "\n")
     return folder
 
 
@@ -63,6 +66,7 @@ def _descriptor(method: str, steps: int | None, seed: int) -> dict[str, Any]:
         "ata": True if own else None,
         "training_time_steps": steps,
         "seed": seed,
+        "changed": {},
         "evaluation": "evaluation-00000000.json",
         "calibration": None,
     }
@@ -100,4 +104,13 @@ def _cost_lines() -> list[str]:
                 f"vgg13,{method},own,{steps or ''},16,float32,cpu,2,{number},{seconds * (1 + number)},"
                 f"{mebibytes * 2**20},,here"
             )
+    return lines
+
+
+def _inference_lines() -> list[str]:
+    """Batches of 10; each round takes as long again as the first."""
+    lines = ["dataset,network,method,library,time_steps,batch_size,device,threads,round,seconds,machine"]
+    for number in range(3):
+        for (method, steps), seconds in INFERENCE.items():
+            lines.append(f"digits,vgg-small,{method},own,{steps or ''},10,cpu,2,{number},{seconds * (1 + number)},here")
     return lines

@@ -33,7 +33,7 @@ class Method:
     accuracy: float = 0.97
     spikes: float = 1.0
     noise: float | None = None
-    options: dict[str, Any] = field(default_factory=dict)
+    changed: dict[str, Any] = field(default_factory=dict)
 
     @property
     def spiking(self) -> bool:
@@ -41,8 +41,7 @@ class Method:
 
 
 def _snn2ann(unit: str, ata: bool, accuracy: float, spikes: float, noise: float) -> Method:
-    options = {"mapping_unit": unit, "ata": ata, "membrane_dropout": 0.5}
-    return Method("snn2ann", 5, "released", unit, ata, True, accuracy, spikes, noise, options)
+    return Method("snn2ann", 5, "released", unit, ata, True, accuracy, spikes, noise)
 
 
 METHODS = [
@@ -75,6 +74,9 @@ def write_study(
     name = "training_cost-0c057000.csv"
     if cost:
         _write(root / "measurements" / name, "\n".join(_cost_lines()) + "\n")
+        names = {method.name for method in (METHODS if methods is None else methods)}
+        lines = _inference_lines(dataset, networks, sorted(names))
+        _write(root / "measurements" / "inference-0c057000.csv", "\n".join(lines) + "\n")
     report = {
         "headline": HEADLINE,
         "reference": {"method": "stbp", "training_time_steps": 8},
@@ -86,6 +88,7 @@ def write_study(
         "runs": runs,
         "not_run": [],
         "training_cost": name if cost else None,
+        "inference": "inference-0c057000.csv" if cost else None,
         "report": report,
         "parameters": {},
     }
@@ -96,10 +99,11 @@ def write_study(
 def _write_run(runs: Path, dataset: str, network: str, method: Method, seed: int) -> dict[str, Any]:
     steps = f"_T{method.time_steps}" if method.time_steps else ""
     parts = [dataset, network, method.name + (method.mapping_unit or "") + str(method.ata)]
-    draw = np.random.default_rng([seed, *"".join([*parts, steps, str(method.options)]).encode()])
+    draw = np.random.default_rng([seed, *"".join([*parts, steps, str(method.changed)]).encode()])
     name = f"{dataset}_{network}_{method.name}{steps}_s{seed}-{draw.integers(16**8):08x}"
     folder = runs / name
-    method_spec = {"name": method.name, "time_steps": method.time_steps, "options": method.options}
+    options = {"mapping_unit": method.mapping_unit, "ata": method.ata} if method.mapping_unit else {}
+    method_spec = {"name": method.name, "time_steps": method.time_steps, "options": options | method.changed}
     _write(folder / "run.yaml", yaml.safe_dump({"method": method_spec, "seed": seed}))
     layers = [f"conv{number + 1}" for number in range(LAYERS.get(network, 4))]
     epochs = 0 if method.name == "conversion" else 20
@@ -133,6 +137,7 @@ def _write_run(runs: Path, dataset: str, network: str, method: Method, seed: int
         "ata": method.ata,
         "training_time_steps": method.time_steps,
         "seed": seed,
+        "changed": method.changed,
         "evaluation": "evaluation-e0e0e0e0.json",
         "calibration": "calibration-ca11b8a7.json" if method.calibrated else None,
     }
@@ -217,7 +222,6 @@ def _entry(
         "multiply_accumulates": 120_000 if method.spiking else 2_500_000,
         "energy": [120_000 * 4.6e-12 + value * 150 * 0.9e-12 for value in spikes],
         "ann_energy": None if method.spiking else 2_500_000 * 4.6e-12,
-        "images_per_second": 2500.0 if method.spiking else 21000.0,
         "layers": per_layer,
     }
 
@@ -244,7 +248,8 @@ def _cost_lines() -> Iterator[str]:
     draw = np.random.default_rng(1)
     for network, base in (("vgg13", 1.4), ("resnet17", 0.9)):
         for number in range(7):
-            for method, steps in [("ann", None), ("stbp", 5), ("stbp", 8), ("snn2ann", 5), ("snn2ann", 8)]:
+            timed = [(method, steps) for method in ("stbp", "snn2ann") for steps in (1, 2, 4, 5, 8, 16)]
+            for method, steps in [("ann", None), *timed]:
                 forwards = {"ann": 3.0, "snn2ann": (steps or 0) + 3.0, "stbp": 3.0 * (steps or 1)}[method]
                 saved = {"ann": 1.0, "snn2ann": 1.15, "stbp": 0.95 * (steps or 1)}[method]
                 library = "spikingjelly" if method == "stbp" else "snn2ann"
@@ -252,6 +257,17 @@ def _cost_lines() -> Iterator[str]:
                     f"{network},{method},{library},{steps or ''},16,float32,cpu,2,{number},"
                     f"{base * forwards * draw.normal(1, 0.02):.4f},{int(saved * base * 9e7)},,made up"
                 )
+
+
+def _inference_lines(dataset: str, networks: tuple[str, ...], methods: list[str]) -> Iterator[str]:
+    yield "dataset,network,method,library,time_steps,batch_size,device,threads,round,seconds,machine"
+    draw = np.random.default_rng(2)
+    for network in networks:
+        for number in range(1, 6):
+            for method in methods:
+                for steps in (None,) if method == "ann" else (1, 2, 4, 5, 8, 16):
+                    seconds = 0.003 * (steps or 1) * draw.normal(1, 0.05)
+                    yield f"{dataset},{network},{method},own,{steps or ''},64,cpu,2,{number},{seconds:.6f},made up"
 
 
 def _write(path: Path, content: str) -> None:

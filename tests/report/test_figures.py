@@ -1,8 +1,11 @@
+import html
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
+from base64 import b64encode
 from pathlib import Path
 
 import pandas as pd
@@ -11,12 +14,13 @@ import pytest
 from snn2ann.errors import UserError
 from snn2ann.report.figures import FIGURES, make_figure, style
 from snn2ann.report.results import COLUMNS, collect_results, load_results
+from snn2ann.report.study_data import load_study
 from snn2ann.report.tables import TABLES, make_table
 
 from .synthetic import METHODS, write_study
 
 LABELS = ["dataset", "network", "method", "variant", "mapping_unit", "ata", "training_time_steps", "time_steps"]
-KINDS = ("png", "svg", "pdf", "csv")
+KINDS = ("png", "svg", "pdf", "html", "csv")
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +35,7 @@ def data(study: Path, name: str) -> pd.DataFrame:
 
 
 def test_every_figure_has_every_file(drawn: Path) -> None:
-    heads = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF", "csv": b"dataset"}
+    heads = {"png": b"\x89PNG", "svg": b"<?xml", "pdf": b"%PDF", "html": b"<!DOCTYPE html>", "csv": b"dataset"}
     for name in FIGURES:
         for kind in KINDS:
             content = (drawn / "figures" / f"{name}.{kind}").read_bytes()
@@ -46,7 +50,7 @@ def test_an_unknown_method_is_in_every_figure(drawn: Path, name: str) -> None:
 def test_an_unknown_method_is_in_the_cost_figure_once_it_is_measured(small_study: Path, tmp_path: Path) -> None:
     shutil.copytree(small_study.parent / "measurements", tmp_path / "measurements")
     shutil.copytree(small_study, tmp_path / "synthetic")
-    path = next((tmp_path / "measurements").iterdir())
+    path = next((tmp_path / "measurements").glob("training_cost-*"))
     lines = path.read_text().splitlines()
     path.write_text(
         "\n".join([*lines, *(line.replace(",ann,", ",dummy,") for line in lines if ",ann," in line)]) + "\n"
@@ -127,10 +131,80 @@ def test_another_process_makes_the_same_bytes(drawn: Path, tmp_path: Path) -> No
         assert path.read_bytes() == (drawn / path.parent.name / path.name).read_bytes(), path.name
 
 
-def test_fonts_are_in_the_files(drawn: Path) -> None:
-    content = (drawn / "figures" / "convergence.pdf").read_bytes()
-    assert b"/FontFile2" in content and b"/Type3" not in content
-    assert "<text" not in (drawn / "figures" / "convergence.svg").read_text()
+@pytest.mark.parametrize("name", FIGURES)
+def test_vector_fonts_are_in_the_files(drawn: Path, name: str) -> None:
+    content = (drawn / "figures" / f"{name}.pdf").read_bytes()
+    # TrueType as it is (type 42), none drawn as pictures of glyphs; in SVG letters are outlines, so no font is needed.
+    assert b"/FontFile2" in content and b"/CIDFontType2" in content and b"/Type3" not in content
+    assert "<text" not in (drawn / "figures" / f"{name}.svg").read_text()
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_the_page_of_a_figure_needs_no_other_file(drawn: Path, name: str) -> None:
+    text = (drawn / "figures" / f"{name}.html").read_text()
+    picture = b64encode((drawn / "figures" / f"{name}.png").read_bytes()).decode()
+    sources = re.findall(r'(?:src|href)="([^"]*)"', text)
+    assert sources == [f"data:image/png;base64,{picture}"]
+    assert FIGURES[name].reading.split(".")[0] in html.unescape(text)
+    assert f"snn2ann figure {name} --study-folder results/synthetic" in text
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_axes_are_named(small_study: Path, name: str) -> None:
+    with style.theme():
+        figure = FIGURES[name].load()(load_study(small_study)).figure
+        figure.draw_without_rendering()
+        grid = [axes for axes in figure.axes if axes.get_visible()]
+        for axes in grid:
+            at = axes.get_subplotspec()
+            assert at is not None
+            # Panels that share an axis name it once, at the left and at the bottom.
+            row = [other for other in grid if other.get_subplotspec().rowspan == at.rowspan]
+            column = [other for other in grid if other.get_subplotspec().colspan == at.colspan]
+            assert any(other.get_ylabel() for other in row) and any(other.get_xlabel() for other in column)
+
+
+def test_curves_show_the_range_of_the_seeds(drawn: Path) -> None:
+    results = load_results(drawn)
+    rows = results[(results["measure"] == "accuracy") & (results["split"] == "test") & (results["method"] == "stbp")]
+    own = rows[(rows["training_time_steps"] == 8) & (rows["time_steps"] == 8)]["value"]
+    shown = data(drawn, "accuracy_over_time_steps")
+    point = shown[(shown["configuration"] == "Spike-based BP, T=8") & (shown["time_steps"] == "8")].iloc[0]
+    assert (float(point["accuracy_least"]), float(point["accuracy_greatest"])) == (own.min(), own.max())
+    runs = json.loads((drawn / "study.json").read_text())["runs"]
+    ann = [run["name"] for run in runs if run["method"] == "ann"]
+    losses = [pd.read_csv(drawn.parent / "runs" / name / "history.csv")["train_loss"] for name in ann]
+    curves = data(drawn, "convergence")
+    curve = curves[curves["configuration"] == "ANN"]
+    assert curve["train_loss_least"].astype(float).tolist() == pd.concat(losses, axis=1).min(axis=1).tolist()
+    assert curve["train_loss_greatest"].astype(float).tolist() == pd.concat(losses, axis=1).max(axis=1).tolist()
+
+
+def test_noisy_spikes_of_each_layer_over_epochs(drawn: Path) -> None:
+    runs = json.loads((drawn / "study.json").read_text())["runs"]
+    own = [run for run in runs if run["mapping_unit"] == "stsu"]
+    layers = pd.concat([pd.read_csv(drawn.parent / "runs" / run["name"] / "layers.csv") for run in own])
+    rates = layers[(layers["epoch"] == 7) & (layers["layer"] == "conv3")]["noisy_spike_rate"]
+    shown = data(drawn, "noisy_spike_evolution")
+    point = shown[(shown["mapping_unit"] == "stsu") & (shown["epoch"] == 7) & (shown["layer"] == "conv3")].iloc[0]
+    assert point["mean"] == pytest.approx(rates.mean())
+    assert (point["minimum"], point["maximum"], point["n"]) == (rates.min(), rates.max(), len(own))
+
+
+def test_legends_leave_out_what_was_not_run(small_study: Path, tmp_path: Path) -> None:
+    shutil.copytree(small_study.parent / "runs", tmp_path / "runs")
+    shutil.copytree(small_study, tmp_path / "synthetic")
+    path = tmp_path / "synthetic" / "study.json"
+    content = json.loads(path.read_text())
+    own = next(run for run in content["runs"] if run["method"] == "snn2ann")
+    named = own | {"name": "elsewhere", "changed": {"reset": "subtract"}}
+    path.write_text(json.dumps(content | {"not_run": [named]}))
+    study = load_study(tmp_path / "synthetic")
+    for name, entry in FIGURES.items():
+        with style.theme():
+            figure = entry.load()(study).figure
+            told = [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+        assert not any("reset=subtract" in words for words in told), name
 
 
 @pytest.mark.parametrize("name", FIGURES)
@@ -176,11 +250,17 @@ def test_a_figure_says_that_runs_are_missing(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(UserError, match="has not been made"):
         collect_results(folder)
     written: list[str] = []
-    monkeypatch.setattr(style, "save", lambda drawing, stem: written.append(drawing.figure.get_suptitle()))
+    save = style.save
+
+    def note_and_save(drawing: style.Drawing, stem: Path) -> None:
+        written.append(drawing.figure.get_suptitle())
+        save(drawing, stem)
+
+    monkeypatch.setattr(style, "save", note_and_save)
     make_figure("convergence", folder)
     assert written == ["Incomplete: 1 of 2 runs have no results (snakemake --cores all --config study=synthetic)"]
 
 
 def test_an_unknown_figure_names_those_that_are(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no figure is called nonsense; there are convergence"):
+    with pytest.raises(UserError, match="no figure is called nonsense; there are accuracy_over_time_steps, conv"):
         make_figure("nonsense", tmp_path)

@@ -6,56 +6,75 @@ from pathlib import Path
 import pytest
 
 from snn2ann.errors import UserError
-from snn2ann.report.publish import BEGIN, END, publish
+from snn2ann.report.claims import make_claims
+from snn2ann.report.publish import block_of, marks, publish, verdicts
+from snn2ann.report.results import collect_results
+
+from .synthetic import METHODS, write_study
+
+PARTS = ("claims", "compare", "show")
 
 
 @pytest.fixture
 def study(tmp_path: Path) -> Path:
-    """The few files of a finished study that publishing reads."""
-    folder = tmp_path / "results" / "small"
-    for name, text in (("figures/one.png", "png"), ("claims.md", "# Claims\n\n| claim |\n\n| other |\n")):
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    (folder / "study.json").write_text(
-        json.dumps({"runs": [{"name": "a"}, {"name": "b"}], "parameters": {"study": "small"}})
-    )
-    for name, commit in (("a", "123"), ("b", "456")):
-        run = tmp_path / "results" / "runs" / name
-        run.mkdir(parents=True)
-        training = {
-            "machine": {"cores": 2},
-            "versions": {"torch": "2"},
-            "commit": commit,
-            "threads": 1,
-            "device": "cpu",
-        }
-        (run / "training.json").write_text(json.dumps(training))
+    """A finished study of two runs, one of each side of the claims."""
+    folder = write_study(tmp_path / "results", [METHODS[4], METHODS[2]], ("vgg-small",), (0,))
+    collect_results(folder)
+    make_claims(folder)
+    (folder / "figures").mkdir()
+    (folder / "figures" / "one.png").write_text("png")
+    for name, commit in zip(runs_of(folder), ("123", "456"), strict=True):
+        path = folder.parent / "runs" / name / "training.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"commit": commit}))
     return folder
 
 
+def runs_of(study: Path) -> list[str]:
+    return [run["name"] for run in json.loads((study / "study.json").read_text())["runs"]]
+
+
+def page_with(folder: Path, *names: str) -> Path:
+    blocks = "".join("{}\nold\n{}\nbetween\n".format(*marks(name)) for name in names)
+    page = folder / "page.md"
+    page.write_text(f"before\n{blocks}after\n")
+    return page
+
+
 def test_documents_are_copied_with_what_they_were_made_with(study: Path, tmp_path: Path) -> None:
-    readme, output = tmp_path / "README.md", tmp_path / "docs" / "small"
-    readme.write_text(f"before\n{BEGIN}\nold\n{END}\nafter\n")
+    output = tmp_path / "docs" / "small"
     (output / "figures").mkdir(parents=True)
     (output / "figures" / "gone.png").write_text("of a former study")
-    publish(study, output, readme)
-    assert readme.read_text() == f"before\n{BEGIN}\n| claim |\n{END}\nafter\n"
+    publish(study, output)
     assert (output / "figures" / "one.png").read_text() == "png"
     assert not (output / "figures" / "gone.png").exists()
     made_with = json.loads((output / "made-with.json").read_text())
-    assert made_with["commit"] == ["123", "456"] and made_with["machine"] == [{"cores": 2}]
-    assert json.loads((output / "parameters.json").read_text()) == {"study": "small"}
+    assert made_with["commit"] == ["123", "456"] and made_with["machine"] == [{"processor": "made up"}]
+    assert json.loads((output / "parameters.json").read_text()) == {}
 
 
-def test_a_readme_without_marks_is_refused_and_nothing_changes(study: Path, tmp_path: Path) -> None:
-    readme, output = tmp_path / "README.md", tmp_path / "docs"
-    readme.write_text("no marks")
-    (output).mkdir()
+def test_pages_show_the_verdicts_and_what_commands_print(study: Path, tmp_path: Path) -> None:
+    page, output = page_with(tmp_path, *PARTS), tmp_path / "docs"
+    publish(study, output, [page])
+    text = page.read_text()
+    assert block_of(text, "claims") == verdicts(study / "claims.md")
+    for name in ("compare", "show"):
+        assert block_of(text, name) == (output / f"{name}.txt").read_text().rstrip("\n")
+    assert str(block_of(text, "compare")).startswith("1  {}\n2  {}\n".format(*runs_of(study)))
+    assert str(block_of(text, "show")).startswith(runs_of(study)[0])
+    assert text.startswith("before\n") and text.count("\nbetween\n") == 3 and text.endswith("after\n")
+    publish(study, output, [page])
+    assert page.read_text() == text
+    publish(study, output, [page_with(tmp_path, "claims")])
+    assert block_of(page.read_text(), "show") is None
+
+
+def test_a_page_without_marks_is_refused_and_nothing_changes(study: Path, tmp_path: Path) -> None:
+    page, output = page_with(tmp_path), tmp_path / "docs"
+    output.mkdir()
     (output / "kept.md").write_text("kept")
-    with pytest.raises(UserError, match=r"README\.md: the marks"):
-        publish(study, output, readme)
-    assert readme.read_text() == "no marks" and (output / "kept.md").exists()
+    with pytest.raises(UserError, match=r"page\.md: the marks"):
+        publish(study, output, [page])
+    assert page.read_text() == "before\nafter\n" and (output / "kept.md").exists()
 
 
 def test_an_unfinished_study_is_named(study: Path, tmp_path: Path) -> None:
@@ -64,12 +83,13 @@ def test_an_unfinished_study_is_named(study: Path, tmp_path: Path) -> None:
         publish(study, tmp_path / "docs")
 
 
-def test_a_missing_run_leaves_the_documentation_as_it_was(study: Path, tmp_path: Path) -> None:
-    readme, output = tmp_path / "README.md", tmp_path / "docs"
-    readme.write_text(f"{BEGIN}\nold\n{END}\n")
+@pytest.mark.parametrize("file", ["training.json", "history.csv"])
+def test_a_wrong_run_leaves_the_documentation_as_it_was(study: Path, tmp_path: Path, file: str) -> None:
+    page, output = page_with(tmp_path, *PARTS), tmp_path / "docs"
+    before = page.read_text()
     output.mkdir()
     (output / "kept.md").write_text("kept")
-    (tmp_path / "results" / "runs" / "b" / "training.json").unlink()
-    with pytest.raises(UserError, match=r"training\.json"):
-        publish(study, output, readme)
-    assert "old" in readme.read_text() and (output / "kept.md").exists()
+    (tmp_path / "results" / "runs" / runs_of(study)[0] / file).write_text("nonsense")
+    with pytest.raises(UserError, match=file):
+        publish(study, output, [page])
+    assert page.read_text() == before and (output / "kept.md").exists()

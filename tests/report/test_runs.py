@@ -68,7 +68,7 @@ def test_runs_side_by_side(runs: dict[str, Path], capsys: pytest.CaptureFixture[
 
 def test_only_parameters_that_differ_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = [{"reset": "zero", "membrane_dropout": each} for each in (0.5, 0.0)]
-    methods = [Method("snn2ann", 5, "released", "resu", True, options=each) for each in options]
+    methods = [Method("snn2ann", 5, "released", "resu", True, changed=each) for each in options]
     write_study(tmp_path, methods, ("vgg-small",), (0,), cost=False)
     folders = sorted((tmp_path / "runs").iterdir())
     compare_runs([str(folder) for folder in folders], tmp_path)

@@ -1,10 +1,15 @@
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from snn2ann.report.configurations import Configuration, network_name
 from snn2ann.report.figures.style import looks, method_look
+from snn2ann.report.results import COLUMNS
 from snn2ann.report.study_data import load_study
+
+from .synthetic import DUMMY, METHODS, write_study
 
 
 def test_a_method_has_one_colour_and_marker(small_study: Path) -> None:
@@ -21,6 +26,18 @@ def test_configurations_of_a_method_differ_in_line_or_filling(small_study: Path)
     found = looks(load_study(small_study))
     every = [(look.colour, str(look.line), look.hollow) for look in found.values()]
     assert len(set(every)) == len(every)
+
+
+def test_in_grey_configurations_differ_in_marker_line_or_filling(tmp_path: Path) -> None:
+    """Also in an ablation, where one method has many configurations."""
+    parts: list[dict[str, Any]] = [{"membrane_dropout": 0}, {"reset": "subtract"}, {"input_coding": "divide"}]
+    parts += [{"threshold_start": each} for each in (0.5, 1)]
+    own = [replace(METHODS[4], changed=part) for part in parts] + [replace(METHODS[4], variant="refined")]
+    folder = write_study(tmp_path, [*METHODS, DUMMY, *own], ("vgg-small",), (0,), cost=False)
+    (folder / "results.csv").write_text(",".join(COLUMNS) + "\n")
+    found = looks(load_study(folder))
+    every = [(look.marker, str(look.line), look.hollow) for look in found.values()]
+    assert len(set(every)) == len(every) == 2 * (5 + 6) + 4
 
 
 def test_an_unknown_method_keeps_its_look_and_borrows_none() -> None:

@@ -1,6 +1,7 @@
 import json
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -96,7 +97,38 @@ def test_inference_efficiency_cells(hand_made: Path) -> None:
     assert own["Spikes / reference"] == "0.25"
     assert own["Energy (µJ)"] == "2.000"
     assert own["Energy / ANN"] == "0.200"
+    assert own["Speed / ANN"] == "0.250"
+    assert own["Speed / reference"] == "2.00"
+    # Rounds of 250, 125 and 83.3 images a second.
+    assert own["Images/s"].startswith("153 ± ")
     assert cells(table, Method="ANN", T="–")["Spikes an image (k)"] == "–"
+
+
+def test_inference_that_was_not_timed_is_said(tmp_path: Path) -> None:
+    folder = write_hand_made(tmp_path)
+    (tmp_path / "measurements" / "inference-00000000.csv").unlink()
+    assert "Images/s" not in shown(folder, "inference_efficiency")
+    assert f"Inference was not timed: {COMMAND}" in (folder / "tables" / "inference_efficiency.md").read_text()
+    (tmp_path / "measurements" / "inference-00000000.csv").write_text("network\nvgg\n")
+    with pytest.raises(UserError, match=r"inference-00000000.csv: .*method"):
+        make_table("inference_efficiency", folder)
+
+
+def test_peak_memory_is_compared_where_the_device_tells_it(tmp_path: Path) -> None:
+    folder = write_hand_made(tmp_path)
+    assert "Peak (MiB)" not in shown(folder, "training_efficiency")
+    path = tmp_path / "measurements" / "training_cost-00000000.csv"
+    peaks = {"ann,": 200, "stbp,own,5": 1000, "stbp,own,8": 1600, "snn2ann,own,5": 400}
+    lines = path.read_text().splitlines()
+    for at, line in enumerate(lines[1:], start=1):
+        peak = next(value for key, value in peaks.items() if line.removeprefix("vgg13,").startswith(key))
+        lines[at] = line.replace(",cpu,", ",cuda,").replace(",,here", f",{peak * 2**20},here")
+    path.write_text("\n".join(lines) + "\n")
+    own = cells(shown(folder, "training_efficiency"), Measured="training step", Method="SNN2ANN", T="5")
+    assert own["Peak (MiB)"] == "400.0"
+    assert own["Peak / ANN"] == "2.000"
+    assert own["Peak / Spike-based BP T=8"] == "0.250"
+    assert own["Peak / Spike-based BP same T"] == "0.400"
 
 
 def test_ablation_starts_at_the_headline(hand_made: Path) -> None:
@@ -151,7 +183,7 @@ class CellReader(HTMLParser):
         self.inside = False
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        assert tag not in ("script", "link", "img") and not {"src", "href"} & dict(attrs).keys()
+        assert tag not in ("script", "link", "img") and not {"src", "href"} & dict(attrs).keys()  # it works offline
         if tag == "tr":
             self.rows.append([])
         self.inside = tag in ("th", "td")
@@ -202,15 +234,28 @@ def test_an_unknown_method_is_in_every_table(small_study: Path, name: str) -> No
 
 
 def test_options_that_differ_tell_rows_apart(tmp_path: Path) -> None:
-    dropouts = (0.5, 0.0)
-    methods = [
-        Method("snn2ann", 5, "released", "resu", True, noise=0.04, options={"membrane_dropout": each, "reset": "zero"})
-        for each in dropouts
-    ]
+    changes: list[dict[str, Any]] = [{"reset": "subtract", "membrane_dropout": 0.0}, {}]
+    methods = [Method("snn2ann", 5, "released", "resu", True, noise=0.04, changed=each) for each in changes]
     folder = write_study(tmp_path, methods, ("vgg-small",), (0, 1), cost=False)
     collect_results(folder)
     table = shown(folder, "ablation")
-    assert table["Other options"].tolist() == ["membrane dropout=0.5", "membrane dropout=0.0"]
+    # The headline is the one with the variant's own options, wherever it stands in the study.
+    assert table["Other options"].tolist() == ["–", "membrane dropout=0, reset=subtract"]
+    assert table["Δ accuracy (points)"].iloc[0] == "+0.00"
+
+
+def test_parts_of_the_ablation_that_were_not_run_have_rows(tmp_path: Path) -> None:
+    folder = write_hand_made(tmp_path)
+    content = json.loads((folder / "study.json").read_text())
+    own = next(run for run in content["runs"] if run["method"] == "snn2ann")
+    parts: list[dict[str, Any]] = [{"reset": "subtract"}, {"input_coding": "divide"}]
+    named = [own | {"name": f"none{at}", "changed": part} for at, part in enumerate(parts)]
+    (folder / "study.json").write_text(json.dumps(content | {"not_run": named}))
+    table = shown(folder, "ablation")
+    rows = table[table["Group"] == "ablation"]
+    assert rows["Other options"].tolist() == ["–", "reset=subtract", "input coding=divide"]
+    assert rows["Accuracy (%)"].tolist() == ["93.50 ± 2.48", "not run", "not run"]
+    assert rows["Note"].tolist()[1:] == [f"not run: take `run: false` out of params.yaml, then {COMMAND}"] * 2
 
 
 def test_variants_are_named_where_there_are_several(tmp_path: Path) -> None:

@@ -27,9 +27,11 @@ TRAINED = [
 MARK = f"{FOLDER}/.made/{STUDY.digest}"
 MADE = [".made", "study.json", "results.csv", "tables", "figures", "claims.md", "claims.json", "report.html"]
 EVALUATIONS = [f"results/runs/{run.name}/evaluation-{run.evaluation_digest}.json" for run in STUDY.runs]
-MEASUREMENTS = (
-    [f"results/measurements/training_cost-{STUDY.measurement_digest}.csv"] if STUDY.measurement_digest else []
-)
+MEASUREMENTS = [
+    f"results/measurements/{name}-{digest}.csv"
+    for name, digest in (("training_cost", STUDY.measurement_digest), ("inference", STUDY.inference_digest))
+    if digest
+]
 
 
 def run_of(wildcards):
@@ -82,6 +84,28 @@ def calibration_files(wildcards):
 def calibration_option(wildcards, input):
     """The option that names the calibration."""
     return f"--calibration {input.calibration[0]}" if input.calibration else ""
+
+
+def section_of(entry):
+    """The heading under which the HTML report shows a table or figure, numbered so that headings keep their order."""
+    return f"{SECTIONS.index(entry.section) + 1}. {entry.section}"
+
+
+def label_of(kind, name):
+    """How the HTML report lists a table or figure: tables of a section first, then its figures."""
+    section = (TABLES if kind == "table" else FIGURES)[name].section
+    listed = [("table", each) for each, entry in TABLES.items() if entry.section == section]
+    listed += [("figure", each) for each, entry in FIGURES.items() if entry.section == section]
+    title = (TABLES if kind == "table" else FIGURES)[name].title
+    return {"content": f"{listed.index((kind, name)) + 1}. {title} ({kind})"}
+
+
+def verdict_rows():
+    """The verdicts for the front page of the HTML report: header and rows; none before they are made."""
+    path = Path(f"{FOLDER}/claims.md")
+    lines = verdicts(path).splitlines() if path.exists() else []
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    return cells[:1] + cells[2:]
 
 
 def as_json(spec):

@@ -1,4 +1,4 @@
-"""Accuracy, spikes, operations and energy of each run at every T; time and memory of a training step."""
+"""Accuracy, spikes, operations and energy of each run at every T; time and memory of training, time of inference."""
 
 
 rule evaluate:
@@ -48,6 +48,26 @@ rule measure:
         "Measuring time and memory of a training step"
     shell:
         "snn2ann measure --spec {params.spec:q} --output {output:q} --threads {threads} > {log:q} 2>&1"
+
+
+# As above: alone on the machine.
+rule measure_inference:
+    output:
+        "results/measurements/inference-{digest}.csv",
+    log:
+        "logs/measure_inference/{digest}.log",
+    benchmark:
+        "logs/benchmarks/measure_inference/{digest}.tsv"
+    threads: workflow.resource_settings.cores or 1
+    resources:
+        mem_mb=8000,
+        runtime=120,
+    params:
+        spec=as_json(STUDY.inference_spec),
+    message:
+        "Measuring the time of inference"
+    shell:
+        "snn2ann measure-inference --spec {params.spec:q} --output {output:q} --threads {threads} > {log:q} 2>&1"
 
 
 rule runs:

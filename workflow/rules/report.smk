@@ -79,10 +79,8 @@ rule table:
         page=report(
             f"{FOLDER}/tables/{{table}}.html",
             caption="../report/table.rst",
-            category="2. Tables",
-            labels=lambda wildcards: {
-                "table": f"{list(TABLES).index(wildcards.table) + 1:02} {wildcards.table.replace('_', ' ')}"
-            },
+            category=lambda wildcards: section_of(TABLES[wildcards.table]),
+            labels=lambda wildcards: label_of("table", wildcards.table),
         ),
         other=multiext(f"{FOLDER}/tables/{{table}}", ".csv", ".md", ".tex"),
     log:
@@ -110,15 +108,13 @@ rule figure:
         cost=ancient(MEASUREMENTS),
         results=ancient(rules.collect.output),
     output:
-        image=report(
-            f"{FOLDER}/figures/{{figure}}.png",
+        page=report(
+            f"{FOLDER}/figures/{{figure}}.html",
             caption="../report/figure.rst",
-            category="3. Figures",
-            labels=lambda wildcards: {
-                "figure": f"{list(FIGURES).index(wildcards.figure) + 1:02} {wildcards.figure.replace('_', ' ')}"
-            },
+            category=lambda wildcards: section_of(FIGURES[wildcards.figure]),
+            labels=lambda wildcards: label_of("figure", wildcards.figure),
         ),
-        other=multiext(f"{FOLDER}/figures/{{figure}}", ".svg", ".pdf", ".csv"),
+        other=multiext(f"{FOLDER}/figures/{{figure}}", ".png", ".svg", ".pdf", ".csv"),
     log:
         f"logs/figure/{STUDY.name}-{{figure}}.log",
     benchmark:
@@ -146,9 +142,9 @@ rule judge:
     output:
         page=report(
             f"{FOLDER}/tables/claims.html",
-            caption="../report/claims.rst",
-            category="1. Verdicts",
-            labels={"verdicts": "Claims of the paper"},
+            caption="../report/table.rst",
+            category=section_of(TABLES["claims"]),
+            labels=label_of("table", "claims"),
         ),
         verdicts=multiext(f"{FOLDER}/claims", ".md", ".json"),
         table=multiext(f"{FOLDER}/tables/claims", ".csv", ".md", ".tex"),

@@ -1,6 +1,5 @@
 """Evaluate a trained run: one pass over a split gives accuracy, spikes, operations and energy at every T."""
 
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -107,12 +106,8 @@ def evaluate_split(model: Model, batches: Batches, time_steps: int, coupled_time
 
 def _evaluate_ann(model: Model, batches: Iterator[tuple[Tensor, Tensor]]) -> dict[str, Any]:
     correct = images_seen = 0
-    seconds = 0.0
     for images, labels in batches:
-        start = time.perf_counter()
-        predicted = model.ann_forward(images).argmax(1)
-        correct += int((predicted == labels).sum())
-        seconds += time.perf_counter() - start
+        correct += int((model.ann_forward(images).argmax(1) == labels).sum())
         images_seen += len(labels)
     operations = ann_multiply_accumulates(model)
     empty = (
@@ -129,7 +124,6 @@ def _evaluate_ann(model: Model, batches: Iterator[tuple[Tensor, Tensor]]) -> dic
         "ann_accuracy": correct / images_seen,
         "multiply_accumulates": operations,
         "ann_energy": operations * JOULE_PER_MAC,
-        "images_per_second": images_seen / seconds,
         **{name: [] for name in empty},
     }
 
@@ -144,10 +138,8 @@ def ann_multiply_accumulates(model: Model) -> int:
 def _evaluate_spiking(model: Model, batches: Iterator[tuple[Tensor, Tensor]], time_steps: int) -> dict[str, Any]:
     census = SpikeCensus(model)
     correct: Tensor | None = None
-    images_seen, speed = 0, 0.0
+    images_seen = 0
     for images, labels in batches:
-        # Counting is no part of inference, so the first batch is also run, and timed, without it.
-        speed = speed or _images_per_second(model, images, time_steps)
         hits = (model.spiking_forward(images, time_steps, census.observe).argmax(2) == labels).sum(1)
         correct = hits if correct is None else correct + hits
         images_seen += len(labels)
@@ -168,7 +160,6 @@ def _evaluate_spiking(model: Model, batches: Iterator[tuple[Tensor, Tensor]], ti
         "multiply_accumulates": analog,
         "energy": [analog * JOULE_PER_MAC + found * JOULE_PER_ACCUMULATE for found in operations],
         "ann_energy": None,
-        "images_per_second": speed,
         "layers": [
             {
                 "name": name,
@@ -180,12 +171,6 @@ def _evaluate_spiking(model: Model, batches: Iterator[tuple[Tensor, Tensor]], ti
             for name, values in spikes.items()
         ],
     }
-
-
-def _images_per_second(model: Model, images: Tensor, time_steps: int) -> float:
-    start = time.perf_counter()
-    model.spiking_forward(images, time_steps)[-1].tolist()  # reading the result waits for the device
-    return len(images) / (time.perf_counter() - start)
 
 
 def _first_layer_multiply_accumulates(model: Model) -> int:

@@ -14,6 +14,7 @@ from snn2ann.report.findings import Finding, findings, place_words
 from snn2ann.report.selection import comparison
 from snn2ann.report.study_data import StudyData, load_study
 from snn2ann.report.table_files import write_table
+from snn2ann.report.tables import TABLES
 from snn2ann.report.tables.cell_columns import missing_notes
 from snn2ann.report.tables.claims import claim_row, claimed_text, claims_table, measured_text
 from snn2ann.report.verdicts import RULES
@@ -35,7 +36,9 @@ def make_claims(study_folder: Path) -> None:
     """
     study = load_study(study_folder)
     found = findings(study)
-    write_table(claims_table(found, missing_notes(study)), study_folder / "tables" / "claims")
+    entry = TABLES["claims"]
+    table = claims_table(found, missing_notes(study))
+    write_table(table, study_folder / "tables" / "claims", entry.reading, entry.made("claims", study.name))
     write_text(study_folder / "claims.md", claims_markdown(study, found))
     write_json(study_folder / "claims.json", claims_content(study, found))
     study.finish("claims.md")

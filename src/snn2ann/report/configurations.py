@@ -24,7 +24,8 @@ class Configuration:
 
     Args:
         ata: none, training, calibration or training+calibration; empty where thresholds are never adjusted.
-        setting: options that differ between runs that are otherwise alike, as `name=value, ...`; usually empty.
+        setting: options that differ from the variant's preset, or the method's defaults, as `name=value, ...`; and the
+            recipe where it is not the study's. Usually empty.
     """
 
     method: str
@@ -87,12 +88,14 @@ def ata_word(ata: bool | None, calibrated: bool, has_calibration: bool) -> str:
     return "training" if ata else "none"
 
 
-def differing_options(options: list[Mapping[str, Any]]) -> list[str]:
-    """For each run, the options (dotted where nested) whose value is not the same in all runs, as `name=value, ...`."""
-    flat = [flatten(each) for each in options]
-    keys = sorted({key for each in flat for key in each})
-    different = [key for key in keys if len({repr(each.get(key)) for each in flat}) > 1]
-    return [", ".join(f"{key.replace('_', ' ')}={each[key]}" for key in different if key in each) for each in flat]
+def setting_words(changed: Mapping[str, Any]) -> str:
+    """Options that differ from the preset, as `name=value, ...` in the order of their names; a whole number as such."""
+    flat = flatten(changed)
+    return ", ".join(f"{key.replace('_', ' ')}={_plain(flat[key])}" for key in sorted(flat))
+
+
+def _plain(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def flatten(options: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -1,42 +1,62 @@
 """Put a study's tables, figures and verdicts into the documentation, with what they were made with beside them."""
 
+import io
 import json
 import re
 import shutil
+from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
+from functools import partial
 from itertools import dropwhile, takewhile
 from pathlib import Path
 
 from snn2ann.errors import UserError
 from snn2ann.files import read_json, write_json, write_text
 
-BEGIN, END = "<!-- claims: made by `snn2ann publish` -->", "<!-- end of claims -->"
+# What a page of the documentation may hold between two marks, and where in the published folder it stands as well.
+BLOCKS = {"claims": "claims.md", "compare": "compare.txt", "show": "show.txt"}
 
 
-def publish(study_folder: Path, output: Path, readme: Path | None = None) -> None:
-    """Copy a finished study's documents and bring the README's table of claims up to date.
+def publish(study_folder: Path, output: Path, pages: Sequence[Path] = ()) -> None:
+    """Copy a finished study's documents and bring pages up to date that show a part of them.
 
     Args:
         study_folder: results/<study>, complete.
         output: folder of the documentation; its former content goes.
-        readme: a file with the two marks of this module, between which the table of claims is put.
+        pages: files with marks of this module, between which the verdicts or the output of a command is put.
 
     Raises:
-        UserError: the study is not complete, or the README lacks the marks.
+        UserError: the study is not complete, or a page has no marks.
     """
     study = read_json(study_folder / "study.json")
-    block = f"{BEGIN}\n{verdicts(study_folder / 'claims.md')}\n{END}"
     # Read before anything is replaced: an unfinished study leaves the documentation as it was.
+    blocks = {"claims": verdicts(study_folder / "claims.md"), **_terminal(study_folder)}
     made_with = _made_with(study_folder, [run["name"] for run in study["runs"]])
-    if readme is not None:
-        _replace_block(readme, block)
+    texts = {page: _with_blocks(page, blocks) for page in pages}
+    for page, text in texts.items():
+        write_text(page, text)
     shutil.rmtree(output, ignore_errors=True)
     for pattern in ("tables/*.csv", "tables/*.md", "figures/*.png", "figures/*.csv", "claims.md"):
         for path in sorted(study_folder.glob(pattern)):
             target = output / path.relative_to(study_folder)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
+    for name in ("compare", "show"):
+        write_text(output / BLOCKS[name], blocks[name] + "\n")
     write_json(output / "parameters.json", study["parameters"])
     write_json(output / "made-with.json", made_with)
+
+
+def marks(name: str) -> tuple[str, str]:
+    """The lines between which a page shows a block."""
+    return f"<!-- {name}: made by `snn2ann publish` -->", f"<!-- end of {name} -->"
+
+
+def block_of(page: str, name: str) -> str | None:
+    """What a page shows of a block, without the fence around a terminal's output; None where it has no such marks."""
+    begin, end = marks(name)
+    found = re.search(re.escape(begin) + "(.*?)" + re.escape(end), page, re.DOTALL)
+    return None if found is None else found[1].strip().removeprefix("```text\n").removesuffix("\n```")
 
 
 def verdicts(claims: Path) -> str:
@@ -54,12 +74,48 @@ def verdicts(claims: Path) -> str:
     return "\n".join(table)
 
 
-def _replace_block(readme: Path, block: str) -> None:
-    text = readme.read_text(encoding="utf-8")
-    pattern = re.compile(re.escape(BEGIN) + ".*?" + re.escape(END), re.DOTALL)
-    if not pattern.search(text):
-        raise UserError(f"{readme}: the marks {BEGIN!r} and {END!r} are missing; put them where the table should stand")
-    write_text(readme, pattern.sub(lambda _: block, text))
+def _terminal(study_folder: Path) -> dict[str, str]:
+    """What `compare` prints of the two sides of the claims, and `show` of the first, on the first network and seed."""
+    # Snakemake reads `verdicts` at every start; pandas is not loaded for that.
+    from snn2ann.report.compare import compare_runs
+    from snn2ann.report.selection import comparison, find_cell
+    from snn2ann.report.show import show_run
+    from snn2ann.report.study_data import load_study
+
+    study = load_study(study_folder)
+    sides = comparison(study)
+    cells = [find_cell(study, study.places[0], wanted) for wanted in (sides.headline, sides.reference)]
+    names = [study.runs_of(cell)[0].name for cell in cells if cell is not None]
+    if len(names) < 2:
+        raise UserError(
+            f"{study_folder}: the study lacks a side of the claims' comparison; see `report` in params.yaml"
+        )
+    runs = study_folder.parent / "runs"
+    return {
+        "compare": _printed(partial(compare_runs, names, runs)),
+        "show": _printed(partial(show_run, names[0], runs)),
+    }
+
+
+def _printed(command: Callable[[], None]) -> str:
+    with redirect_stdout(io.StringIO()) as caught:
+        command()
+    return "\n".join(line.rstrip() for line in caught.getvalue().splitlines())
+
+
+def _with_blocks(page: Path, blocks: dict[str, str]) -> str:
+    """The page's text with every block that it has marks for."""
+    text = page.read_text(encoding="utf-8")
+    here = [name for name in blocks if block_of(text, name) is not None]
+    if not here:
+        wanted = " or ".join(repr(marks(name)) for name in blocks)
+        raise UserError(f"{page}: the marks {wanted} are missing; put them where the block should stand")
+    for name in here:
+        begin, end = (re.escape(mark) for mark in marks(name))
+        content = blocks[name] if name == "claims" else f"```text\n{blocks[name]}\n```"
+        filled = "\n".join([marks(name)[0], content, marks(name)[1]])
+        text = re.sub(f"{begin}.*?{end}", lambda _, filled=filled: filled, text, flags=re.DOTALL)  # type: ignore[misc]
+    return text
 
 
 def _made_with(study_folder: Path, runs: list[str]) -> dict[str, list[object]]:

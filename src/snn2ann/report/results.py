@@ -37,11 +37,25 @@ DESCRIPTOR_KEYS = {
     "ata",
     "training_time_steps",
     "seed",
+    "changed",
     "evaluation",
     "calibration",
 }
 Row = dict[str, Any]
 T = TypeVar("T")
+
+
+class WrongFiles(UserError):
+    """Files are missing or wrong; what could be made without them has been made.
+
+    Attributes:
+        problems: one sentence for each file, which names it.
+    """
+
+    def __init__(self, problems: list[str], rest: str) -> None:
+        self.problems = list(dict.fromkeys(problems))
+        lines = "\n".join(f"  {problem}" for problem in self.problems)
+        super().__init__(f"{rest}, but these files are missing or wrong:\n{lines}")
 
 
 def read_study(study_folder: Path) -> dict[str, Any]:
@@ -63,11 +77,15 @@ def read_study(study_folder: Path) -> dict[str, Any]:
     return dict(study)
 
 
-def collect_results(study_folder: Path) -> None:
+def collect_results(study_folder: Path, evaluated_only: bool = False) -> None:
     """Read the files of every run that study.json names and write results.csv beside it.
 
     Rows stand in the order of study.json; equal files give equal bytes. Accuracies are fractions, energy is joule per
     image.
+
+    Args:
+        study_folder: holds study.json.
+        evaluated_only: leave out runs that have no evaluation yet, instead of calling their files missing.
 
     Raises:
         UserError: files are missing or wrong. Everything else has been written then, and the message names all of them.
@@ -77,6 +95,8 @@ def collect_results(study_folder: Path) -> None:
     rows: list[Row] = []
     for run in study["runs"]:
         folder = study_folder.parent / "runs" / run["name"]
+        if evaluated_only and not (folder / run["evaluation"]).exists():
+            continue
         rows += _run_rows(run, folder, problems)
     frame = pd.DataFrame(rows, columns=COLUMNS)
     for column in ("time_steps", "training_time_steps", "seed"):
@@ -112,10 +132,9 @@ def load_results(study_folder: Path) -> pd.DataFrame:
 
 
 def raise_problems(problems: list[str], rest: str) -> None:
-    """Raise one UserError that lists every problem, if there is any; `rest` says what was made all the same."""
+    """Raise WrongFiles with every problem, if there is any; `rest` says what was made all the same."""
     if problems:
-        lines = "\n".join(f"  {problem}" for problem in dict.fromkeys(problems))
-        raise UserError(f"{rest}, but these files are missing or wrong:\n{lines}")
+        raise WrongFiles(problems, rest)
 
 
 def try_read(read: Callable[[Path], T], path: Path, problems: list[str]) -> T | None:
@@ -197,7 +216,6 @@ def _selected_values(run: Row, entry: Row) -> Iterator[Value]:
         values = [layer[key] for layer in entry["layers"] if layer.get(key) is not None]
         yield measure, None, combine(values) if values else None
     yield "multiply_accumulates", None, entry.get("multiply_accumulates")
-    yield "images_per_second", None, entry.get("images_per_second")
 
 
 def _mean(values: list[float]) -> float:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from snn2ann.columns import HISTORY, LAYERS, TRAINING_COST
+from snn2ann.columns import HISTORY, INFERENCE, LAYERS, TRAINING_COST
 from snn2ann.errors import UserError
 from snn2ann.files import read_json
 
@@ -39,6 +39,15 @@ def read_cost(path: Path) -> pd.DataFrame:
     """
     text = ("network", "method", "library", "precision", "device", "machine")
     return _read_csv(path, TRAINING_COST, text)
+
+
+def read_inference(path: Path) -> pd.DataFrame:
+    """An inference csv, one row a data set, network, method, T and round.
+
+    Raises:
+        UserError: missing, not CSV, or a column is missing or not numeric.
+    """
+    return _read_csv(path, INFERENCE, ("dataset", "network", "method", "library", "device", "machine"))
 
 
 def read_training(run_folder: Path) -> dict[str, Any]:

@@ -47,8 +47,10 @@ def matches(configuration: Configuration, wanted: Mapping[str, Any]) -> bool:
 
 
 def find_cell(study: StudyData, place: tuple[str, str], wanted: Mapping[str, Any]) -> Cell | None:
-    """The first cell of a data set and network, in the order of the study, that has the values of `wanted`."""
-    for cell in study.cells:
-        if (cell.dataset, cell.network) == place and matches(cell.configuration, wanted):
-            return cell
-    return None
+    """The first cell of a data set and network, in the order of the study, that has the values of `wanted`.
+
+    One with the variant's own options goes before one in which some were changed.
+    """
+    here = [cell for cell in study.cells if (cell.dataset, cell.network) == place]
+    found = [cell for cell in here if matches(cell.configuration, wanted)]
+    return min(found, key=lambda cell: cell.configuration.setting != "", default=None)

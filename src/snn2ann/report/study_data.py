@@ -1,16 +1,16 @@
 """Everything that a table or figure may ask of a study: its results, its runs and what is missing."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
-from snn2ann.report.configurations import Configuration, ata_word, differing_options
+from snn2ann.report.configurations import Configuration, ata_word, setting_words
 from snn2ann.report.results import PER_TIME_STEP, load_results, raise_problems, read_study, try_read
-from snn2ann.report.run_files import read_cost
+from snn2ann.report.run_files import read_cost, read_inference
 
 
 @dataclass(frozen=True)
@@ -162,8 +162,16 @@ class StudyData:
     @cached_property
     def cost(self) -> pd.DataFrame | None:
         """The study's training cost measurement, None where there is none yet; a wrong file is added to `problems`."""
-        path = self.folder.parent / "measurements" / (self.content.get("training_cost") or "-")
-        return try_read(read_cost, path, self.problems) if path.exists() else None
+        return self._measurement("training_cost", read_cost)
+
+    @cached_property
+    def inference(self) -> pd.DataFrame | None:
+        """The study's measurement of inference; None and `problems` as for `cost`."""
+        return self._measurement("inference", read_inference)
+
+    def _measurement(self, key: str, read: Callable[[Path], pd.DataFrame]) -> pd.DataFrame | None:
+        path = self.folder.parent / "measurements" / (self.content.get(key) or "-")
+        return try_read(read, path, self.problems) if path.exists() else None
 
     def finish(self, made: str) -> None:
         """Raise a UserError that lists the files found wrong, if any, once `made` has been written."""
@@ -171,19 +179,17 @@ class StudyData:
 
 
 def load_study(study_folder: Path) -> StudyData:
-    """Load study.json, results.csv and the options of the runs.
+    """Load study.json and results.csv.
 
     Raises:
         UserError: study.json or results.csv is missing or wrong.
     """
     content = read_study(study_folder)
-    problems: list[str] = []
     runs = []
     for key in ("runs", "not_run"):
         for descriptor in content.get(key) or []:
             runs.append(_run(study_folder.parent / "runs", descriptor, key == "runs"))
-    options = [_options(run, problems) for run in runs]
-    return StudyData(study_folder, content, load_results(study_folder), _with_settings(runs, options), problems)
+    return StudyData(study_folder, content, load_results(study_folder), runs)
 
 
 def _run(root: Path, descriptor: dict[str, Any], planned: bool) -> Run:
@@ -193,6 +199,7 @@ def _run(root: Path, descriptor: dict[str, Any], planned: bool) -> Run:
         mapping_unit=descriptor["mapping_unit"] or "",
         ata=ata_word(descriptor["ata"], False, descriptor["calibration"] is not None),
         training_time_steps=descriptor["training_time_steps"],
+        setting=setting_words(descriptor["changed"]),
     )
     return Run(
         name=descriptor["name"],
@@ -205,31 +212,3 @@ def _run(root: Path, descriptor: dict[str, Any], planned: bool) -> Run:
         calibration=descriptor["calibration"],
         planned=planned,
     )
-
-
-def _options(run: Run, problems: list[str]) -> dict[str, Any] | None:
-    """The method's options and the recipe in run.yaml; None where the file isn't there."""
-    path = run.folder / "run.yaml"
-    if not path.exists():
-        return None
-    try:
-        spec = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return {**(spec["method"].get("options") or {}), "recipe": spec.get("recipe") or {}}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
-        problems.append(f"{path}: no `method.options` to read ({type(error).__name__}); make the run again")
-        return None
-
-
-def _with_settings(runs: list[Run], options: list[dict[str, Any] | None]) -> list[Run]:
-    """Tell apart runs of one data set, network and configuration by the options in which they differ."""
-    groups: dict[tuple[Any, ...], list[int]] = {}
-    for index, run in enumerate(runs):
-        if options[index] is not None:
-            key = (run.dataset, run.network, run.configuration)
-            groups.setdefault(key, []).append(index)
-    told = list(runs)
-    for members in groups.values():
-        settings = differing_options([options[index] or {} for index in members])
-        for index, setting in zip(members, settings, strict=True):
-            told[index] = replace(runs[index], configuration=replace(runs[index].configuration, setting=setting))
-    return told

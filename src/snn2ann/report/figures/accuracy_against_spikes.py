@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 from snn2ann.report.configurations import Configuration
-from snn2ann.report.figures.curves import accuracy_axis, of_line, over_time_steps
+from snn2ann.report.figures.curves import accuracy_axis, line_handles, of_line, over_time_steps
 from snn2ann.report.figures.style import (
     GREY,
     WIDTH,
@@ -19,7 +19,6 @@ from snn2ann.report.figures.style import (
     empty_drawing,
     hollow_handle,
     legend_below,
-    line_handle,
     looks,
     method_look,
     place_title,
@@ -69,7 +68,7 @@ def accuracy_against_spikes(study: StudyData) -> Drawing:
     for column, (_, _, words) in zip(grid.T, PANELS, strict=True):
         column[-1].set_xlabel(words)
         _shared_axis(column)
-    handles = [line_handle(look[each], study.label(each)) for each in study.configurations if not each.calibrated]
+    handles = line_handles(study, data, look)
     if any(each.calibrated for each in study.configurations):
         handles.append(hollow_handle())
     legend_below(figure, [*handles, MARKED, FRONTIER], columns=3)

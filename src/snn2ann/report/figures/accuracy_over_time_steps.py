@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from snn2ann.report.configurations import Configuration
-from snn2ann.report.figures.curves import accuracy_axis, band, of_line, over_time_steps
+from snn2ann.report.figures.curves import accuracy_axis, band, line_handles, of_line, over_time_steps
 from snn2ann.report.figures.style import (
     WIDTH,
     Drawing,
@@ -16,7 +16,6 @@ from snn2ann.report.figures.style import (
     empty_drawing,
     hollow_handle,
     legend_below,
-    line_handle,
     looks,
     place_title,
     say,
@@ -36,7 +35,7 @@ MARKED = Line2D(
 
 
 def accuracy_over_time_steps(study: StudyData) -> Drawing:
-    """A row of panels for each data set and network; bands are 95 % intervals over seeds."""
+    """A row of panels for each data set and network; bands span the seeds."""
     data = over_time_steps(study, ["accuracy"])
     if data.empty:
         return empty_drawing(f"no results yet: {study.command}", list(data.columns))
@@ -61,9 +60,9 @@ def accuracy_over_time_steps(study: StudyData) -> Drawing:
         line[0].set_ylabel("Test accuracy (%, log-error scale)")
     for axes in grid[-1]:
         axes.set_xlabel("Time steps T of the evaluation")
-    trained = [each for each in study.configurations if not each.calibrated]
-    handles = [line_handle(look[each], study.label(each)) for each in trained]
-    legend_below(figure, [*handles, MARKED, *([hollow_handle()] if calibrated else [])], columns=3)
+    legend_below(
+        figure, [*line_handles(study, data, look), MARKED, *([hollow_handle()] if calibrated else [])], columns=3
+    )
     return Drawing(figure, data)
 
 
@@ -92,7 +91,7 @@ def _panel(
         say(axes, f"not run: {study.command}")
         return
     here = data[(data["dataset"] == place[0]) & (data["network"] == place[1])]
-    accuracy_axis(axes, 100 * here["accuracy_mean"], 100 * here["accuracy_high"])
+    accuracy_axis(axes, 100 * here["accuracy_mean"], 100 * here["accuracy_greatest"])
     axes.set_xticks(study.evaluated_time_steps[:1] + [t for t in study.evaluated_time_steps if t % 2 == 0])
 
 
@@ -109,7 +108,7 @@ def _line(axes: Axes, rows: pd.DataFrame, look: Look, each: Configuration) -> No
     if rows.empty:
         return
     axes.plot(rows["time_steps"], 100 * rows["accuracy_mean"], markersize=3, **_without_size(look))
-    band(axes, rows["time_steps"], 100 * rows["accuracy_low"], 100 * rows["accuracy_high"], look, 0.1)
+    band(axes, rows["time_steps"], 100 * rows["accuracy_least"], 100 * rows["accuracy_greatest"], look, 0.1)
     mark = rows[rows["time_steps"] == each.training_time_steps]
     axes.plot(
         mark["time_steps"],

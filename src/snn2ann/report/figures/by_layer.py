@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from snn2ann.report.configurations import Configuration
-from snn2ann.report.figures.curves import LABELS, band, labels, of_line, uncalibrated
+from snn2ann.report.figures.curves import LABELS, band, labels, line_handles, of_line
 from snn2ann.report.figures.style import (
     WIDTH,
     Drawing,
@@ -17,7 +17,6 @@ from snn2ann.report.figures.style import (
     empty_drawing,
     hollow_handle,
     legend_below,
-    line_handle,
     looks,
     place_title,
     say,
@@ -28,6 +27,7 @@ from snn2ann.report.statistics import summarise
 from snn2ann.report.study_data import Run, StudyData
 
 COLUMNS = [*LABELS, "position", "layer", "mean", "low", "high", "n"]
+LAYER_AXIS = "Layer, from input to output"
 LayerValue = Callable[[Mapping[str, Any], Mapping[str, Any], Configuration], float | None]
 
 
@@ -62,16 +62,16 @@ def layer_figure(study: StudyData, data: pd.DataFrame, words: str, factor: float
         return empty_drawing(f"no run tells this yet: {study.command}", COLUMNS)
     across = min(2, len(study.places))
     rows = -(-len(study.places) // across)
-    size = (WIDTH, 2.6 * rows + 1.0)
+    size = (WIDTH, 2.3 * rows + 1.0)
     figure, grid = plt.subplots(rows, across, figsize=size, layout="constrained", squeeze=False)
     look = looks(study)
     for axes in grid.flatten()[len(study.places) :]:
         axes.set_visible(False)
     for place, axes in zip(study.places, grid.flatten(), strict=False):
         lines(axes, study, data, place, "position", look, factor)
-        name_layers(axes, data, place)
+        number_layers(axes, data, place)
         axes.set_title(place_title(*place))
-        axes.set_xlabel("Layer")
+        axes.set_xlabel(LAYER_AXIS)
     for line in grid:
         line[0].set_ylabel(words)
     legend_below(figure, handles(study, data, look), columns=3)
@@ -103,19 +103,15 @@ def lines(
         say(axes, f"nothing measured here: {study.command}")
 
 
-def name_layers(axes: Axes, data: pd.DataFrame, place: tuple[str, str]) -> None:
-    """Write the layers' names along the axis, upright where they are many or long."""
+def number_layers(axes: Axes, data: pd.DataFrame, place: tuple[str, str]) -> None:
+    """Number the layers along the axis; their names, too long to stand there, are in the figure's data."""
     here = data[(data["dataset"] == place[0]) & (data["network"] == place[1])]
-    if here.empty:
-        return
-    names = here.drop_duplicates("position").sort_values("position")
-    turned = names["layer"].str.len().sum() > 36
-    axes.set_xticks(names["position"].astype(int), names["layer"], rotation=90 if turned else 0)
+    if not here.empty:
+        axes.set_xticks(sorted(here["position"].astype(int).unique()))
 
 
 def handles(study: StudyData, data: pd.DataFrame, look: Mapping[Configuration, Look]) -> list[Line2D]:
     """Entries of the legend for the configurations that are drawn."""
-    drawn = set(data["configuration"])
-    shown = [each for each in study.configurations if study.label(each) in drawn]
-    entries = [line_handle(look[each], study.label(each)) for each in uncalibrated(shown)]
-    return [*entries, hollow_handle()] if any(each.calibrated for each in shown) else entries
+    entries = line_handles(study, data, look)
+    hollow = data["ata"].str.contains("calibration").any()
+    return [*entries, hollow_handle()] if hollow else entries

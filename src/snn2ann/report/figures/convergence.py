@@ -1,4 +1,4 @@
-"""Loss and validation accuracy over epochs and over wall time (paper, evaluation section 2)."""
+"""Training loss and validation accuracy over epochs and over wall time (paper, evaluation section 2)."""
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -6,14 +6,22 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
 from snn2ann.report.configurations import Configuration
-from snn2ann.report.figures.curves import ENDS, LABELS, accuracy_axis, band, labels, of_line, uncalibrated
+from snn2ann.report.figures.curves import (
+    ENDS,
+    LABELS,
+    accuracy_axis,
+    band,
+    labels,
+    line_handles,
+    of_line,
+    uncalibrated,
+)
 from snn2ann.report.figures.style import (
     WIDTH,
     Drawing,
     Look,
     empty_drawing,
     legend_below,
-    line_handle,
     looks,
     place_title,
     say,
@@ -24,27 +32,34 @@ from snn2ann.report.statistics import summarise
 from snn2ann.report.study_data import StudyData
 
 MEASURES = ("train_loss", "validation_accuracy", "seconds")
+PANELS = (
+    ("epoch", "train_loss", 1),
+    ("seconds_mean", "train_loss", 1),
+    ("epoch", "validation_accuracy", 100),
+    ("seconds_mean", "validation_accuracy", 100),
+)
+X_WORDS = {"epoch": "Epoch", "seconds_mean": "Training time (s)"}
 
 
 def convergence(study: StudyData) -> Drawing:
-    """Three panels for each data set and network; bands are 95 % intervals over seeds."""
+    """Four panels for each data set and network: loss and accuracy, by epoch and by time; bands span the seeds."""
     data = _data(study)
     if data.empty:
         return empty_drawing(f"no histories yet: {study.command}", list(data.columns))
     rows = len(study.places)
-    figure, grid = plt.subplots(rows, 3, figsize=(WIDTH, 2.1 * rows + 0.9), layout="constrained", squeeze=False)
+    size = (WIDTH, 2.1 * rows + 0.9)
+    figure, grid = plt.subplots(rows, len(PANELS), figsize=size, layout="constrained", squeeze=False)
     look = looks(study)
-    shown = [each for each in uncalibrated(study.configurations) if study.label(each) in set(data["configuration"])]
     for place, line in zip(study.places, grid, strict=True):
-        _row(line, study, data, place, shown, look)
-    for axes, words in zip(grid[-1], ("Epoch", "Epoch", "Training time (s)"), strict=True):
-        axes.set_xlabel(words)
-    legend_below(figure, [line_handle(look[each], study.label(each)) for each in shown], columns=3)
+        _row(line, study, data, place, look)
+    for axes, (x, _, _) in zip(grid[-1], PANELS, strict=True):
+        axes.set_xlabel(X_WORDS[x])
+    legend_below(figure, line_handles(study, data, look), columns=3)
     return Drawing(figure, data)
 
 
 def _data(study: StudyData) -> pd.DataFrame:
-    """Mean over seeds at each epoch; epochs that only some seeds reached have a smaller n."""
+    """Over seeds at each epoch; epochs that only some seeds reached have a smaller n."""
     frames = []
     for run in study.runs:
         if not (run.folder / "history.csv").exists():
@@ -61,40 +76,38 @@ def _data(study: StudyData) -> pd.DataFrame:
         summarise(together, by, measure).rename(columns={end: f"{measure}_{end}" for end in ENDS}).set_index([*by, "n"])
         for measure in MEASURES
     ]
+    groups = together.groupby(by, sort=False, dropna=False)
+    for measure in MEASURES:
+        ends = {f"{measure}_least": groups[measure].min(), f"{measure}_greatest": groups[measure].max()}
+        parts.append(pd.DataFrame(ends).set_index(parts[0].index))
     return pd.concat(parts, axis=1).reset_index()
 
 
 def _row(
-    line: list[Axes],
-    study: StudyData,
-    data: pd.DataFrame,
-    place: tuple[str, str],
-    shown: list[Configuration],
-    look: dict[Configuration, Look],
+    line: list[Axes], study: StudyData, data: pd.DataFrame, place: tuple[str, str], look: dict[Configuration, Look]
 ) -> None:
     here = data[(data["dataset"] == place[0]) & (data["network"] == place[1])]
     if here.empty:
         for axes in line:
             say(axes, "not run")
         return
-    panels = (
-        ("epoch", "train_loss", 1),
-        ("epoch", "validation_accuracy", 100),
-        ("seconds_mean", "validation_accuracy", 100),
-    )
-    for axes, (x, measure, factor) in zip(line, panels, strict=True):
-        for each in shown:
-            rows = of_line(data, study, place, each)
-            _curve(axes, rows, (x, measure, factor), look[each])
-    for axes in line[1:]:
-        accuracy_axis(axes, 100 * here["validation_accuracy_mean"], 100 * here["validation_accuracy_high"])
-        axes.set_ylabel("Validation accuracy (%)")
-    line[0].set_yscale("log")
-    line[0].set_ylabel("Training loss")
-    line[1].set_title(place_title(*place))
-    line[2].set_xlim(0, 1.04 * float(here["seconds_mean"].max()))
+    for axes, panel in zip(line, PANELS, strict=True):
+        for each in uncalibrated(study.configurations):
+            _curve(axes, of_line(data, study, place, each), panel, look[each])
     for axes in line[:2]:
-        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.set_yscale("log")
+        axes.set_ylabel("Training loss")
+    for axes in line[2:]:
+        accuracy_axis(axes, 100 * here["validation_accuracy_mean"], 100 * here["validation_accuracy_greatest"])
+        axes.set_ylabel("Validation accuracy (%)")
+    line[0].set_title(place_title(*place), loc="left")
+    for axes, (x, _, _) in zip(line, PANELS, strict=True):
+        if x == "epoch":
+            axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+        else:
+            axes.set_xlim(0, 1.04 * float(here["seconds_mean"].max()))
+    for axes in (line[1], line[3]):  # the same values once more, over time
+        axes.set_ylabel("")
 
 
 def _curve(axes: Axes, rows: pd.DataFrame, panel: tuple[str, str, int], look: Look) -> None:
@@ -104,6 +117,4 @@ def _curve(axes: Axes, rows: pd.DataFrame, panel: tuple[str, str, int], look: Lo
     every = max(1, len(rows) // 5)
     keywords = look.line_keywords() | {"markersize": 3.2, "linewidth": 1.1}
     axes.plot(rows[x], factor * rows[f"{measure}_mean"], markevery=(every - 1, every), **keywords)
-    low, high = factor * rows[f"{measure}_low"], factor * rows[f"{measure}_high"]
-    positive = low.clip(lower=float(rows[f"{measure}_mean"].min()) * factor / 3)
-    band(axes, rows[x], positive, high, look, 0.1)
+    band(axes, rows[x], factor * rows[f"{measure}_least"], factor * rows[f"{measure}_greatest"], look, 0.12)

@@ -1,18 +1,21 @@
 """Data and strokes that several figures share: means over seeds with their bands."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
 from snn2ann.report.configurations import Configuration
-from snn2ann.report.figures.style import Look
+from snn2ann.report.figures.style import Look, line_handle
 from snn2ann.report.statistics import mean_interval
 from snn2ann.report.study_data import Cell, StudyData
 
 ENDS = ("mean", "low", "high")
+RANGE = ("least", "greatest")
 LABELS = [
     "dataset",
     "network",
@@ -42,7 +45,7 @@ def labels(study: StudyData, dataset: str, network: str, each: Configuration) ->
 
 
 def over_time_steps(study: StudyData, measures: list[str]) -> pd.DataFrame:
-    """For each line and T the mean of each measure over seeds: `LABELS`, time_steps, <measure>_mean, _low, _high, n."""
+    """For each line and T each measure over seeds: `LABELS`, time_steps, <measure>_ with `ENDS` and `RANGE`, n."""
     rows = []
     for dataset, network in study.places:
         for each in study.configurations:
@@ -56,10 +59,12 @@ def over_time_steps(study: StudyData, measures: list[str]) -> pd.DataFrame:
                     "n": len(accuracy),
                 }
                 for measure in measures:
-                    estimate = mean_interval(study.values(cell, measure))
+                    values = study.values(cell, measure)
+                    estimate = mean_interval(values)
                     row |= {f"{measure}_{end}": getattr(estimate, end) for end in ENDS}
+                    row |= {f"{measure}_least": values.min(), f"{measure}_greatest": values.max()}
                 rows.append(row)
-    ends = [f"{measure}_{end}" for measure in measures for end in ENDS]
+    ends = [f"{measure}_{end}" for measure in measures for end in (*ENDS, *RANGE)]
     frame = pd.DataFrame(rows, columns=[*LABELS, "time_steps", *ends, "n"])
     return frame.astype({"time_steps": "Int64", "training_time_steps": "Int64"})
 
@@ -70,9 +75,16 @@ def of_line(frame: pd.DataFrame, study: StudyData, place: tuple[str, str], each:
     return frame[here & (frame["configuration"] == study.label(each))]
 
 
+def line_handles(study: StudyData, data: pd.DataFrame, look: Mapping[Configuration, Look]) -> list[Line2D]:
+    """Entries of the legend: each configuration that is drawn, as trained."""
+    drawn = set(data["configuration"])
+    shown = [each for each in study.configurations if study.label(each) in drawn]
+    return [line_handle(look[each], study.label(each)) for each in uncalibrated(shown)]
+
+
 def band(axes: Axes, x: pd.Series, low: pd.Series, high: pd.Series, look: Look, alpha: float = 0.15) -> None:
-    """The interval over seeds; nothing where there is one seed."""
-    known = low.notna()
+    """From `low` to `high`; nothing where there is one seed."""
+    known = low.notna() & (high > low)
     if known.any():
         axes.fill_between(x[known], low[known], high[known], color=look.colour, alpha=alpha, linewidth=0)
 

@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from snn2ann.report.configurations import Configuration
-from snn2ann.report.figures.by_layer import by_layer, handles, lines, name_layers
+from snn2ann.report.figures.by_layer import LAYER_AXIS, by_layer, handles, lines, number_layers
 from snn2ann.report.figures.curves import LABELS, labels
 from snn2ann.report.figures.style import WIDTH, Drawing, empty_drawing, legend_below, looks, place_title
 from snn2ann.report.results import try_read
@@ -35,17 +35,17 @@ def noisy_spikes(study: StudyData) -> Drawing:
     look, target = looks(study), _target(study)
     for place, (left, right) in zip(study.places, grid, strict=True):
         lines(left, study, layers, place, "position", look, 100)
-        name_layers(left, layers, place)
+        number_layers(left, layers, place)
         if target is not None:
             left.axhline(100 * target, **TARGET)
         lines(right, study, epochs, place, "epoch", look, 100)
         right.xaxis.set_major_locator(MaxNLocator(integer=True))
         left.set_title(f"{place_title(*place)}: by layer, test images")
         right.set_title("mean of layers in training")
-        left.set_ylabel("Noisy-spike rate (%)")
         for axes in (left, right):
+            axes.set_ylabel("Noisy-spike rate (%)")
             axes.set_ylim(bottom=0)
-    grid[-1][0].set_xlabel("Layer")
+    grid[-1][0].set_xlabel(LAYER_AXIS)
     grid[-1][1].set_xlabel("Epoch")
     words = [] if target is None else [Line2D([], [], label=f"target of calibration, {100 * target:g} %", **TARGET)]
     legend_below(figure, [*handles(study, data, look), *words], columns=3)

@@ -1,17 +1,70 @@
-"""The tables of a study, one file each; adding one means its file and a line here."""
+"""The tables of a study, one file each; adding one means its file and an entry here."""
 
-from importlib import import_module
 from pathlib import Path
 
 from snn2ann.errors import UserError
+from snn2ann.report.registry import Entry
 
 TABLES = {
-    "classification": "snn2ann.report.tables.classification:classification",
-    "training_efficiency": "snn2ann.report.tables.training_efficiency:training_efficiency",
-    "inference_efficiency": "snn2ann.report.tables.inference_efficiency:inference_efficiency",
-    "ablation": "snn2ann.report.tables.ablation:ablation",
-    "provenance": "snn2ann.report.tables.provenance:provenance",
-    "claims": "snn2ann.report.tables.claims:claims",
+    "classification": Entry(
+        "Classification accuracy",
+        "snn2ann.report.tables.classification:classification",
+        section="Classification",
+        sources="results.csv",
+        reading="Test accuracy of every method that this study ran, then rows that others published, each with its source, "
+        "then the cells of the paper itself, which are not at hand. Read a row across: T is the number of time "
+        "steps of the evaluation, ± is half of the 95 % interval over seeds. The epoch was selected on validation "
+        "images; the last epoch stands beside it. Published rows have other networks and augmentations, so they "
+        "orient and do not compare.",
+    ),
+    "training_efficiency": Entry(
+        "Training efficiency",
+        "snn2ann.report.tables.training_efficiency:training_efficiency",
+        section="Training efficiency",
+        sources="results.csv and results/measurements/",
+        reading="What a training step costs, all methods taking turns in one process, then what an epoch of the study's own "
+        "runs took. Read the ratios first: below 1 is cheaper than what the column names. Seconds are medians with "
+        "their quartiles, and belong to this machine; ratios carry over better. Saved for backward is what a step "
+        "keeps in memory until its gradients are there.",
+    ),
+    "inference_efficiency": Entry(
+        "Inference efficiency",
+        "snn2ann.report.tables.inference_efficiency:inference_efficiency",
+        section="Inference efficiency",
+        sources="results.csv and results/measurements/",
+        reading="What an image costs in inference. Spikes, synaptic operations and energy are counted, not timed, so they "
+        "hold on any machine; images per second are timed with nothing beside them, all methods taking turns, and "
+        "belong to the machine that the note names, their ratios less so. Energy takes 4.6 pJ for a multiply- "
+        "accumulate and 0.9 pJ for an accumulate (45 nm); the first layer sees the image itself and is counted in "
+        "multiply-accumulates.",
+    ),
+    "ablation": Entry(
+        "Ablation",
+        "snn2ann.report.tables.ablation:ablation",
+        section="Ablation",
+        sources="results.csv",
+        reading="One part of the method changed at a time. The first row of each network is the headline; Δ is the "
+        "difference from it over paired seeds with its 95 % interval, and one that spans zero says that the part "
+        "made no difference that these seeds can show.",
+    ),
+    "provenance": Entry(
+        "Provenance",
+        "snn2ann.report.tables.provenance:provenance",
+        section="Provenance",
+        sources="study.json and training.json of every run",
+        reading="What a reader needs to make this study again: seeds, commit, package versions, machine, and every "
+        "parameter. Where runs were made in several ways there is a row for each, with the number of its runs.",
+    ),
+    "claims": Entry(
+        "Claims of the paper",
+        "snn2ann.report.tables.claims:claims",
+        section="Verdicts",
+        sources="results.csv and results/measurements/",
+        reading="What the paper claims, what this study measured with its 95 % interval, and the verdict: holds, holds in "
+        "part, does not hold, or not measurable here, with the reason. Intervals are over paired seeds, or over "
+        "paired rounds of the measurement of a training step; overall is the least favourable network. Digits and "
+        "other small images say what the method does, not what it does on the paper's own data sets.",
+    ),
 }
 
 
@@ -28,7 +81,7 @@ def make_table(name: str, study_folder: Path) -> None:
     if name not in TABLES:
         raise UserError(f"no table is called {name}; there are {', '.join(TABLES)}")
     study = load_study(study_folder)
-    module, function = TABLES[name].split(":")
-    table = getattr(import_module(module), function)(study)
-    write_table(table, study_folder / "tables" / name)
+    entry = TABLES[name]
+    made = entry.made(f"table {name}", study.name)
+    write_table(entry.load()(study), study_folder / "tables" / name, entry.reading, made)
     study.finish(f"table {name}")

@@ -4,11 +4,11 @@ from typing import Any
 
 import pandas as pd
 
-from snn2ann.report.selection import comparison, matches
+from snn2ann.report.selection import comparison, find_cell
 from snn2ann.report.statistics import mean_interval, paired_difference
 from snn2ann.report.study_data import Cell, StudyData
 from snn2ann.report.table import Table, estimate_columns, interval, plus_minus, text
-from snn2ann.report.tables.cell_columns import identity, identity_columns, missing_notes
+from snn2ann.report.tables.cell_columns import accuracy_column, identity, identity_columns, missing_notes
 
 MEASURES = (
     "accuracy",
@@ -26,8 +26,7 @@ def ablation(study: StudyData) -> Table:
     columns = [
         text("group"),
         *identity_columns(),
-        text("setting", header="Other options"),
-        plus_minus("Accuracy (%)", "accuracy", 2, 100),
+        accuracy_column("Accuracy (%)"),
         interval("Δ accuracy (points)", "accuracy_difference", 2, 100, sign=True),
         plus_minus("Noisy spikes (%)", "noisy_spike_rate", 2, 100),
         interval("Δ noisy spikes (points)", "noisy_spike_rate_difference", 2, 100, sign=True),
@@ -54,7 +53,8 @@ def ablation(study: StudyData) -> Table:
 def _rows_of_place(study: StudyData, place: tuple[str, str]) -> list[dict[str, Any]]:
     here = [cell for cell in study.cells if (cell.dataset, cell.network) == place]
     here = _one_time_step_each(here, comparison(study).headline["training_time_steps"])
-    cells = sorted(here, key=lambda cell: _rank(study, cell))
+    first = find_cell(study, place, comparison(study).headline)
+    cells = sorted(here, key=lambda cell: _rank(study, cell, first))
     return [_row(study, cell, cells[0]) for cell in cells]
 
 
@@ -67,17 +67,15 @@ def _one_time_step_each(cells: list[Cell], wanted: int) -> list[Cell]:
     return list(chosen.values())
 
 
-def _rank(study: StudyData, cell: Cell) -> int:
-    headline = comparison(study).headline
-    if matches(cell.configuration, headline):
+def _rank(study: StudyData, cell: Cell, first: Cell | None) -> int:
+    if first is not None and cell.configuration == first.configuration:
         return 0
-    return 1 if cell.configuration.method == headline["method"] else 2
+    return 1 if cell.configuration.method == comparison(study).headline["method"] else 2
 
 
 def _row(study: StudyData, cell: Cell, first: Cell) -> dict[str, Any]:
     own = cell.configuration.method == comparison(study).headline["method"]
     row = {"group": "ablation" if own else "other methods"} | identity(study, cell)
-    row["note"] = row["note"].removeprefix(cell.configuration.setting).removeprefix("; ")
     for measure in MEASURES:
         row |= estimate_columns(measure, mean_interval(study.values(cell, measure)))
     for measure in DIFFERENCES:

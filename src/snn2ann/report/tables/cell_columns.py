@@ -4,7 +4,7 @@ from typing import Any
 
 from snn2ann.report.configurations import mapping_unit_name, method_name, network_name
 from snn2ann.report.study_data import Cell, StudyData
-from snn2ann.report.table import Column, shown, text
+from snn2ann.report.table import Column, Row, plus_minus, shown, text
 
 ATA_WORDS = {
     "none": "no",
@@ -41,6 +41,7 @@ def identity_columns() -> list[Column]:
         text("variant"),
         Column("Mapping unit", lambda row: shown(mapping_unit_name(row["mapping_unit"]))),
         Column("Threshold adjustment", lambda row: ATA_WORDS.get(row["ata"], shown(row["ata"]))),
+        text("setting", header="Other options"),
         text("training_time_steps", "r", "Training T"),
         text("time_steps", "r", "T"),
     ]
@@ -53,16 +54,23 @@ def status(study: StudyData, cell: Cell) -> str:
 
 
 def note(study: StudyData, cell: Cell) -> str:
-    """What sets the row apart, and for runs that are not there the command that makes them."""
+    """For runs that are not there, the command that makes them."""
     made, named = len(study.values(cell, "accuracy")), len(study.runs_of(cell))
-    words = [cell.configuration.setting] if cell.configuration.setting else []
     if made == 0 and not any(run.planned for run in study.runs_of(cell)):
-        words.append(f"not run: take `run: false` out of params.yaml, then `{study.command}`")
-    elif made == 0:
-        words.append(f"not run: `{study.command}`")
-    elif made < named:
-        words.append(f"{named - made} of {named} seeds not run: `{study.command}`")
-    return "; ".join(words)
+        return f"not run: take `run: false` out of params.yaml, then `{study.command}`"
+    if made == 0:
+        return f"not run: `{study.command}`"
+    return f"{named - made} of {named} seeds not run: `{study.command}`" if made < named else ""
+
+
+def accuracy_column(header: str) -> Column:
+    """Accuracy in percent with half its interval; in the place of what is not there, why."""
+    measured = plus_minus(header, "accuracy", 2, 100)
+
+    def render(row: Row) -> str:
+        return shown(row["status"]) if row["status"] in ("not run", "not at hand") else measured.render(row)
+
+    return Column(header, render, "r")
 
 
 def missing_notes(study: StudyData) -> list[str]:

@@ -33,11 +33,11 @@ def claims_table(found: list[Finding], notes: list[str]) -> Table:
         text("scope"),
         Column("Network", lambda row: shown(network_name(row["network"]))),
         text("dataset"),
-        text("compared"),
+        text("verdict"),
         Column("Claimed", claimed_text, "r"),
         Column("Measured", measured_text, "r"),
         text("measured_n", "r", "n"),
-        text("verdict"),
+        text("compared"),
         text("reason", "p"),
     ]
     return Table(

@@ -7,8 +7,8 @@ import pandas as pd
 
 from snn2ann.report.statistics import EMPTY, mean_interval
 from snn2ann.report.study_data import StudyData
-from snn2ann.report.table import Column, Row, Table, estimate_columns, plus_minus, shown, text
-from snn2ann.report.tables.cell_columns import identity, identity_columns, missing_notes
+from snn2ann.report.table import Table, estimate_columns, plus_minus, text
+from snn2ann.report.tables.cell_columns import accuracy_column, identity, identity_columns, missing_notes
 
 PAPER_CELLS = [
     (dataset, network) for dataset in ("CIFAR-10", "CIFAR-100", "Tiny-ImageNet") for network in ("VGG-13", "ResNet-17")
@@ -21,7 +21,7 @@ def classification(study: StudyData) -> Table:
     columns = [
         text("origin"),
         *identity_columns(),
-        Column("Test accuracy (%)", _accuracy, "r"),
+        accuracy_column("Test accuracy (%)"),
         plus_minus("Last epoch (%)", "accuracy_last_epoch", 2, 100),
         text("accuracy_n", "r", "Seeds"),
         text("note", "p", "Note or source"),
@@ -89,9 +89,3 @@ def _published() -> list[dict[str, Any]]:
         )
         for each in load_published().to_dict("records")
     ]
-
-
-def _accuracy(row: Row) -> str:
-    if row["status"] in ("not run", "not at hand"):
-        return shown(row["status"])
-    return plus_minus("", "accuracy", 2, 100).render(row)

@@ -4,11 +4,13 @@ from typing import Any
 
 import pandas as pd
 
+from snn2ann.report.configurations import method_name
+from snn2ann.report.inference_speed import images_per_second, measured_words
 from snn2ann.report.selection import comparison, find_cell
 from snn2ann.report.statistics import EMPTY, mean_interval, paired_ratio
 from snn2ann.report.study_data import Cell, StudyData
 from snn2ann.report.table import Table, estimate_columns, interval, plus_minus, text
-from snn2ann.report.tables.cell_columns import identity, identity_columns, missing_notes
+from snn2ann.report.tables.cell_columns import accuracy_column, identity, identity_columns, missing_notes
 
 MEASURES = (
     "accuracy",
@@ -17,7 +19,6 @@ MEASURES = (
     "synaptic_operations",
     "multiply_accumulates",
     "energy",
-    "images_per_second",
 )
 
 
@@ -25,7 +26,7 @@ def inference_efficiency(study: StudyData) -> Table:
     """A row for each data set, network, configuration and reported T."""
     columns = [
         *identity_columns(),
-        plus_minus("Accuracy (%)", "accuracy", 2, 100),
+        accuracy_column("Accuracy (%)"),
         plus_minus("Spikes an image (k)", "spikes_per_image", 2, 1e-3),
         interval("Spikes / reference", "spikes_to_reference"),
         plus_minus("Firing rate (spikes per neuron and step)", "firing_rate", 3),
@@ -34,6 +35,8 @@ def inference_efficiency(study: StudyData) -> Table:
         plus_minus("Energy (µJ)", "energy", 3, 1e6),
         interval("Energy / ANN", "energy_to_ann", 3),
         plus_minus("Images/s", "images_per_second", 0),
+        interval("Speed / ANN", "speed_to_ann", 3),
+        interval("Speed / reference", "speed_to_reference"),
         text("note", "p"),
     ]
     return Table(
@@ -41,18 +44,19 @@ def inference_efficiency(study: StudyData) -> Table:
         caption="Test images at the validation-selected epoch, mean ± half of the 95 % t-interval over seeds. Spikes "
         "of the hidden layers that feed another layer; energy at 4.6 pJ a multiply-accumulate and 0.9 pJ an "
         "accumulate (45 nm, Horowitz 2014), the first, analog-input layer in multiply-accumulates. Ratios: "
-        "geometric mean over paired seeds with its 95 % interval; the reference of spikes is "
-        f"{_reference_words(study)}. Images/s: one pass through all the T evaluated, on the machine at hand.",
+        f"geometric mean over paired seeds with its 95 % interval; the reference is {_reference_words(study)}. "
+        "Images/s and speed: a measurement of their own, mean ± half of the interval over its rounds, ratios over "
+        "paired rounds; they belong to the machine that the note names, and to a method at its default options.",
         frame=pd.DataFrame([_row(study, cell) for cell in study.cells]),
         columns=columns,
-        notes=missing_notes(study),
+        notes=[measured_words(study), *missing_notes(study)],
         group=lambda row: (row["dataset"], row["network"]),
     )
 
 
 def _reference_words(study: StudyData) -> str:
     reference = comparison(study).reference
-    return f"{reference['method']} trained and run at T={reference['training_time_steps']}"
+    return f"{method_name(reference['method'])} trained and run at T={reference['training_time_steps']}"
 
 
 def _row(study: StudyData, cell: Cell) -> dict[str, Any]:
@@ -68,4 +72,16 @@ def _row(study: StudyData, cell: Cell) -> dict[str, Any]:
         other = find_cell(study, place, wanted)
         values = study.values(cell, measure)
         row |= estimate_columns(name, paired_ratio(values, study.values(other, measure)) if other else EMPTY)
+    return row | _speed(study, cell)
+
+
+def _speed(study: StudyData, cell: Cell) -> dict[str, Any]:
+    reference = comparison(study).reference
+    place = (cell.dataset, cell.network)
+    own = images_per_second(study, place, cell.configuration.method, cell.time_steps)
+    row = estimate_columns("images_per_second", mean_interval(own))
+    others = (("ann", "ann", None), ("reference", reference["method"], reference["training_time_steps"]))
+    for name, method, steps in others:
+        other = images_per_second(study, place, method, steps)
+        row |= estimate_columns(f"speed_to_{name}", paired_ratio(own, other))
     return row

@@ -65,6 +65,9 @@ def _columns(reference: str) -> list[Column]:
         interval(f"Saved / {reference}", "saved_to_reference", 3),
         interval(f"Saved / {same}", "saved_to_equal_time_steps", 3),
         Column("Peak (MiB)", lambda row: _mebibytes(row["peak_bytes"]), "r"),
+        interval("Peak / ANN", "peak_to_ann", 3),
+        interval(f"Peak / {reference}", "peak_to_reference", 3),
+        interval(f"Peak / {same}", "peak_to_equal_time_steps", 3),
         text("samples", "r", "Rounds or seeds"),
         text("note", "p"),
     ]
@@ -93,6 +96,7 @@ def _step_row(cost: Cost, measured: list[Cost], sides: Comparison) -> dict[str, 
     for ratio, other in zip(RATIOS, others, strict=True):
         row |= estimate_columns(f"time_{ratio}", _ratio(cost, other, "seconds"))
         row |= estimate_columns(f"saved_{ratio}", _ratio(cost, other, "saved_bytes"))
+        row |= estimate_columns(f"peak_{ratio}", _ratio(cost, other, "peak_bytes"))
     return row
 
 
@@ -145,7 +149,7 @@ def _epoch_row(study: StudyData, cell: Cell, sides: Comparison) -> dict[str, Any
         other = find_cell(study, place, wanted) if wanted else None
         estimate = EMPTY if other is None else paired_ratio(seconds, _epoch_seconds(study, other))
         row |= estimate_columns(f"time_{ratio}", estimate)
-        row |= estimate_columns(f"saved_{ratio}", EMPTY)
+        row |= estimate_columns(f"saved_{ratio}", EMPTY) | estimate_columns(f"peak_{ratio}", EMPTY)
     return row
 
 

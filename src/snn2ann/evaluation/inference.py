@@ -1,0 +1,88 @@
+"""The time of inference: every method of a study on each of its networks at each T, alternating in one process."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from snn2ann.baselines import METHODS
+from snn2ann.baselines.build import build_model
+from snn2ann.columns import INFERENCE
+from snn2ann.evaluation.settling import settle
+from snn2ann.files import write_csv
+from snn2ann.method.model import Model
+from snn2ann.training.progress import progress
+from snn2ann.training.provenance import provenance
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A method on a network, ready to answer; `time_steps` are those it is timed at, None where it knows no time."""
+
+    method: str
+    model: Model
+    time_steps: list[int | None]
+
+    @torch.no_grad()
+    def answer(self, images: Tensor, time_steps: int | None) -> list[int]:
+        """Class of each image after all time steps; reading it waits for the device."""
+        if time_steps is None:
+            return self.model.ann_forward(images).argmax(1).tolist()
+        return self.model.spiking_forward(images, time_steps)[-1].argmax(1).tolist()
+
+
+def measure_inference(spec: dict[str, Any], output: Path, device: str) -> None:
+    """Time a batch of every method at every T and write a row a round.
+
+    Weights are those before training and images are random; BatchNorms are settled, so that neurons fire as in training.
+
+    Args:
+        spec: places (a data set's shape and classes with a resolved network), methods (resolved), time_steps,
+            batch_size, rounds, warmup.
+        output: the CSV file to write.
+        device: a torch device.
+    """
+    rows: list[dict[str, Any]] = []
+    with progress("inference", (spec["warmup"] + spec["rounds"]) * len(spec["places"]), "round") as advance:
+        for place in spec["places"]:
+            rows += _measure_place(place, spec, device, advance)
+    write_csv(output, INFERENCE, rows)
+
+
+def _measure_place(
+    place: dict[str, Any], spec: dict[str, Any], device: str, advance: Callable[[str], None]
+) -> Iterator[dict[str, Any]]:
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(spec["batch_size"], *place["dataset"]["shape"], generator=generator).to(device)
+    field = [_contender(place, method, spec["time_steps"], images) for method in spec["methods"]]
+    common = {
+        "dataset": place["dataset"]["name"],
+        "network": place["network"]["name"],
+        "batch_size": spec["batch_size"],
+        "device": device,
+        "threads": torch.get_num_threads(),
+        "machine": provenance()["machine"]["processor"],
+    }
+    for number in range(1 - spec["warmup"], spec["rounds"] + 1):
+        for contender in field:
+            library = METHODS[contender.method].library
+            labels = {"method": contender.method, "library": f"{library} {version(library)}", "round": number}
+            for steps in contender.time_steps:
+                start = time.perf_counter()
+                contender.answer(images, steps)
+                seconds = time.perf_counter() - start
+                if number > 0:
+                    yield common | labels | {"time_steps": steps, "seconds": f"{seconds:.6f}"}
+        advance(common["network"])
+
+
+def _contender(place: dict[str, Any], method: dict[str, Any], time_steps: list[int], images: Tensor) -> Contender:
+    torch.manual_seed(0)
+    model = build_model({**place, "method": method}).to(images.device)
+    settle(model, images, torch.zeros(len(images), dtype=torch.long, device=images.device))
+    return Contender(method["name"], model, [*time_steps] if model.spiking else [None])

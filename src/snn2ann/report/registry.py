@@ -1,0 +1,45 @@
+"""What a report consists of: for each table and figure, what makes it, where it stands and how it is read."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any
+
+# In the order of the paper's evaluation; the verdicts go before it, what all was made with comes after it.
+SECTIONS = (
+    "Verdicts",
+    "Classification",
+    "Training efficiency",
+    "Inference efficiency",
+    "Ablation",
+    "Provenance",
+)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A table or a figure.
+
+    Attributes:
+        title: in words.
+        path: "module:function" of what makes it from a study's data; loaded when it is needed.
+        section: one of `SECTIONS`.
+        sources: the files that it is made from.
+        reading: how to read it, a few sentences.
+    """
+
+    title: str
+    path: str
+    section: str
+    sources: str
+    reading: str
+
+    def load(self) -> Callable[..., Any]:
+        """Import the function that makes it."""
+        module, _, function = self.path.partition(":")
+        made: Callable[..., Any] = getattr(import_module(module), function)
+        return made
+
+    def made(self, command: str, study: str) -> str:
+        """A sentence on where it comes from; `command` is what follows `snn2ann`."""
+        return f"Made from {self.sources} by `snn2ann {command} --study-folder results/{study}`."
