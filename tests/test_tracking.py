@@ -12,7 +12,9 @@ from mlflow.entities import Run
 
 from snn2ann.errors import UserError
 from snn2ann.files import write_csv, write_json, write_text
-from snn2ann.tracking import NAME_TAG, run_record, track_study
+from snn2ann.tracking.record import run_record
+from snn2ann.tracking.store import NAME_TAG
+from snn2ann.tracking.study import track_study
 
 NAMES = ("digits_vgg_ann_s0-00000001", "digits_vgg_snn2ann_T2_s0-00000002")
 HISTORY = [
