@@ -167,8 +167,10 @@ def figure(name: str, study_folder: StudyFolder) -> None:
 def claims(study_folder: StudyFolder) -> None:
     """Hold the paper's claims against what was measured."""
     from snn2ann.report.claims import make_claims
+    from snn2ann.report.metrics import make_metrics
 
     make_claims(study_folder)
+    make_metrics(study_folder)
 
 
 @app.command()

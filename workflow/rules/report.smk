@@ -151,6 +151,7 @@ rule judge:
             labels={"verdicts": "Claims of the paper"},
         ),
         verdicts=multiext(f"{FOLDER}/claims", ".md", ".json"),
+        metrics=f"{FOLDER}/metrics.json",
         table=multiext(f"{FOLDER}/tables/claims", ".csv", ".md", ".tex"),
     log:
         f"logs/judge/{STUDY.name}.log",
