@@ -52,5 +52,5 @@ def _accuracies(results: pd.DataFrame, side: Mapping[str, Any]) -> dict[str, flo
     chosen = (results["measure"] == "accuracy") & (results["split"] == "test") & (results["time_steps"] == steps)
     for key, value in wanted.items():
         chosen &= results[key] == value
-    means = results[chosen].groupby(["dataset", "network"])["value"].mean()
-    return {f"{dataset} {network}": float(value) for (dataset, network), value in means.items()}
+    places = results["dataset"] + " " + results["network"]
+    return {str(place): float(value) for place, value in results[chosen].groupby(places)["value"].mean().items()}

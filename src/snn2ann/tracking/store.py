@@ -45,7 +45,7 @@ class Store:
         client: of the store.
         uri: without a password.
         artifacts: folder for artifacts, where this project keeps them itself.
-        lock: lets one process at a time make runs; a database in a file needs that, a server has none.
+        lock: lets one process at a time write; a database in a file needs that, a server has none.
     """
 
     client: "MlflowClient"
@@ -93,9 +93,9 @@ def open_store(store: str | None, project: Path) -> Iterator[Store]:
     # Jobs that write at once wait for each other.
     patient = f"{uri}?timeout=120" if database and "?" not in uri else uri
     try:
-        client = MlflowClient(tracking_uri=patient, registry_uri=patient)
         with lock:
             # Jobs that make a database together break it.
+            client = MlflowClient(tracking_uri=patient, registry_uri=patient)
             client.search_experiments(max_results=1)
         yield Store(client, shown, artifacts, lock)
     except (MlflowException, SQLAlchemyError, OSError, Timeout) as error:

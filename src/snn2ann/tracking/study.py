@@ -46,11 +46,13 @@ def track_study(study_folder: Path, store: str | None = None, models: str = "non
     with open_store(store, project) as opened:
         experiment = open_experiment(opened, study["study"])
         known = known_runs(opened, experiment)
-        parent = _record_study(opened, experiment, known.get(study["study"]), study, study_folder)
+        with opened.lock:
+            parent = _record_study(opened, experiment, known.get(study["study"]), study, study_folder)
         tags = _data_tags(project)
         for record in records:
             record.tags.update(tags)
-            known[record.name] = _record_run(opened, experiment, known.get(record.name), record, parent)
+            with opened.lock:
+                known[record.name] = _record_run(opened, experiment, known.get(record.name), record, parent)
         record_models(opened, study, runs_folder, known, models)
         _mark_unnamed(opened, known, {record.name for record in records} | {study["study"]})
 

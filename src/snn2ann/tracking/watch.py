@@ -122,7 +122,8 @@ class Watch:
                 continue
             if name not in self.tracked:
                 self.tracked[name] = self._open(store, experiment, record, parent)
-            tracked = bring_up_to_date(store, experiment, record, self.tracked[name], parent)
+            with store.lock:
+                tracked = bring_up_to_date(store, experiment, record, self.tracked[name], parent)
             self.tracked[name] = tracked
             self.system.log(store, tracked.run_id, folder)
             if record.finished:
@@ -130,8 +131,9 @@ class Watch:
                 del self.waiting[name]
 
     def _open(self, store: Store, experiment: str, record: Record, parent: str) -> TrackedRun:
-        known = find_run(store, experiment, record.name)
-        tracked = bring_up_to_date(store, experiment, record, known, parent)
+        with store.lock:
+            known = find_run(store, experiment, record.name)
+            tracked = bring_up_to_date(store, experiment, record, known, parent)
         store.client.update_run(tracked.run_id, status="RUNNING")
         return tracked
 
