@@ -92,9 +92,9 @@ def client(study: Path) -> MlflowClient:
     return MlflowClient(f"sqlite:///{study.parents[1] / 'mlflow.db'}")
 
 
-def tracked(study: Path) -> dict[str, Run]:
+def tracked(study: Path, name: str = "small") -> dict[str, Run]:
     """Runs of the study's experiment by name."""
-    found = client(study).get_experiment_by_name("small")
+    found = client(study).get_experiment_by_name(name)
     assert found is not None
     runs = client(study).search_runs([found.experiment_id])
     by_name = {run.data.tags[NAME_TAG]: run for run in runs}

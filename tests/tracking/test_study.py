@@ -213,7 +213,7 @@ def test_tables_are_tables_of_mlflow(study: Path) -> None:
     track_study(study)
     parent = tracked(study)["small"]
     mlflow.set_tracking_uri(client(study).tracking_uri)
-    table = mlflow.load_table("tables/classification.json", [parent.info.run_id])
+    table = client(study).load_table(parent.info.experiment_id, "tables/classification.json")
     assert table.to_dict("list") == {"method": ["ann", "stbp"], "accuracy": [0.5, 0.25]}
 
 

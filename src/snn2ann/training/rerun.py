@@ -67,10 +67,11 @@ def code_differences(run: Recorded) -> list[str]:
             f"`git worktree add ../made-at {made}`, and go there"
         )
     if (run.snapshot["diff"] or "") != (now["diff"] or ""):
-        change = "other changes to" if run.snapshot["diff"] else "no changes to"
         found.append(
-            f"it was made with {change} the tracked files than here: save them with `snn2ann rerun --print-diff {run.folder}"
-            " > made-with.patch`, and `git apply` that in a clean checkout"
+            f"it was made with changes to tracked files: `snn2ann rerun --print-diff {run.folder} > made-with.patch`, and "
+            "`git apply` that in a clean checkout"
+            if run.snapshot["diff"]
+            else "it was made without changes to tracked files, and there are some here: `git stash` them"
         )
     return found or ["files of the package that git does not track differ"]
 
