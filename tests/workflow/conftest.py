@@ -25,6 +25,7 @@ def small(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Projec
     """The finished study with few figures and tables, known to DVC and pushed to a remote in a folder."""
     project = finished.copy(tmp_path_factory.mktemp("small") / "project")
     project.trim()
+    project.edit("tracking", "live", value=False)
     project.snakemake()
     project.run("dvc", "commit", "--force")
     project.run("dvc", "remote", "add", "--default", "store", str(project.folder.parent / "store"))

@@ -83,8 +83,8 @@ class Project:
         file.write_text(yaml.safe_dump(parameters, sort_keys=False))
 
     def trim(self) -> None:
-        """Keep two figures and two tables of the registries, so that a study's outputs take seconds."""
-        kept = {"figures": ("convergence", "training_cost"), "tables": ("training_efficiency", "claims")}
+        """Keep a figure and two tables of the registries, so that a study's outputs take seconds."""
+        kept = {"figures": ("convergence",), "tables": ("training_efficiency", "claims")}
         for kind, names in kept.items():
             file = self.folder / f"src/snn2ann/report/{kind}/__init__.py"
             entry = re.compile(rf'    "(?!(?:{"|".join(names)})")\w+": "snn2ann\.report\.{kind}\..*\n')

@@ -34,7 +34,7 @@ def test_experiment_in_place_and_what_differs(small: Project, tmp_path: Path) ->
     printed = project.run("dvc", "exp", "run", "--name", "wide", "-S", "calibration.target=0.5")
     assert [printed.count(f": {job} ") for job in ("Training", "Calibrating", "Evaluating")] == [0, 2, 2]
     changed = json.loads(project.run("dvc", "params", "diff", "--json"))["params.yaml"]
-    assert changed == {"calibration.target": {"old": 0.02, "new": 0.5}}
+    assert changed == {"calibration.target": {"old": 0.02, "new": 0.5, "diff": 0.48}}
     wide = shown(project)["wide"]
     assert wide["params"]["params.yaml"]["data"]["calibration"]["target"] == 0.5
     metrics = json.loads((project.folder / "results/tiny/metrics.json").read_text())

@@ -101,7 +101,7 @@ def test_server_that_never_answers_stops_nothing(small: Project, tmp_path: Path)
         silent.bind(("127.0.0.1", 0))
         silent.listen(100)
         uri = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        project.edit("tracking", "store", value=uri)
+        project.edit("tracking", value={"store": uri, "live": True, "models": "none"})
         impatient = ("env", "MLFLOW_HTTP_REQUEST_TIMEOUT=2", "MLFLOW_HTTP_REQUEST_MAX_RETRIES=0")
         (project.folder / "results/tiny/.made").joinpath(_mark(project)).unlink()
         printed = project.run(*impatient, "snakemake", "--cores", "2")

@@ -24,6 +24,8 @@ ARTIFACTS = "mlartifacts"
 # Tags by which a tracked run is found again, and by which a run whose files are as they were is left alone.
 NAME_TAG = "snn2ann.run"
 FILES_TAG = "snn2ann.files"
+# MLflow's pages else show an experiment as one of prompts and traces.
+KIND = {"mlflow.experimentKind": "custom_model_development"}
 # What the machine did while a run trained; it is in no file, so it is kept as it is.
 SYSTEM = "system/"
 # One call of log_batch takes no more.
@@ -131,7 +133,7 @@ def open_experiment(store: Store, name: str) -> str:
         found = store.client.get_experiment_by_name(name)
         if found is None:
             location = f"{store.artifacts}/{name}" if store.artifacts else None
-            return str(store.client.create_experiment(name, artifact_location=location))
+            return str(store.client.create_experiment(name, artifact_location=location, tags=KIND))
     if found.lifecycle_stage == "deleted":
         store.client.restore_experiment(found.experiment_id)
     return str(found.experiment_id)
