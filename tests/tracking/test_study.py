@@ -58,6 +58,10 @@ def test_parameters_and_tags(study: Path) -> None:
     assert run.data.tags["mlflow.source.git.commit"] == "c" * 40
     assert run.data.tags["dataset_digest"] == "0123abcd"
     assert run.data.tags["machine"] == "2, Linux"
+    inputs = client(study).get_run(run.info.run_id).inputs
+    assert inputs is not None
+    (data,) = inputs.dataset_inputs
+    assert (data.dataset.name, data.dataset.digest) == ("digits", "0123abcd")
     assert "variant" not in tracked(study)[NAMES[0]].data.tags
     assert run.info.run_name == NAMES[1]
     assert run.info.status == "FINISHED"

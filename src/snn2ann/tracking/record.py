@@ -129,7 +129,9 @@ def text(value: Any) -> str:
 
 def _tags(study: str, descriptor: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, str]:
     tags = {key: text(descriptor[key]) for key in TAGS if descriptor[key] is not None}
-    return tags | {"study": study, "kind": "model", "dataset_digest": spec["dataset"]["digest"]}
+    # MLflow's pages show where a run comes from only when its source has a name.
+    source = {"mlflow.source.name": "snn2ann train", "mlflow.source.type": "LOCAL"}
+    return tags | source | {"study": study, "kind": "model", "dataset_digest": spec["dataset"]["digest"]}
 
 
 def _started(folder: Path) -> int:
