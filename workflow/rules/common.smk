@@ -28,7 +28,17 @@ TRAINED = [
 # which a fresh clone, DVC's cache and a changed clock all falsify.
 MARK = f"{FOLDER}/.made/{STUDY.digest}"
 TRACKED = f"{FOLDER}/.made/tracked-{STUDY.digest}"
-MADE = [".made", "study.json", "results.csv", "tables", "figures", "claims.md", "claims.json", "metrics.json", "report.html"]
+MADE = [
+    ".made",
+    "study.json",
+    "results.csv",
+    "tables",
+    "figures",
+    "claims.md",
+    "claims.json",
+    "metrics.json",
+    "report.html",
+]
 EVALUATIONS = [f"results/runs/{run.name}/evaluation-{run.evaluation_digest}.json" for run in STUDY.runs]
 MEASUREMENTS = (
     [f"results/measurements/training_cost-{STUDY.measurement_digest}.csv"] if STUDY.measurement_digest else []
