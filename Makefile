@@ -13,7 +13,7 @@ HASH := $(shell git hash-object requirements.lock)
 reproduce test: private export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 reproduce: environment
-	snakemake --cores all
+	snakemake --cores all $$(test -t 2 && echo --logger rich)
 	snakemake --report "results/$$(python -c "from snn2ann.study import load_parameters as load; print(load('params.yaml')['study'])")/report.html"
 
 test: environment

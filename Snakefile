@@ -92,7 +92,14 @@ rule all:
 
 onstart:
     claim_folder()
+    start_watch()
 
 
 onsuccess:
+    end_watch()
     print(summary())
+
+
+onerror:
+    end_watch()
+    print(summary(failed=True))

@@ -26,6 +26,7 @@ Runs = Annotated[Path, typer.Option(help="Folder of all runs.")]
 TimeSteps = Annotated[
     int | None, typer.Option(help="T of the figures; else the training T, or the largest T evaluated.")
 ]
+StoreUri = Annotated[str | None, typer.Option(help="URI of an MLflow store.")]
 Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
 
 
@@ -180,8 +181,10 @@ def figure(name: str, study_folder: StudyFolder) -> None:
 def claims(study_folder: StudyFolder) -> None:
     """Hold the paper's claims against what was measured."""
     from snn2ann.report.claims import make_claims
+    from snn2ann.report.metrics import make_metrics
 
     make_claims(study_folder)
+    make_metrics(study_folder)
 
 
 @app.command()
@@ -209,12 +212,77 @@ def publish(
 @app.command()
 def track(
     study_folder: StudyFolder,
-    store: Annotated[str | None, typer.Option(help="URI of an MLflow store.")] = None,
+    store: StoreUri = None,
+    models: Annotated[str, typer.Option(help="Whose networks to record as well: none, headline or all.")] = "none",
+    mark: Annotated[
+        Path | None,
+        typer.Option(
+            help="File to write in the end; a store that does not answer is then a warning and the file says so."
+        ),
+    ] = None,
 ) -> None:
     """Log a study's files to MLflow; logged runs are updated, not doubled."""
-    from snn2ann.tracking import track_study
+    from snn2ann.files import write_text
+    from snn2ann.tracking.store import StoreError
+    from snn2ann.tracking.study import track_study
 
-    track_study(study_folder, store)
+    try:
+        track_study(study_folder, store, models)
+    except StoreError as error:
+        if mark is None:
+            raise
+        print(f"warning: {error}", file=sys.stderr)
+        write_text(mark, f"{error}\n")
+    else:
+        if mark is not None:
+            write_text(mark, "")
+
+
+@app.command()
+def watch(
+    study: Annotated[str, typer.Option(help="Name of the study.")],
+    params: Params = Path("params.yaml"),
+    runs: Runs = Path("results/runs"),
+    store: StoreUri = None,
+) -> None:
+    """Show the curves of a study's runs in MLflow while they train; `snakemake` starts this by itself."""
+    from snn2ann.study import load_parameters, resolve
+    from snn2ann.tracking.watch import watch_study
+
+    parameters = load_parameters(params)
+    watch_study(resolve(parameters, study), runs, store or parameters["tracking"]["store"])
+
+
+@app.command()
+def rerun(
+    name: Annotated[str, typer.Argument(metavar="RUN", help="Folder of a run, or its name.")],
+    runs: Runs = Path("results/runs"),
+    data: Annotated[Path, typer.Option(help="Folder of the prepared data sets.")] = Path("data"),
+    output: Annotated[Path | None, typer.Option(help="Folder to make; else a temporary one.")] = None,
+    anyway: Annotated[bool, typer.Option("--anyway", help="Go on where the code is not what made the run.")] = False,
+    print_diff: Annotated[
+        bool, typer.Option("--print-diff", help="Print the changes to tracked files that the run was made with.")
+    ] = False,
+) -> None:
+    """Make a run again, apart from it, and say whether it is the same to the byte (exit status 1 if not)."""
+    from snn2ann.report.recorded_run import find_run
+    from snn2ann.training.rerun import code_differences, read_recorded, surroundings
+    from snn2ann.training.rerun import rerun as run_again
+
+    run = read_recorded(find_run(name, runs))
+    if print_diff:
+        print((run.snapshot or {}).get("diff") or "", end="")
+        return
+    if (differences := code_differences(run)) and not anyway:
+        raise UserError(f"{run.folder}: {'; '.join(differences)}. Or give --anyway")
+    for text in [*differences, *surroundings(run)]:
+        print(f"note: {text}", file=sys.stderr)
+    device = set_up_torch(run.training["threads"], run.training["device"])
+    same = run_again(run, data, runs, device, output)
+    for file, equal in same.items():
+        print(f"{file}: {'the same bytes' if equal else 'DIFFERENT'}")
+    if not all(same.values()):
+        sys.exit(1)
 
 
 @app.command()

@@ -3,6 +3,7 @@
 import csv
 import json
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -144,3 +145,26 @@ def test_missing_and_damaged_weights_are_named(digits: PreparedDataset, tmp_path
     with pytest.raises(UserError, match=r"weights\.safetensors.*make it again"):
         loop.train(converted, digits, tmp_path / "converted", "cpu", tmp_path)
     assert not (tmp_path / "converted").exists()
+
+
+def test_curves_that_cannot_be_written_while_training_cost_a_warning(
+    digits: PreparedDataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    loop.train(spec("ann"), digits, tmp_path / "free", "cpu")
+    assert not (tmp_path / "free/live").exists()
+    (tmp_path / "blocked").mkdir()
+    (tmp_path / "blocked/live").write_text("a file where the folder should be")
+    loop.train(spec("ann"), digits, tmp_path / "blocked", "cpu")
+    assert capsys.readouterr().err.count("curves are not shown live") == 1
+    assert bytes_of(tmp_path / "blocked") == bytes_of(tmp_path / "free")
+
+
+def test_run_keeps_what_made_it(digits: PreparedDataset, tmp_path: Path) -> None:
+    loop.train(spec("ann"), digits, tmp_path, "cpu")
+    kept = json.loads((tmp_path / "snapshot.json").read_text())
+    assert kept["versions"]["torch"] == version("torch")
+    assert {"numpy", "safetensors"} <= kept["versions"].keys()
+    assert kept["changed_while_training"] is False
+    training = json.loads((tmp_path / "training.json").read_text())
+    assert kept["commit"] == training["commit"]
+    assert kept["machine"] == training["machine"]

@@ -82,6 +82,24 @@ class Project:
         place[path[-1]] = value
         file.write_text(yaml.safe_dump(parameters, sort_keys=False))
 
+    def trim(self) -> None:
+        """Keep a figure and two tables of the registries, so that a study's outputs take seconds."""
+        kept = {"figures": ("convergence",), "tables": ("training_efficiency", "claims")}
+        for kind, names in kept.items():
+            file = self.folder / f"src/snn2ann/report/{kind}/__init__.py"
+            entry = re.compile(rf'    "(?!(?:{"|".join(names)})")\w+": "snn2ann\.report\.{kind}\..*\n')
+            file.write_text(entry.sub("", file.read_text()))
+
+    def commit(self, message: str) -> None:
+        """Commit all that git does not ignore."""
+        self.run("git", "add", "--all")
+        self.run("git", "commit", "--quiet", "--message", message)
+
+    def clone(self, folder: Path) -> "Project":
+        """A fresh clone, with nothing but what is committed."""
+        self.run("git", "clone", "--quiet", ".", str(folder))
+        return Project(folder)
+
     def copy(self, folder: Path, *without: str) -> "Project":
         """Copy the whole folder, all files new, without the named parts."""
         shutil.copytree(self.folder, folder, symlinks=True, copy_function=shutil.copy)
@@ -113,6 +131,5 @@ def new_project(folder: Path) -> Project:
     shutil.copy(Path(__file__).with_name("params.yaml"), folder / "params.yaml")
     project = Project(folder)
     project.run("git", "init", "--quiet")
-    project.run("git", "add", "--all")
-    project.run("git", "commit", "--quiet", "--message", "The project")
+    project.commit("The project")
     return project

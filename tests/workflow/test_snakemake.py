@@ -187,6 +187,29 @@ def test_only_the_study_is_chosen_on_the_command_line(finished: Project) -> None
     assert "only study can be given here" in finished.snakemake("--dry-run", "--config", "seed=1", fails=True)
 
 
+def test_summary_says_what_ran_and_where_to_look(finished: Project, tmp_path: Path) -> None:
+    project = finished.copy(tmp_path / "p", "results/tiny/claims.md")
+    printed = project.snakemake("claims")
+    summary = printed[printed.index("Study tiny: 4 runs, done, ") :]
+    assert "  judge         1 jobs" in summary
+    assert "train" not in summary
+    for place in ("results/tiny/claims.md", "results/tiny/tables/", "snakemake --report results/tiny/report.html"):
+        assert place in summary
+    (project.folder / "results/tiny/claims.md").unlink()
+    (project.folder / "results/tiny/results.csv").write_text("not,a,result\n")
+    printed = project.snakemake("claims", fails=True)
+    assert "Study tiny: 4 runs, NOT complete" in printed
+    assert "results.csv" in printed
+    assert "Traceback" not in printed
+
+
+def test_bars_in_a_terminal(finished: Project, tmp_path: Path) -> None:
+    project = finished.copy(tmp_path / "p", "results/tiny/claims.md")
+    printed = project.snakemake("claims", "--logger", "rich")
+    assert "Study tiny: 4 runs, done, " in printed
+    assert (project.folder / "results/tiny/claims.md").exists()
+
+
 def test_report_holds_tables_figures_and_claims(finished: Project) -> None:
     finished.snakemake("--report", "results/tiny/report.html")
     text = (finished.folder / "results/tiny/report.html").read_text()

@@ -2,6 +2,8 @@
 
 import fcntl
 import json
+import shlex
+import subprocess
 from collections import defaultdict
 
 ARRAYS = [
@@ -25,7 +27,18 @@ TRAINED = [
 # Says for which runs, settings and code of the report a study's outputs were made. It stands in the place of time stamps,
 # which a fresh clone, DVC's cache and a changed clock all falsify.
 MARK = f"{FOLDER}/.made/{STUDY.digest}"
-MADE = [".made", "study.json", "results.csv", "tables", "figures", "claims.md", "claims.json", "report.html"]
+TRACKED = f"{FOLDER}/.made/tracked-{STUDY.digest}"
+MADE = [
+    ".made",
+    "study.json",
+    "results.csv",
+    "tables",
+    "figures",
+    "claims.md",
+    "claims.json",
+    "metrics.json",
+    "report.html",
+]
 EVALUATIONS = [f"results/runs/{run.name}/evaluation-{run.evaluation_digest}.json" for run in STUDY.runs]
 MEASUREMENTS = [
     f"results/measurements/{name}-{digest}.csv"
@@ -137,19 +150,75 @@ def claim_folder():
         raise WorkflowError("another snakemake is at work in this folder; wait for it or stop it") from None
 
 
-def summary():
+def store_option():
+    """The option that names MLflow's store, where the parameters name one."""
+    store = PARAMETERS["tracking"]["store"]
+    return f"--store {shlex.quote(store)}" if store else ""
+
+
+watching = None
+
+
+def start_watch():
+    """Show curves in MLflow while they grow, where anything is to be trained.
+
+    A process of its own, so that no job waits for MLflow. Its warnings go to the terminal, what MLflow says to its log.
+    """
+    global watching
+    if PARAMETERS["tracking"]["live"] and any(job.rule.name == "train" for job in workflow.dag.needrun_jobs()):
+        log = Path(f"logs/watch/{STUDY.name}.log")
+        log.parent.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", "snn2ann.cli", "watch", "--study", STUDY.name]
+        with log.open("w") as file:
+            # A session of its own: it ends when told to, or with this process, not by a Ctrl-C that is meant for the jobs.
+            watching = subprocess.Popen(command, stdout=sys.stderr.fileno(), stderr=file, start_new_session=True)
+
+
+def end_watch():
+    """Let the watching process log what it has still to log; a store that keeps it waiting is left to the next recording."""
+    if watching is None:
+        return
+    watching.terminate()
+    try:
+        watching.wait(20)
+    except subprocess.TimeoutExpired:
+        watching.kill()
+
+
+def not_tracked():
+    """Why MLflow's store lacks the study, and nothing where it has it; the next `snakemake` then records it."""
+    mark = Path(TRACKED)
+    reason = mark.read_text().strip() if mark.exists() else ""
+    if reason:
+        mark.unlink()
+    return reason
+
+
+def summary(failed=False):
     """What ran, how long it took, and where to look."""
     seconds = defaultdict(list)
     for path in Path("logs/benchmarks").glob("*/*.tsv"):
         if path.stat().st_mtime >= STARTED:
             header, values = path.read_text().splitlines()[:2]
             seconds[path.parent.name].append(float(values.split("\t")[header.split("\t").index("s")]))
-    lines = [f"Study {STUDY.name}: {len(RUNS)} runs, done in {time.time() - STARTED:.0f} s"]
-    lines += [f"  {rule:<10} {len(times):>4} jobs {sum(times):>9.1f} s" for rule, times in seconds.items()]
+    state = "NOT complete, the failed jobs' logs are above; the same command goes on" if failed else "done"
+    lines = [f"Study {STUDY.name}: {len(RUNS)} runs, {state}, {time.time() - STARTED:.0f} s"]
     lines += [
-        f"  verdicts    {FOLDER}/claims.md",
-        f"  tables      {FOLDER}/tables/   figures {FOLDER}/figures/   results {FOLDER}/results.csv",
-        f"  report      snakemake --report {FOLDER}/report.html",
-        "  curves      mlflow ui",
+        f"  {rule:<10} {len(times):>4} jobs {sum(times):>9.1f} s, the longest {max(times):.1f} s"
+        for rule, times in seconds.items()
     ]
-    return "\n".join(lines)
+    if reason := not_tracked():
+        lines.append(f"  not in MLflow: {reason}")
+    places = {
+        f"{FOLDER}/claims.md": f"  verdicts    {FOLDER}/claims.md",
+        f"{FOLDER}/results.csv": f"  tables      {FOLDER}/tables/   figures {FOLDER}/figures/   results {FOLDER}/results.csv",
+        f"{FOLDER}/study.json": f"  report      {report_place()}",
+        "mlflow.db": "  curves      mlflow ui",
+    }
+    return "\n".join([*lines, *(line for path, line in places.items() if Path(path).exists())])
+
+
+def report_place():
+    """Where the report is, or what makes it."""
+    page = f"{FOLDER}/report.html"
+    return page if Path(page).exists() else f"snakemake --report {page}"

@@ -147,6 +147,7 @@ rule judge:
             labels=label_of("table", "claims"),
         ),
         verdicts=multiext(f"{FOLDER}/claims", ".md", ".json"),
+        metrics=f"{FOLDER}/metrics.json",
         table=multiext(f"{FOLDER}/tables/claims", ".csv", ".md", ".tex"),
     log:
         f"logs/judge/{STUDY.name}.log",

@@ -1,6 +1,8 @@
 """MLflow: a view of the files, which can be made again from them."""
 
 
+# A store that does not answer fails nothing: the mark then says why, and is removed at the end, so that the next
+# `snakemake` records what is missing.
 rule record:
     input:
         mark=mark_of,
@@ -9,7 +11,7 @@ rule record:
         figures=ancient(rules.figures.input),
         claims=ancient(rules.claims.input),
     output:
-        touch(f"{FOLDER}/.made/tracked-{STUDY.digest}"),
+        TRACKED,
     log:
         f"logs/record/{STUDY.name}.log",
     benchmark:
@@ -20,11 +22,13 @@ rule record:
         runtime=60,
     params:
         folder=lambda wildcards: FOLDER,
-        store=f"--store {PARAMETERS['tracking']['store']}" if PARAMETERS["tracking"]["store"] else "",
+        store=store_option(),
+        models=PARAMETERS["tracking"]["models"],
     message:
         "Recording in MLflow"
     shell:
-        "snn2ann track --study-folder {params.folder:q} {params.store} > {log:q} 2>&1"
+        "snn2ann track --study-folder {params.folder:q} {params.store}"
+        " --models {params.models} --mark {output:q} > {log:q} 2>&1"
 
 
 rule track:

@@ -17,8 +17,9 @@ from snn2ann.files import write_csv, write_json, write_text
 from snn2ann.method.model import Model
 from snn2ann.training.accuracy import Score, score
 from snn2ann.training.checkpoint import load_checkpoint, save_checkpoint
+from snn2ann.training.live import LiveFiles
 from snn2ann.training.progress import progress
-from snn2ann.training.provenance import provenance
+from snn2ann.training.provenance import snapshot
 from snn2ann.training.recipe import build_loss, build_optimiser, build_schedule
 from snn2ann.training.record import LayerRecord
 from snn2ann.training.weights import load_state, save_state, split_state
@@ -56,16 +57,18 @@ class Trainer:
         images = len(self.dataset.indices["train"])
         self.schedule = build_schedule(self.optimiser, recipe, -(-images // recipe["batch_size"]))
 
-    def run(self, checkpoint: Path) -> None:
+    def run(self, checkpoint: Path, live: LiveFiles) -> None:
         """Train all epochs, going on from `checkpoint` if it holds this run's state."""
         self._restore(checkpoint)
         if not self.history:
             self.record.close_epoch(0)
+        live.update(self.history, self.record.rows)
         epochs = self.spec["recipe"]["epochs"]
         saved = time.monotonic()
         with progress(self.spec["method"]["name"], epochs - len(self.history), "epoch") as advance:
             for epoch in range(len(self.history) + 1, epochs + 1):
                 row = self._epoch(epoch)
+                live.update(self.history, self.record.rows)
                 advance(f"loss {row['train_loss']:.3f}, validation {row['validation_accuracy']:.2%}")
                 if time.monotonic() - saved > CHECKPOINT_SECONDS and epoch < epochs:
                     save_checkpoint(checkpoint, self._state())
@@ -201,23 +204,26 @@ def train(
     Raises:
         UserError: the source's weights are missing or damaged.
     """
+    checkpoint = output / "checkpoint.pt"
     torch.manual_seed(spec["seed"])
     model = build_model(spec).to(device)
     if source is not None:
         load_state(model, source / "weights.safetensors")
+    made_with = snapshot(output, goes_on=checkpoint.exists())
     trainer = Trainer(spec, dataset, model, torch.device(device))
-    checkpoint = output / "checkpoint.pt"
+    live = LiveFiles(output, spec)
     if model.trains:
-        trainer.run(checkpoint)
+        trainer.run(checkpoint, live)
     else:
         model.convert(images for images, _ in trainer.evaluation_batches("train"))
         weights, thresholds = split_state(model)
         trainer.best = {"epoch": 0, "weights": weights, "thresholds": thresholds}
-    _write(trainer, output)
+    _write(trainer, output, made_with)
     checkpoint.unlink(missing_ok=True)
+    live.remove()
 
 
-def _write(trainer: Trainer, output: Path) -> None:
+def _write(trainer: Trainer, output: Path, made_with: dict[str, Any]) -> None:
     write_text(output / "run.yaml", yaml.safe_dump(trainer.spec, sort_keys=True))
     save_state(output, trainer.best["weights"], trainer.best["thresholds"])
     save_state(output / "last", *split_state(trainer.model))
@@ -232,6 +238,6 @@ def _write(trainer: Trainer, output: Path) -> None:
             "seconds": trainer.seconds,
             "device": str(trainer.device),
             "threads": torch.get_num_threads(),
-            **provenance(),
+            **made_with,
         },
     )

@@ -1,137 +1,30 @@
 """MLflow on a real SQLite store: what it holds equals the files, and tracking twice adds nothing."""
 
+import multiprocessing
 import shutil
 import socket
+import sqlite3
 from pathlib import Path
-from typing import Any
 
+import mlflow
 import pytest
 import yaml
-from mlflow import MlflowClient
-from mlflow.entities import Run
 
 from snn2ann.errors import UserError
-from snn2ann.files import write_csv, write_json, write_text
-from snn2ann.tracking import NAME_TAG, run_record, track_study
-
-NAMES = ("digits_vgg_ann_s0-00000001", "digits_vgg_snn2ann_T2_s0-00000002")
-HISTORY = [
-    {
-        "epoch": 1,
-        "seconds": 0.5,
-        "train_loss": 2.25,
-        "validation_accuracy": 0.25,
-        "ann_branch_validation_accuracy": None,
-    },
-    {
-        "epoch": 2,
-        "seconds": 1.5,
-        "train_loss": 1.125,
-        "validation_accuracy": 0.5,
-        "ann_branch_validation_accuracy": None,
-    },
-]
-LAYERS = [
-    {"epoch": epoch, "layer": "block1", "noisy_spike_rate": rate} for epoch, rate in ((0, None), (1, 0.25), (2, 0.125))
-]
-
-
-def entry(split: str, thresholds: str, accuracy: list[float]) -> dict[str, Any]:
-    """One entry of an evaluation; an ANN's lists are empty."""
-    return {
-        "checkpoint": "selected",
-        "thresholds": thresholds,
-        "split": split,
-        "ann_accuracy": 0.75,
-        "time_steps": list(range(1, len(accuracy) + 1)),
-        "accuracy": accuracy,
-        **{name: [10.0 * value for value in accuracy] for name in ("spikes_per_image", "firing_rate")},
-        **{name: [20.0 * value for value in accuracy] for name in ("synaptic_operations", "energy")},
-    }
-
-
-def write_run(folder: Path, method: str, entries: list[dict[str, Any]]) -> None:
-    spec = {
-        "dataset": {"name": "digits", "digest": "0123abcd"},
-        "method": {"name": method, "options": {"ata": method == "snn2ann", "reset": "zero"}},
-        "recipe": {"epochs": 2, "schedule": {"kind": "multi-step", "milestones": [1]}},
-        "seed": 0,
-        "source": None,
-    }
-    write_text(folder / "run.yaml", yaml.safe_dump(spec))
-    write_csv(folder / "history.csv", list(HISTORY[0]), HISTORY)
-    write_csv(folder / "layers.csv", list(LAYERS[0]), LAYERS if method == "snn2ann" else [])
-    training = {
-        "parameters": 1234,
-        "selected_epoch": 2,
-        "seconds": 1.5,
-        "device": "cpu",
-        "commit": "c" * 40,
-        "dirty": False,
-    }
-    write_json(folder / "training.json", training | {"machine": {"system": "Linux", "cores": 2}})
-    write_json(folder / "evaluation-0000000a.json", {"run": folder.name, "entries": entries})
-
-
-def descriptor(name: str, method: str) -> dict[str, Any]:
-    return {
-        "name": name,
-        "dataset": "digits",
-        "network": "vgg",
-        "method": method,
-        "variant": "released" if method == "snn2ann" else None,
-        "mapping_unit": "stsu" if method == "snn2ann" else None,
-        "ata": True if method == "snn2ann" else None,
-        "training_time_steps": 2 if method == "snn2ann" else None,
-        "seed": 0,
-        "evaluation": "evaluation-0000000a.json",
-        "calibration": None,
-    }
-
-
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with its tables and nothing in them: making one takes MLflow seconds."""
-    path = tmp_path_factory.mktemp("store") / "mlflow.db"
-    MlflowClient(f"sqlite:///{path}").search_experiments()
-    return path
-
-
-@pytest.fixture
-def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: Path) -> Path:
-    """A study of two runs in a project folder, and no MLflow or DVC around it."""
-    for name in ("MLFLOW_TRACKING_URI", "DVC_ROOT"):
-        monkeypatch.delenv(name, raising=False)
-    results = tmp_path / "project" / "results"
-    write_run(results / "runs" / NAMES[0], "ann", [entry("test", "trained", [])])
-    spiking = [entry("test", "trained", [0.25, 0.5, 0.75]), entry("test", "calibrated", [0.5, 0.625, 0.75])]
-    write_run(results / "runs" / NAMES[1], "snn2ann", spiking)
-    runs = [descriptor(NAMES[0], "ann"), descriptor(NAMES[1], "snn2ann")]
-    parameters = {key: {"of": key} for key in ("calibration", "evaluation", "report")}
-    content = {"study": "small", "digest": "0badcafe", "runs": runs, "not_run": [], "parameters": parameters}
-    write_json(results / "small/study.json", content)
-    for name in ("results.csv", "claims.md", "tables/classification.csv", "figures/convergence.png"):
-        write_text(results / "small" / name, name)
-    shutil.copy(empty_store, results.parent)
-    return results / "small"
-
-
-def client(study: Path) -> MlflowClient:
-    return MlflowClient(f"sqlite:///{study.parents[1] / 'mlflow.db'}")
-
-
-def tracked(study: Path) -> dict[str, Run]:
-    """Runs of the study's experiment by name."""
-    found = client(study).get_experiment_by_name("small")
-    assert found is not None
-    runs = client(study).search_runs([found.experiment_id])
-    by_name = {run.data.tags[NAME_TAG]: run for run in runs}
-    assert len(by_name) == len(runs)
-    return by_name
-
-
-def history(study: Path, run: Run, metric: str) -> list[tuple[int, float]]:
-    return sorted((point.step, point.value) for point in client(study).get_metric_history(run.info.run_id, metric))
+from snn2ann.files import write_json
+from snn2ann.tracking.record import run_record
+from snn2ann.tracking.study import track_study
+from tests.tracking.hand_made import (
+    NAMES,
+    client,
+    descriptor,
+    entry,
+    history,
+    points,
+    points_of_files,
+    tracked,
+    write_run,
+)
 
 
 def test_store_equals_the_files(study: Path) -> None:
@@ -165,6 +58,10 @@ def test_parameters_and_tags(study: Path) -> None:
     assert run.data.tags["mlflow.source.git.commit"] == "c" * 40
     assert run.data.tags["dataset_digest"] == "0123abcd"
     assert run.data.tags["machine"] == "2, Linux"
+    inputs = client(study).get_run(run.info.run_id).inputs
+    assert inputs is not None
+    (data,) = inputs.dataset_inputs
+    assert (data.dataset.name, data.dataset.digest) == ("digits", "0123abcd")
     assert "variant" not in tracked(study)[NAMES[0]].data.tags
     assert run.info.run_name == NAMES[1]
     assert run.info.status == "FINISHED"
@@ -280,3 +177,85 @@ def test_evaluation_of_another_shape_is_named(study: Path) -> None:
     write_json(folder / "evaluation-0000000a.json", {"entries": [wrong | {"accuracy": [0.5]}]})
     with pytest.raises(UserError, match="not a complete run"):
         run_record("small", descriptor(NAMES[1], "snn2ann"), folder)
+
+
+def test_every_number_of_the_files_is_in_the_store_once(study: Path) -> None:
+    track_study(study)
+    for name, steps in zip(NAMES, (None, 2), strict=True):
+        folder = study.parent / "runs" / name
+        assert points(study, tracked(study)[name]) == points_of_files(folder, "evaluation-0000000a.json", steps)
+
+
+def test_loss_that_is_not_a_number_is_recorded_once(study: Path) -> None:
+    file = study.parent / "runs" / NAMES[0] / "history.csv"
+    file.write_text(file.read_text().replace("2.25", "nan").replace("1.125", "inf"))
+    track_study(study)
+    before = tracked(study)[NAMES[0]]
+    file.write_text(file.read_text().replace("1.5", "1.75"))
+    track_study(study)
+    track_study(study)
+    after = tracked(study)[NAMES[0]]
+    assert len(history(study, after, "train_loss")) == 2
+    assert before.info.run_id != after.info.run_id
+
+
+def test_store_that_lost_points_is_completed(study: Path) -> None:
+    track_study(study)
+    run = tracked(study)[NAMES[1]]
+    with sqlite3.connect(study.parents[1] / "mlflow.db") as store:
+        store.execute("delete from metrics where step = 2 and run_uuid = ?", (run.info.run_id,))
+        store.execute("delete from tags where key = 'snn2ann.files'")
+    track_study(study)
+    folder = study.parent / "runs" / NAMES[1]
+    assert tracked(study)[NAMES[1]].info.run_id == run.info.run_id
+    assert points(study, tracked(study)[NAMES[1]]) == points_of_files(folder, "evaluation-0000000a.json", 2)
+
+
+def test_tables_are_tables_of_mlflow(study: Path) -> None:
+    (study / "tables/classification.csv").write_text("method,accuracy\nann,0.5\nstbp,0.25\n")
+    track_study(study)
+    track_study(study)
+    parent = tracked(study)["small"]
+    mlflow.set_tracking_uri(client(study).tracking_uri)
+    table = client(study).load_table(parent.info.experiment_id, "tables/classification.json")
+    assert table.to_dict("list") == {"method": ["ann", "stbp"], "accuracy": [0.5, 0.25]}
+
+
+def test_study_whose_outputs_are_as_they_were_uploads_nothing(study: Path) -> None:
+    track_study(study)
+    kept = study.parents[1] / "mlartifacts/small" / tracked(study)["small"].info.run_id / "artifacts/claims.md"
+    kept.write_text("as it was uploaded")
+    track_study(study)
+    assert kept.read_text() == "as it was uploaded"
+    (study / "claims.md").write_text("changed")
+    track_study(study)
+    assert kept.read_text() == "changed"
+
+
+def test_nothing_secret_is_told(study: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", "hush-hush")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        uri = f"http://someone:hush-hush@127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(UserError) as caught:
+            track_study(study, uri)
+    assert "hush-hush" not in str(caught.value)
+    track_study(study)
+    told = [text for run in tracked(study).values() for text in (*run.data.tags.values(), *run.data.params.values())]
+    for secret in ("hush-hush", socket.gethostname(), str(Path.home())):
+        assert [text for text in told if secret in text] == []
+
+
+def test_jobs_that_record_at_once_lose_nothing_and_double_nothing(study: Path) -> None:
+    (study.parents[1] / "mlflow.db").unlink()
+    context = multiprocessing.get_context("fork")
+    jobs = [context.Process(target=track_study, args=(study,)) for _ in range(16)]
+    for job in jobs:
+        job.start()
+    for job in jobs:
+        job.join()
+    assert [job.exitcode for job in jobs] == [0] * 16
+    assert set(tracked(study)) == {"small", *NAMES}
+    for name, steps in zip(NAMES, (None, 2), strict=True):
+        folder = study.parent / "runs" / name
+        assert points(study, tracked(study)[name]) == points_of_files(folder, "evaluation-0000000a.json", steps)

@@ -1,0 +1,295 @@
+"""Curves in the store while runs train: they grow and end as the files do; a fault of the store is one warning."""
+
+import json
+import multiprocessing
+import os
+import resource
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflow import MlflowClient
+from mlflow.entities import Run as MlflowRun
+
+from snn2ann.columns import HISTORY, LAYERS
+from snn2ann.files import write_csv, write_json, write_text
+from snn2ann.study import Run, load_parameters, resolve
+from snn2ann.tracking import watch
+from snn2ann.tracking.store import NAME_TAG
+from snn2ann.tracking.study import track_study
+from snn2ann.training.live import LiveFiles
+from snn2ann.training.provenance import snapshot
+from tests.tracking.hand_made import entry, points, points_of_files, tracked
+
+PARAMETERS = Path(__file__).parents[1] / "workflow/params.yaml"
+STUDY = resolve(load_parameters(PARAMETERS), "tiny")
+RUN = next(run for run in STUDY.runs if run.method == "snn2ann")
+FORK = multiprocessing.get_context("fork")
+
+
+class Training:
+    """Writes what a training of RUN writes, an epoch at a time."""
+
+    def __init__(self, runs: Path, run: Run = RUN, speed: float = 1.0) -> None:
+        self.folder, self.run, self.speed = runs / run.name, run, speed
+        self.history: list[dict[str, Any]] = []
+        self.layers = [{"epoch": 0, "layer": "block1", "threshold_mean": 0.5}]
+        snapshot(self.folder, goes_on=(self.folder / "live").exists())
+        self.live = LiveFiles(self.folder, run.spec)
+        self.live.update(self.history, self.layers)
+
+    def epoch(self) -> None:
+        """One more."""
+        epoch = len(self.history) + 1
+        self.history.append(
+            {"epoch": epoch, "seconds": self.speed * epoch, "train_loss": 1 / epoch, "validation_accuracy": 0.25}
+        )
+        self.layers.append({"epoch": epoch, "layer": "block1", "noisy_spike_rate": 0.5, "threshold_mean": 1 / epoch})
+        self.live.update(self.history, self.layers)
+
+    def finish(self) -> None:
+        """Leave what a finished and evaluated run leaves."""
+        write_text(self.folder / "run.yaml", json.dumps(self.run.spec))
+        write_csv(self.folder / "history.csv", HISTORY, self.history)
+        write_csv(self.folder / "layers.csv", LAYERS, self.layers)
+        training = {"parameters": 9, "selected_epoch": 1, "seconds": self.history[-1]["seconds"], "device": "cpu"}
+        write_json(self.folder / "training.json", training)
+        self.live.remove()
+        evaluation = {"entries": [entry("test", "trained", [0.25, 0.5, 0.75])]}
+        write_json(self.folder / self.run.descriptor()["evaluation"], evaluation)
+
+
+@pytest.fixture
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: Path) -> Path:
+    """The runs' folder of a project with an empty store, looked at often."""
+    for name in ("MLFLOW_TRACKING_URI", "DVC_ROOT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(watch, "POLL_SECONDS", 0.05)
+    monkeypatch.setattr(watch, "RETRY_SECONDS", 0.5)
+    folder = tmp_path / "project/results/runs"
+    folder.mkdir(parents=True)
+    shutil.copy(empty_store, tmp_path / "project/mlflow.db")
+    return folder
+
+
+@contextmanager
+def watching(runs: Path, store: str | None = None, file_size: int | None = None) -> Iterator[Path]:
+    """Watch in a process of its own, which is told to end after the block; gives the file that it prints to."""
+    printed = runs.parent / "printed.txt"
+
+    def work() -> None:
+        os.dup2(os.open(printed, os.O_WRONLY | os.O_CREAT | os.O_APPEND), 1)
+        sys.stdout = os.fdopen(1, "w")
+        if file_size:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (file_size, file_size))
+        watch.watch_study(STUDY, runs, store)
+
+    process = FORK.Process(target=work)
+    process.start()
+    try:
+        yield printed
+        assert process.is_alive() or process.exitcode == 0
+    finally:
+        assert process.pid is not None
+        if process.is_alive():
+            os.kill(process.pid, signal.SIGTERM)
+        process.join(60)
+        assert process.exitcode == 0
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < end, "nothing happened"
+        time.sleep(0.05)
+
+
+def found(uri: str, name: str = RUN.name) -> MlflowRun | None:
+    """The run in the store."""
+    client = MlflowClient(uri)
+    experiment = client.get_experiment_by_name("tiny")
+    named = f"tags.`{NAME_TAG}` = '{name}'"
+    runs = client.search_runs([experiment.experiment_id], named) if experiment else []
+    assert len(runs) <= 1
+    return runs[0] if runs else None
+
+
+def epochs(uri: str) -> int:
+    """How many epochs the store has."""
+    run = found(uri)
+    return len(MlflowClient(uri).get_metric_history(run.info.run_id, "threshold_mean/block1")) - 1 if run else -1
+
+
+def database(runs: Path) -> str:
+    return f"sqlite:///{runs.parents[1] / 'mlflow.db'}"
+
+
+def write_study(runs: Path) -> Path:
+    content = {"study": "tiny", "digest": "0badcafe", "runs": [RUN.descriptor()], "report": {}}
+    content["parameters"] = {key: {} for key in ("calibration", "evaluation", "report")}
+    write_json(runs.parent / "tiny/study.json", content)
+    return runs.parent / "tiny"
+
+
+def test_curves_grow_and_end_as_the_files_do_in_one_run(runs: Path) -> None:
+    uri = database(runs)
+    with watching(runs) as printed:
+        training = Training(runs)
+        for number in range(1, 4):
+            training.epoch()
+            wait_for(lambda number=number: epochs(uri) == number)  # type: ignore[misc]
+        run = found(uri)
+        assert run is not None
+        assert run.info.status == "RUNNING"
+        assert run.data.metrics["train_loss"] == 1 / 3
+        assert run.data.params["recipe.epochs"] == str(RUN.spec["recipe"]["epochs"])
+        assert {"study": "tiny", "method": "snn2ann", "seed": "0"}.items() <= run.data.tags.items()
+        assert "system/cpu_utilization_percentage" in run.data.metrics
+        training.epoch()
+        training.finish()
+        wait_for(lambda: (now := found(uri)) is not None and now.info.status == "FINISHED")
+        assert epochs(uri) == 4
+    assert printed.read_text() == ""
+    study = write_study(runs)
+    track_study(study)
+    after = tracked(study, "tiny")[RUN.name]
+    assert after.info.run_id == run.info.run_id
+    evaluation = RUN.descriptor()["evaluation"]
+    assert points(study, after) == points_of_files(training.folder, evaluation, RUN.training_time_steps)
+
+
+def test_training_that_goes_on_after_a_kill_leaves_one_run(runs: Path) -> None:
+    uri = database(runs)
+    with watching(runs):
+        first = Training(runs)
+        for _ in range(3):
+            first.epoch()
+        wait_for(lambda: epochs(uri) == 3)
+    killed = found(uri)
+    assert killed is not None
+    assert killed.info.status == "KILLED"
+    # The second goes on from a checkpoint after the first epoch, on a machine that is slower now.
+    with watching(runs):
+        second = Training(runs)
+        second.epoch()
+        second.speed = 2.0
+        second.epoch()
+        wait_for(lambda: (now := found(uri)) is not None and now.data.metrics.get("seconds") == 4.0)
+        second.finish()
+        wait_for(lambda: (now := found(uri)) is not None and now.info.status == "FINISHED")
+    study = write_study(runs)
+    track_study(study)
+    files = points_of_files(second.folder, RUN.descriptor()["evaluation"], RUN.training_time_steps)
+    assert points(study, tracked(study, "tiny")[RUN.name]) == files
+
+
+def test_sixteen_trainings_watched_at_once(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As sixteen temporary experiments do: each has its own folder and watches it, all share the project's store."""
+    monkeypatch.setenv("DVC_ROOT", str(runs.parents[1]))
+    chosen = [(number, RUN if number % 2 else STUDY.runs[0]) for number in range(16)]
+
+    def work(number: int, run: Run) -> None:
+        home = runs.parents[1] / f"copy{number}/results/runs"
+        with watching(home):
+            training = Training(home, run)
+            for _ in range(3):
+                training.epoch()
+                time.sleep(0.2)
+            training.finish()
+            time.sleep(1)
+
+    for number, _ in chosen:
+        (runs.parents[1] / f"copy{number}/results/runs").mkdir(parents=True)
+    jobs = [FORK.Process(target=work, args=each) for each in chosen]
+    for job in jobs:
+        job.start()
+    for job in jobs:
+        job.join()
+    assert [job.exitcode for job in jobs] == [0] * 16
+    assert [path.read_text() for path in runs.parents[1].glob("copy*/results/printed.txt")] == [""] * 16
+    by_name = tracked(runs.parent / "tiny", "tiny")
+    assert set(by_name) == {"tiny", RUN.name, STUDY.runs[0].name}
+
+
+def test_full_disk_is_one_warning(runs: Path) -> None:
+    with watching(runs, file_size=4096) as printed:
+        training = Training(runs)
+        wait_for(lambda: printed.exists() and "warning" in printed.read_text())
+        for _ in range(3):
+            training.epoch()
+            time.sleep(0.6)
+        training.finish()
+    assert printed.read_text().count("warning: curves are not shown live; training goes on.") == 1
+    study = write_study(runs)
+    track_study(study)
+    files = points_of_files(training.folder, RUN.descriptor()["evaluation"], RUN.training_time_steps)
+    assert points(study, tracked(study, "tiny")[RUN.name]) == files
+
+
+@contextmanager
+def server(runs: Path, port: int) -> Iterator[None]:
+    """A tracking server over the project's database."""
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", database(runs), "--artifacts-destination", str(runs.parent / "artifacts")]
+    with (runs.parent / "server.txt").open("a") as log:
+        running = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
+    try:
+        wait_for(lambda: _listens(port))
+        yield
+    finally:
+        os.killpg(running.pid, signal.SIGKILL)
+        running.wait()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as tried:
+        return tried.connect_ex(("127.0.0.1", port)) == 0
+
+
+@pytest.mark.slow
+def test_server_that_dies_half_way_is_one_warning_and_filled_in_later(
+    runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    uri = f"http://127.0.0.1:{port}"
+    with watching(runs, uri) as printed:
+        with server(runs, port):
+            training = Training(runs)
+            training.epoch()
+            wait_for(lambda: epochs(database(runs)) == 1)
+            before = found(database(runs))
+        training.epoch()
+        wait_for(lambda: "warning" in printed.read_text())
+        training.epoch()
+        time.sleep(2)
+        training.finish()
+    assert printed.read_text().count("warning") == 1
+    assert uri in printed.read_text()
+    study = write_study(runs)
+    with server(runs, port):
+        track_study(study, uri)
+    after = tracked(study, "tiny")[RUN.name]
+    assert before is not None
+    assert after.info.run_id == before.info.run_id
+    assert after.info.status == "FINISHED"
+    files = points_of_files(training.folder, RUN.descriptor()["evaluation"], RUN.training_time_steps)
+    assert points(study, after) == files
+
+
+def test_nothing_is_loaded_or_made_where_nothing_trains(runs: Path) -> None:
+    (runs.parents[1] / "mlflow.db").unlink()
+    with watching(runs) as printed:
+        wait_for(printed.exists)
+        time.sleep(0.5)
+    assert not (runs.parents[1] / "mlflow.db").exists()
