@@ -37,7 +37,7 @@ def test_an_answer_is_that_of_the_last_step() -> None:
     assert spec is not None
     images = torch.rand(5, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     for method in spec["methods"]:
-        contender: Contender = inference._contender(spec["places"][0], method, [3], "cpu")
+        contender: Contender = inference._contender(spec["places"][0], method, [3], images)
         with torch.no_grad():
             if method["name"] == "ann":
                 expected = contender.model.ann_forward(images).argmax(1)
