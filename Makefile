@@ -7,10 +7,10 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 STAMP := $(VENV)/made-from
 HASH := $(shell git hash-object requirements.lock)
 
-.PHONY: reproduce test environment lock clean
+.PHONY: reproduce test benchmark environment lock clean
 
 # Private: the environment itself is made with the system's Python.
-reproduce test: private export PATH := $(CURDIR)/$(BIN):$(PATH)
+reproduce test benchmark: private export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 reproduce: environment
 	snakemake --cores all $$(test -t 2 && echo --logger rich)
@@ -24,6 +24,11 @@ test: environment
 	snakefmt --check Snakefile workflow
 	snakemake --lint
 	OMP_NUM_THREADS=1 pytest -n 2 --dist loadgroup
+
+# ARGUMENTS=--quick takes three minutes; see benchmarks/engine.py for others.
+benchmark: environment
+	python -m benchmarks.engine $(ARGUMENTS)
+	python -m benchmarks.draw $(ARGUMENTS)
 
 # Made anew where it is missing, half made, or from another lock.
 environment:

@@ -128,11 +128,15 @@ def deployed(spec: Mapping[str, Any], folder: Path, time_steps: int) -> "nn.Modu
     import torch
 
     from snn2ann.baselines.build import build_model
+    from snn2ann.method.coupled import CoupledModel
     from snn2ann.training.weights import load_state
 
     model = build_model(dict(spec))
     load_state(model, folder / "weights.safetensors", folder / "thresholds.safetensors")
     steps = spec["method"]["time_steps"] or time_steps
+    if isinstance(model, CoupledModel):
+        # A graph holds PyTorch's operations only.
+        model.event_driven = False
 
     class Deployed(torch.nn.Module):
         def __init__(self) -> None:
