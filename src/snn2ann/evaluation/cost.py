@@ -18,6 +18,7 @@ from snn2ann.columns import TRAINING_COST
 from snn2ann.evaluation.memory import peak_growth, saved_for_backward
 from snn2ann.files import write_csv
 from snn2ann.method.model import Model
+from snn2ann.training.precision import arithmetic
 from snn2ann.training.progress import progress
 from snn2ann.training.provenance import provenance
 
@@ -32,6 +33,7 @@ class Contender:
         time_steps: T, None for a method without time.
         library: name and version of what runs the neurons.
         model: on its device, in training mode.
+        precision: "fp32" or "bf16".
     """
 
     network: str
@@ -39,11 +41,14 @@ class Contender:
     time_steps: int | None
     library: str
     model: Model
+    precision: str = "fp32"
 
     def step(self, images: Tensor, labels: Tensor) -> None:
         """Run one training step, forward and backward, without the optimiser (the same for every method)."""
         self.model.zero_grad(set_to_none=True)
-        self.model.training_step(images, labels, cross_entropy).loss.backward()
+        with arithmetic(self.precision, images.device):
+            step = self.model.training_step(images, labels, cross_entropy)
+        step.loss.backward()
 
 
 def contenders(network: dict[str, Any], measurement: dict[str, Any], device: str) -> Iterator[Contender]:
@@ -59,6 +64,7 @@ def contenders(network: dict[str, Any], measurement: dict[str, Any], device: str
             method["time_steps"],
             f"{library} {version(library)}",
             model.to(device).train(),
+            measurement["precision"],
         )
 
 

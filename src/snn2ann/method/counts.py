@@ -129,6 +129,8 @@ class _Convolve(torch.autograd.Function):
         (gradient,) = gradients
         weight, value = ctx.saved_tensors
         convolution, outputs = ctx.convolution, [weight.shape[0]]
+        # In bfloat16 the gradient is; the engine brings what is returned back to the type of what it belongs to.
+        weight = weight.to(gradient.dtype)
 
         def derive(gradient: Tensor, dense: Tensor, wanted: list[bool]) -> tuple[Tensor, Tensor, Tensor]:
             geometry = convolution.stride, convolution.padding, convolution.dilation, False, [0, 0], convolution.groups

@@ -150,7 +150,8 @@ def _weighted(convolution: nn.Conv2d, incoming: Spikes, affine: Affine) -> Tenso
     scale, bias = affine
     weight = convolution.weight * scale.view(-1, 1, 1, 1)
     merged = value.flatten(0, 1).to(weight.dtype)
-    return convolve(convolution, merged, weight, bias).unflatten(0, value.shape[:2])
+    # Membranes are charged in single precision, whatever the convolution's.
+    return convolve(convolution, merged, weight, bias).to(weight.dtype).unflatten(0, value.shape[:2])
 
 
 def _skipped_current(layer: SpikingLayer, feed: Feed, settings: NeuronSettings) -> Tensor | None:

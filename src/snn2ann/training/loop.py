@@ -18,6 +18,7 @@ from snn2ann.method.model import Model
 from snn2ann.training.accuracy import Score, score
 from snn2ann.training.checkpoint import load_checkpoint, save_checkpoint
 from snn2ann.training.live import LiveFiles
+from snn2ann.training.precision import arithmetic
 from snn2ann.training.progress import progress
 from snn2ann.training.provenance import snapshot
 from snn2ann.training.recipe import build_loss, build_optimiser, build_schedule
@@ -112,7 +113,8 @@ class Trainer:
         seen = 0
         for images, labels in self.training_batches(epoch):
             self.optimiser.zero_grad(set_to_none=True)
-            step = self.model.training_step(images, labels, self.loss, self.record.observe)
+            with arithmetic(self.spec["recipe"]["precision"], self.device):
+                step = self.model.training_step(images, labels, self.loss, self.record.observe)
             step.loss.backward()
             self.optimiser.step()
             self.schedule.step()
