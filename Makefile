@@ -29,6 +29,7 @@ test: environment
 benchmark: environment
 	python -m benchmarks.engine $(ARGUMENTS)
 	python -m benchmarks.draw $(ARGUMENTS)
+	[ -n "$(ARGUMENTS)" ] || { python -m benchmarks.firing_rate && python -m benchmarks.where && python -m benchmarks.draw && python -m benchmarks.tables; }
 
 # Made anew where it is missing, half made, or from another lock.
 environment:

@@ -49,6 +49,8 @@ def training_figure(folder: Path) -> None:
     """Time and memory of a training step over T, a row for each network and batch size."""
     data = pd.read_csv(folder / "training_step.csv")
     groups = list(data.groupby(["network", "batch_size"], sort=False))
+    # One with T = 5 and 8 only would be a row of single points.
+    groups = [group for group in groups if group[1]["method"].nunique() > 3]
     figure, grid = plt.subplots(
         len(groups), 2, figsize=(8, 2.9 * len(groups) + 0.6), layout="constrained", squeeze=False
     )

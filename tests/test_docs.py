@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from benchmarks.tables import TABLES, blocks
 from snn2ann.report.claims import SENTENCES
 from snn2ann.report.configurations import network_name
 from snn2ann.report.publish import BLOCKS, block_of, verdicts
@@ -105,3 +106,10 @@ def test_every_dependency_is_given_a_reason() -> None:
     given = {name.strip() for row in re.findall(r"^\| ([^|]+) \|", text, re.MULTILINE) for name in row.split(",")}
     assert wanted - given == set()
     assert given - wanted - {"package", "---"} == set()
+
+
+def test_the_engines_tables_are_what_was_measured() -> None:
+    filled = dict(blocks((ROOT / "docs" / "engine.md").read_text()))
+    assert filled.keys() == TABLES.keys()
+    for name, content in filled.items():
+        assert content == TABLES[name](ROOT / "benchmarks" / "results"), f"{name}: run `python -m benchmarks.tables`"

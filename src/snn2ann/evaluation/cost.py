@@ -102,11 +102,14 @@ def _measure_network(
 
 
 def memory_of(contender: Contender, images: Tensor, labels: Tensor) -> tuple[int, int | None]:
-    """Bytes saved for backward in a step, and the growth of memory while one runs."""
-    step = partial(contender.step, images, labels)
-    saved = saved_for_backward(contender.model, step)
-    contender.model.zero_grad(set_to_none=True)
-    return saved, peak_growth(step, images.device)
+    """Bytes saved for backward in a step, and the growth of memory while it runs."""
+    saved: list[int] = []
+
+    def step() -> None:
+        saved.append(saved_for_backward(contender.model, partial(contender.step, images, labels)))
+
+    peak = peak_growth(step, images.device)
+    return saved[0], peak
 
 
 def timed(step: Callable[[], Any], device: torch.device) -> float:

@@ -56,6 +56,8 @@ class _Ledger:
 def saved_for_backward(model: nn.Module, step: Callable[[], Any]) -> int:
     """The most bytes that autograd holds for backward at a time, each storage once, parameters not counted.
 
+    Checkpoints keep what they start from outside of autograd, which is not seen here.
+
     Args:
         model: its parameters and buffers are there anyway.
         step: runs a forward pass, and a backward pass if what is made again in it should count.

@@ -1,0 +1,129 @@
+"""Put what was measured into docs/engine.md, between its marks: `python -m benchmarks.tables`."""
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+from tabulate import tabulate
+
+RESULTS, PAGE = Path("benchmarks/results"), Path("docs/engine.md")
+NETWORKS = {"vgg-13": "VGG-13", "resnet-17": "ResNet-17"}
+
+
+def reach(folder: Path) -> str:
+    """What was to be reached, and what is, a column for each network and batch size."""
+    steps, answers = pd.read_csv(folder / "training_step.csv"), pd.read_csv(folder / "inference.csv")
+
+    def one(data: pd.DataFrame, column: str, time_steps: int = 5) -> float:
+        rows = data[(data["method"] == "snn2ann") & (data["time_steps"] == time_steps)]
+        return float(rows[column].iloc[0]) if len(rows) else float("nan")
+
+    def flatness(data: pd.DataFrame) -> float:
+        return one(data, "saved_bytes", 16) / one(data, "saved_bytes", 4)
+
+    measures: list[tuple[str, str, str, Callable[[pd.DataFrame, pd.DataFrame], float]]] = [
+        ("Step time, T=5 / spike-based BP T=8", "0.377", "≤ 0.25", lambda s, _: one(s, "ratio_to_bp_t8")),
+        ("Step time, both at T=5", "–", "≤ 0.42", lambda s, _: one(s, "ratio_to_bp_equal_t")),
+        ("Step time, T=5 / plain ANN", "–", "≤ 2.93", lambda s, _: one(s, "ratio_to_ann")),
+        ("Saved for backward, T=5 / BP T=8", "0.27", "≤ 0.10", lambda s, _: one(s, "saved_to_bp_t8")),
+        ("Saved for backward, T=5 / plain ANN", "–", "≤ 0.9", lambda s, _: one(s, "saved_to_ann")),
+        ("Saved for backward, T=16 / T=4", "–", "≤ 1.02", lambda s, _: flatness(s)),
+        ("Growth of resident memory, T=5 / BP T=8", "0.27", "≤ 0.2", lambda s, _: one(s, "peak_to_bp_t8")),
+        ("Inference T=5, images a second / SpikingJelly's", "–", "≥ 1.5", lambda _, a: one(a, "speed_to_spikingjelly")),
+        (
+            "Inference T=8, images a second / SpikingJelly's",
+            "–",
+            "≥ 1.5",
+            lambda _, a: one(a, "speed_to_spikingjelly", 8),
+        ),
+    ]
+    places = list(dict.fromkeys(zip(steps["network"], steps["batch_size"], strict=True)))
+    rows = []
+    for words, paper, asked, value in measures:
+        found = [value(_at(steps, place), _at(answers, place)) for place in places]
+        rows.append([words, paper, asked, *("–" if each != each else f"{each:.3f}" for each in found)])
+    head = [f"{NETWORKS[network]}, batch {size}" for network, size in places]
+    return tabulate(rows, ["Measure", "Paper", "To reach", *head], tablefmt="github", disable_numparse=True)
+
+
+def side_by_side(folder: Path) -> str:
+    """Every method's step as multiples of the plain ANN's and of spike-based BP's at T=8."""
+    data = pd.read_csv(folder / "training_step.csv")
+    rows = [
+        [
+            NETWORKS[row.network],
+            row.batch_size,
+            row.method,
+            row.library,
+            "" if pd.isna(row.time_steps) else int(row.time_steps),
+            f"{row.seconds:.2f}",
+            f"{row.ratio_to_ann:.2f}",
+            f"{row.ratio_to_bp_t8:.3f}",
+            f"{row.saved_bytes / 2**20:.0f}",
+            f"{row.saved_to_ann:.2f}",
+            f"{row.peak_bytes / 2**20:.0f}",
+            row.rounds,
+        ]
+        for row in data.itertuples()
+    ]
+    head = ["Network", "Batch", "Method", "Library", "T", "Seconds", "Time / ANN", "Time / BP T=8"]
+    head += ["Saved (MiB)", "Saved / ANN", "Growth (MiB)", "Rounds"]
+    return tabulate(rows, head, tablefmt="github", disable_numparse=True)
+
+
+def answering(folder: Path) -> str:
+    """Inference of every method."""
+    data = pd.read_csv(folder / "inference.csv")
+    rows = [
+        [
+            NETWORKS[row.network],
+            row.batch_size,
+            row.method,
+            "" if pd.isna(row.time_steps) else int(row.time_steps),
+            f"{row.images_per_second:.1f}",
+            "" if pd.isna(row.firing_rate) else f"{row.firing_rate:.3f}",
+            "" if pd.isna(row.speed_to_spikingjelly) else f"{row.speed_to_spikingjelly:.2f}",
+        ]
+        for row in data.itertuples()
+    ]
+    head = ["Network", "Batch", "Method", "T", "Images a second", "Firing rate", "Speed / SpikingJelly's"]
+    return tabulate(rows, head, tablefmt="github", disable_numparse=True)
+
+
+def where(folder: Path) -> str:
+    """What a step's time goes to."""
+    data = pd.read_csv(folder / "where_time_goes.csv")
+    data["step"] = data["network"].map(NETWORKS) + ", " + data["method"]
+    table = data.pivot_table(index="part", columns="step", values="share", sort=False)
+    shown = table.map(lambda share: "–" if pd.isna(share) else f"{share:.0%}")
+    return tabulate(shown, ["Part of a step", *table.columns], tablefmt="github", disable_numparse=True)
+
+
+def _at(data: pd.DataFrame, place: tuple[str, int]) -> pd.DataFrame:
+    return data[(data["network"] == place[0]) & (data["batch_size"] == place[1])]
+
+
+TABLES: dict[str, Callable[[Path], str]] = {
+    "reach": reach,
+    "side by side": side_by_side,
+    "inference": answering,
+    "where": where,
+}
+
+
+def blocks(text: str) -> Iterator[tuple[str, str]]:
+    """The marked tables of a page: name and content."""
+    yield from re.findall(r"<!-- (.+?): made by `make benchmark` -->\n(.*?)\n<!-- end -->", text, re.DOTALL)
+
+
+def main() -> None:
+    """Fill the page's tables."""
+    text = PAGE.read_text(encoding="utf-8")
+    for name, content in blocks(text):
+        text = text.replace(f"-->\n{content}\n<!-- end -->", f"-->\n{TABLES[name](RESULTS)}\n<!-- end -->", 1)
+    PAGE.write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
