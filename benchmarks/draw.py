@@ -7,7 +7,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 matplotlib.use("Agg")
 LOOKS = {
@@ -26,6 +26,8 @@ def panel(axes: Axes, data: pd.DataFrame, measure: str, words: str) -> None:
     """One line a method over T, as multiples of the plain ANN's."""
     for method, (label, colour, marker) in LOOKS.items():
         rows = data[data["method"] == method].sort_values("time_steps")
+        if method == "checkpointed" and measure == "saved_to_ann":
+            continue  # Most of what it keeps is kept outside of autograd.
         if method == "ann":
             axes.axhline(1, color=colour, linewidth=1, label=label)
         elif len(rows):
@@ -38,9 +40,9 @@ def panel(axes: Axes, data: pd.DataFrame, measure: str, words: str) -> None:
 
 def plain(axes: Axes) -> None:
     """Numbers instead of powers of ten, and a light grid."""
-    for which in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-        which(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.tick_params(axis="y", which="minor", labelsize=6)
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.grid(visible=True, which="major", color="#e6e6e6")
     axes.spines[["top", "right"]].set_visible(False)
 
