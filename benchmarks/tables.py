@@ -1,7 +1,7 @@
 """Put what was measured into docs/engine.md, between its marks: `python -m benchmarks.tables`."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -112,17 +112,19 @@ TABLES: dict[str, Callable[[Path], str]] = {
 }
 
 
-def blocks(text: str) -> Iterator[tuple[str, str]]:
-    """The marked tables of a page: name and content."""
-    yield from re.findall(r"<!-- (.+?): made by `make benchmark` -->\n(.*?)\n<!-- end -->", text, re.DOTALL)
+BLOCK = re.compile(r"(<!-- (.+?): made by `make benchmark` -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+
+def blocks(text: str) -> dict[str, str]:
+    """The marked tables of a page by name."""
+    return {match[2]: match[3].rstrip("\n") for match in BLOCK.finditer(text)}
 
 
 def main() -> None:
     """Fill the page's tables."""
     text = PAGE.read_text(encoding="utf-8")
-    for name, content in blocks(text):
-        text = text.replace(f"-->\n{content}\n<!-- end -->", f"-->\n{TABLES[name](RESULTS)}\n<!-- end -->", 1)
-    PAGE.write_text(text, encoding="utf-8")
+    filled = BLOCK.sub(lambda match: f"{match[1]}{TABLES[match[2]](RESULTS)}\n{match[4]}", text)
+    PAGE.write_text(filled, encoding="utf-8")
 
 
 if __name__ == "__main__":

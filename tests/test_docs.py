@@ -109,7 +109,7 @@ def test_every_dependency_is_given_a_reason() -> None:
 
 
 def test_the_engines_tables_are_what_was_measured() -> None:
-    filled = dict(blocks((ROOT / "docs" / "engine.md").read_text()))
+    filled = blocks((ROOT / "docs" / "engine.md").read_text())
     assert filled.keys() == TABLES.keys()
     for name, content in filled.items():
         assert content == TABLES[name](ROOT / "benchmarks" / "results"), f"{name}: run `python -m benchmarks.tables`"
