@@ -52,20 +52,20 @@ def side_by_side(folder: Path) -> str:
     data = pd.read_csv(folder / "training_step.csv")
     rows = [
         [
-            NETWORKS[row.network],
-            row.batch_size,
-            row.method,
-            row.library,
-            "" if pd.isna(row.time_steps) else int(row.time_steps),
-            f"{row.seconds:.2f}",
-            f"{row.ratio_to_ann:.2f}",
-            f"{row.ratio_to_bp_t8:.3f}",
-            f"{row.saved_bytes / 2**20:.0f}",
-            f"{row.saved_to_ann:.2f}",
-            f"{row.peak_bytes / 2**20:.0f}",
-            row.rounds,
+            NETWORKS[row["network"]],
+            row["batch_size"],
+            row["method"],
+            row["library"],
+            "" if pd.isna(row["time_steps"]) else int(row["time_steps"]),
+            f"{row['seconds']:.2f}",
+            f"{row['ratio_to_ann']:.2f}",
+            f"{row['ratio_to_bp_t8']:.3f}",
+            f"{row['saved_bytes'] / 2**20:.0f}",
+            f"{row['saved_to_ann']:.2f}",
+            f"{row['peak_bytes'] / 2**20:.0f}",
+            row["rounds"],
         ]
-        for row in data.itertuples()
+        for row in data.to_dict("records")
     ]
     head = ["Network", "Batch", "Method", "Library", "T", "Seconds", "Time / ANN", "Time / BP T=8"]
     head += ["Saved (MiB)", "Saved / ANN", "Growth (MiB)", "Rounds"]
@@ -77,15 +77,15 @@ def answering(folder: Path) -> str:
     data = pd.read_csv(folder / "inference.csv")
     rows = [
         [
-            NETWORKS[row.network],
-            row.batch_size,
-            row.method,
-            "" if pd.isna(row.time_steps) else int(row.time_steps),
-            f"{row.images_per_second:.1f}",
-            "" if pd.isna(row.firing_rate) else f"{row.firing_rate:.3f}",
-            "" if pd.isna(row.speed_to_spikingjelly) else f"{row.speed_to_spikingjelly:.2f}",
+            NETWORKS[row["network"]],
+            row["batch_size"],
+            row["method"],
+            "" if pd.isna(row["time_steps"]) else int(row["time_steps"]),
+            f"{row['images_per_second']:.1f}",
+            "" if pd.isna(row["firing_rate"]) else f"{row['firing_rate']:.3f}",
+            "" if pd.isna(row["speed_to_spikingjelly"]) else f"{row['speed_to_spikingjelly']:.2f}",
         ]
-        for row in data.itertuples()
+        for row in data.to_dict("records")
     ]
     head = ["Network", "Batch", "Method", "T", "Images a second", "Firing rate", "Speed / SpikingJelly's"]
     return tabulate(rows, head, tablefmt="github", disable_numparse=True)
