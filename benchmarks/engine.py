@@ -24,7 +24,7 @@ from torch import Tensor
 from benchmarks.peers import PEERS
 from snn2ann.baselines import METHODS
 from snn2ann.baselines.build import build_model
-from snn2ann.evaluation.cost import Contender, memory_of, timed
+from snn2ann.evaluation.cost import Contender, memory_of, random_batch, timed
 from snn2ann.evaluation.settling import settle
 from snn2ann.files import write_csv
 from snn2ann.method.coupled import CoupledModel
@@ -70,13 +70,6 @@ def make(network: dict[str, Any], name: str, time_steps: int | None) -> Contende
     return Contender(network["name"], name, time_steps, library, model.train())
 
 
-def batch(size: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Random images and labels."""
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randn(size, *SHAPE, generator=generator).to(device)
-    return images, torch.randint(CLASSES, (size,), generator=generator).to(device)
-
-
 @dataclass
 class Series:
     """What was measured of a contender."""
@@ -112,7 +105,7 @@ def ratio(one: Series | None, other: Series | None) -> str:
 
 def training(network: dict[str, Any], options: argparse.Namespace, device: torch.device) -> Iterator[dict[str, Any]]:
     """Measure training steps on one network; the faster of the two spike-based BPs is what is compared with."""
-    images, labels = batch(options.batch, device)
+    images, labels = random_batch(options.batch, SHAPE, CLASSES, device)
     chosen = [(key, options.rounds) for key in options.reach] + [(key, 1) for key in options.others]
     field: dict[tuple[str, int | None], tuple[Series, int]] = {}
     for key, rounds in chosen:
@@ -147,7 +140,7 @@ def _faster(measured: dict[tuple[str, int | None], Series], steps: int | None) -
 
 def inference(network: dict[str, Any], options: argparse.Namespace, device: torch.device) -> Iterator[dict[str, Any]]:
     """Measure inference on one network, whose neurons fire as in training."""
-    images, labels = batch(options.batch, device)
+    images, labels = random_batch(options.batch, SHAPE, CLASSES, device)
     field = {}
     for key in ANSWERING:
         contender = make(network, *key)

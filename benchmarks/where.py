@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from benchmarks.engine import SHAPE, batch, make
+from benchmarks.engine import CLASSES, SHAPE, make
+from snn2ann.evaluation.cost import random_batch
 from snn2ann.files import write_csv
 from snn2ann.method import events
 from snn2ann.parameters import load_parameters
@@ -42,7 +43,7 @@ def watch_events() -> None:
 def parts(network: dict[str, Any], method: str, steps: int | None, size: int) -> list[dict[str, Any]]:
     """Profile one step after one to warm up."""
     contender = make(network, method, steps)
-    images, labels = batch(size, torch.device("cpu"))
+    images, labels = random_batch(size, SHAPE, CLASSES, "cpu")
     contender.step(images, labels)
     with profile(activities=[ProfilerActivity.CPU]) as profiled:
         contender.step(images, labels)

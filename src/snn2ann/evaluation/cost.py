@@ -1,7 +1,7 @@
 """The cost of a training step: time, bytes saved for backward, peak memory; methods alternating in one process."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -89,9 +89,7 @@ def _measure_network(
     field: list[Contender], measurement: dict[str, Any], device: str, advance: Callable[[str], None]
 ) -> Iterator[dict[str, Any]]:
     size = measurement["batch_size"]
-    generator = torch.Generator().manual_seed(0)
-    images = torch.randn(size, *measurement["image_shape"], generator=generator).to(device)
-    labels = torch.randint(measurement["classes"], (size,), generator=generator).to(device)
+    images, labels = random_batch(size, measurement["image_shape"], measurement["classes"], device)
     memory = [memory_of(contender, images, labels) for contender in field]
     for number in range(-measurement["warmup"], measurement["rounds"]):
         for contender, (saved, peak) in zip(field, memory, strict=True):
@@ -99,6 +97,13 @@ def _measure_network(
             if number >= 0:
                 yield _row(contender, measurement, device, number, seconds, saved, peak)
         advance(field[0].network)
+
+
+def random_batch(size: int, shape: Sequence[int], classes: int, device: torch.device | str) -> tuple[Tensor, Tensor]:
+    """Random images [B, C, H, W] and labels [B], the same every time."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randn(size, *shape, generator=generator).to(device)
+    return images, torch.randint(classes, (size,), generator=generator).to(device)
 
 
 def memory_of(contender: Contender, images: Tensor, labels: Tensor) -> tuple[int, int | None]:

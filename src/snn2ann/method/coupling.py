@@ -53,7 +53,7 @@ class CoupledView:
         window = (layer.threshold, self.spiking.bias_steps) if self.options.gradient == "window" else None
         unit = self.options.mapping_unit
         activation = map_spikes(ann.value, spikes.count, unit, dropout=dropout, window=window, factor=self.share)
-        return Coupled(activation, spikes, spikes.count - activation.value if unit == "resu" else None)
+        return Coupled(activation, spikes)
 
     def _branches(
         self, layer: SpikingLayer, incoming: Coupled, skipped: Coupled | None

@@ -4,14 +4,13 @@ The same sums as a dense convolution's, in another order, so that currents agree
 """
 
 from dataclasses import dataclass
-from functools import cache
-from importlib.util import find_spec
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils.weak import WeakTensorKeyDictionary
 
+from snn2ann.method.counts import count_type
 from snn2ann.method.dropout import bits_dropped
 
 # Below these numbers of channels and of positions a dense convolution is as fast.
@@ -55,12 +54,6 @@ class Fired:
     currents: Tensor | None = None
 
 
-@cache
-def installed() -> bool:
-    """Whether Numba, which compiles the loops, can be imported."""
-    return find_spec("numba") is not None
-
-
 def suit(weight: Tensor, threshold: Tensor, time_steps: int) -> bool:
     """Whether a layer can, and should, be run here: on a CPU, in single precision, large enough, counts that fit a byte.
 
@@ -70,7 +63,12 @@ def suit(weight: Tensor, threshold: Tensor, time_steps: int) -> bool:
         time_steps: T.
     """
     large = weight.shape[0] >= FEWEST_CHANNELS and threshold[0, 0].numel() >= FEWEST_POSITIONS
-    return large and weight.device.type == "cpu" and weight.dtype == torch.float32 and time_steps <= 255 and installed()
+    return (
+        large
+        and weight.device.type == "cpu"
+        and weight.dtype == torch.float32
+        and count_type(time_steps) == torch.uint8
+    )
 
 
 def convolve(spikes: Tensor, convolution: nn.Conv2d, *, repeat: bool = False) -> Tensor:

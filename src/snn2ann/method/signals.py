@@ -45,12 +45,18 @@ class Coupled:
     Attributes:
         activation: the image, or the mapped counts with their gradient, [B, C, H, W].
         spikes: the SNN branch's.
-        unmapped: counts that the mapping unit held back, [B, C, H, W]; None where it passes all.
     """
 
     activation: Tensor | Counts
     spikes: Spikes
-    unmapped: Tensor | None = None
+
+    @property
+    def unmapped(self) -> Tensor | None:
+        """Counts that the mapping unit held back, [B, C, H, W]; None where it passes all."""
+        mapped = self.activation
+        if not isinstance(mapped, Counts) or mapped.value is self.spikes.count:
+            return None
+        return self.spikes.count - mapped.value
 
 
 @dataclass
