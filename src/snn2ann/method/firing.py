@@ -27,6 +27,7 @@ class NeuronSettings:
         membrane_start: u before the first step, as a fraction of V.
         membrane_dropout: probability of dropout on the membrane after each step.
         shortcut: what an identity shortcut adds: "current" or "spikes".
+        pooling: what max pooling acts on: the current of each "step" or the "charge" so far.
     """
 
     time_steps: int
@@ -34,6 +35,11 @@ class NeuronSettings:
     membrane_start: float
     membrane_dropout: float
     shortcut: str
+    pooling: str = "step"
+
+    def pools_charge(self, layer: SpikingLayer, incoming: Spikes) -> bool:
+        """Whether a layer pools charge; where the current is the same at every step, both ways are one."""
+        return layer.pool and self.pooling == "charge" and not incoming.constant
 
 
 @dataclass(frozen=True)
@@ -77,8 +83,17 @@ def fire_densely(layer: SpikingLayer, feed: Feed, settings: NeuronSettings) -> S
     addend = _skipped_current(layer, feed, settings)
     if addend is not None:
         current = current + addend
-    current = layer.reduce(current.flatten(0, 1)).unflatten(0, current.shape[:2])
-    if feed.incoming.constant:
+    return _fire(layer, current, feed.incoming, settings)
+
+
+def _fire(layer: SpikingLayer, current: Tensor, incoming: Spikes, settings: NeuronSettings) -> Spikes:
+    """Pool currents [T, B, ...] and run the neurons on them."""
+    if settings.pools_charge(layer, incoming):
+        charge = _pooled(layer, current.cumsum(0))
+        current = charge.diff(dim=0, prepend=torch.zeros_like(charge[:1]))
+    else:
+        current = _pooled(layer, current)
+    if incoming.constant:
         current = current.expand(settings.time_steps, *current.shape[1:])
     spikes = integrate_and_fire(
         current,
@@ -88,6 +103,10 @@ def fire_densely(layer: SpikingLayer, feed: Feed, settings: NeuronSettings) -> S
         membrane_dropout=settings.membrane_dropout,
     )
     return Spikes(spikes, current=current if _keeps_current(layer, settings) else None)
+
+
+def _pooled(layer: SpikingLayer, current: Tensor) -> Tensor:
+    return layer.reduce(current.flatten(0, 1)).unflatten(0, current.shape[:2])
 
 
 @torch.no_grad()
@@ -104,6 +123,9 @@ def sum_events(layer: SpikingLayer, incoming: Spikes, skipped: Spikes | None) ->
 def fire_on_sums(layer: SpikingLayer, sums: Sums, feed: Feed, settings: NeuronSettings) -> Spikes:
     """Run a layer's neurons on sums that are there already."""
     addend = _scaled(sums.side, feed.side) if sums.side is not None else _skipped_current(layer, feed, settings)
+    if settings.pools_charge(layer, feed.incoming):
+        current = _scaled(sums.main, feed.main)
+        return _fire(layer, current if addend is None else current + addend, feed.incoming, settings)
     neurons = _neurons(layer, feed, settings)
     fired = events.integrate(sums.main, *feed.main, addend, neurons, settings.time_steps)
     return Spikes(

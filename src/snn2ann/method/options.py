@@ -24,6 +24,8 @@ class CouplingOptions:
         membrane_dropout: probability of inverted dropout on the membrane after each step, in training only.
         membrane_start: membrane before the first step, as a fraction of the threshold.
         shortcut: what an identity shortcut of the SNN branch adds: the previous block's "current" or its "spikes".
+        pooling: max pooling takes the largest current of each "step", whose sum over time exceeds the largest total, or is of
+            the "charge": what the largest sum of currents so far has gained in the step, whose sum is the ANN's own maximum.
         noisy_spikes: noisy spikes are counted against the ANN activation "after_dropout" or "before_dropout".
         ata: whether thresholds are adjusted in training.
         ata_rate: noisy-spike rate of a layer above which its thresholds rise.
@@ -40,6 +42,7 @@ class CouplingOptions:
     membrane_dropout: float = 0.5
     membrane_start: float = 0.0
     shortcut: Literal["current", "spikes"] = "current"
+    pooling: Literal["step", "charge"] = "step"
     noisy_spikes: Literal["after_dropout", "before_dropout"] = "after_dropout"
     ata: bool = True
     ata_rate: float = 0.1
@@ -91,7 +94,18 @@ def _range(name: str, high: float) -> str:
 
 
 RELEASED = CouplingOptions()
-# The demo's slips mended: noisy spikes are not inflated by dropout, and the SNN passes nothing but spikes between blocks.
-REFINED = CouplingOptions(shortcut="spikes", noisy_spikes="before_dropout", membrane_dropout=0.0)
+# Both branches are the same function: what a neuron is charged with is what its ANN activation is made of, in training by the
+# same statistics, through max pooling and shortcuts; no charge is lost at a reset; the gradient is that of a clipped count.
+REFINED = CouplingOptions(
+    gradient="window",
+    reset="subtract",
+    statistics="batch",
+    threshold_start=1.0,
+    membrane_dropout=0.0,
+    shortcut="spikes",
+    pooling="charge",
+    noisy_spikes="before_dropout",
+    ata_rate=0.02,
+)
 
 VARIANTS = {"released": RELEASED, "refined": REFINED}

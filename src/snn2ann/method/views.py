@@ -22,6 +22,8 @@ from snn2ann.method.firing import (
     fire_by_events,
     fire_densely,
     fire_on_image,
+    fire_on_sums,
+    sum_events,
 )
 from snn2ann.method.layers import ConvolutionShortcut, IdentityShortcut, SpikingLayer, normalise, scale_and_bias
 from snn2ann.method.options import CouplingOptions
@@ -140,6 +142,7 @@ class SpikingView:
             options.membrane_start,
             options.membrane_dropout if training else 0.0,
             options.shortcut,
+            options.pooling,
         )
 
     def encode(self, images: Tensor) -> Spikes:
@@ -155,6 +158,8 @@ class SpikingView:
             spikes = fire_densely(layer, feed, self.settings)
         elif incoming.constant:
             spikes = fire_on_image(layer, feed, self.settings)
+        elif self.settings.pools_charge(layer, incoming):
+            spikes = fire_on_sums(layer, sum_events(layer, incoming, skipped), feed, self.settings)
         else:
             spikes, _ = fire_by_events(layer, feed, self.settings, add_up=False)
         if self.observer:
