@@ -90,9 +90,9 @@ class Own(nn.Module):
         self.side = nn.Conv2d(2, 6, 1)
         self.drop = nn.Dropout2d(0.2)
         self.last_drop = nn.Dropout(0.3)
-        self.hidden = nn.Linear(12, 10)
-        self.hidden_norm = nn.BatchNorm1d(10)
-        self.out = nn.Linear(10, classes)
+        self.hidden = nn.Linear(12, 24)
+        self.hidden_norm = nn.BatchNorm1d(24)
+        self.out = nn.Linear(24, classes)
         self.out_norm = nn.BatchNorm1d(classes)
 
     def forward(self, x: Tensor, features: bool = False) -> Any:

@@ -125,6 +125,10 @@ class CoupledNetwork(nn.Module):
             reports.append(LayerReport(name, layer.threshold.numel(), mean, spikes, rate))
         return reports
 
+    def thresholds(self) -> dict[str, Tensor]:
+        """Give the thresholds themselves, [1, ...] each, by layer; empty before the first images."""
+        return {name: layer.threshold for name, layer in self._neurons()}
+
     def spiking(self) -> SpikingNetwork:
         """Give the network as a plain spiking one, of the running statistics; it shares nothing with this one.
 

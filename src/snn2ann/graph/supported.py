@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import fx, nn
 from torch.nn import functional
+from torch.nn.parameter import is_lazy
 
 from snn2ann.graph.operations import Add, Concatenate, Mean, Operation
 
@@ -227,7 +228,6 @@ _REASONS = {
         "get_attr conv2d linear batch_norm"
     ),
     "whether it drops would be fixed for ever; use the module nn.Dropout": "dropout dropout2d feature_dropout",
-    "its weights have no shape yet; run the network once before": "lazyconv2d lazylinear lazybatchnorm2d lazybatchnorm1d",
 }
 REASONS = {name: reason for reason, names in _REASONS.items() for name in names.split()}
 """Why, by lower-case name of a module, function or method."""
@@ -255,6 +255,8 @@ def read(node: fx.Node, module: nn.Module | None) -> Operation:
         raise Unsupported(REASONS.get(kind_of(node, module).lower().rstrip("_"), "it is not supported"))
     if module is not None and (node.kwargs or len(node.args) != 1):
         raise Unsupported("it must be called with one signal and nothing else")
+    if module is not None and any(is_lazy(value) for value in module.parameters()):
+        raise Unsupported("its weights have no shape yet; run the network once before")
     return reader(node, module)
 
 

@@ -16,6 +16,8 @@ from snn2ann.graph.supported import MODULES, Unsupported, is_batch_size, is_kind
 
 Offences = dict[str, str]
 
+_ADVICE = "what it does must not depend on the values or the sizes of a signal"
+
 
 class _Proxy(fx.Proxy):
     """Records `x += y` as what it is, where torch.fx takes it for `x = x + y`."""
@@ -94,9 +96,6 @@ def _graph(model: nn.Module) -> fx.Graph:
     except Exception as error:
         where = tracer.inside[-1] if tracer.inside else f"its forward (of {type(model).__name__})"
         raise refuse([f"{where}{_line(error)}: it cannot be traced ({error}); {_ADVICE}"]) from error
-
-
-_ADVICE = "what it does must not depend on the values or the sizes of a signal"
 
 
 def _line(error: Exception) -> str:
