@@ -16,6 +16,8 @@ class Unsupported(Exception):
     """Says why a node cannot be coupled."""
 
 
+_INDICES = "the indices of a maximum are no signal; use return_indices=False"
+
 Reader = Callable[[fx.Node, nn.Module | None], Operation]
 
 
@@ -62,7 +64,7 @@ def _dropout(node: fx.Node, module: nn.Module | None) -> Operation:
 def _module(kind: Any) -> Reader:
     def read(node: fx.Node, module: nn.Module | None) -> Operation:
         if getattr(module, "return_indices", False):
-            raise Unsupported("the indices of a maximum are no signal; use return_indices=False")
+            raise Unsupported(_INDICES)
         if isinstance(module, nn.Flatten):
             _check_dims(module.start_dim, module.end_dim)
         return Operation(node.name, kind, (_signal(node),), function=module)
@@ -73,7 +75,7 @@ def _module(kind: Any) -> Reader:
 def _max_pool(node: fx.Node, module: nn.Module | None) -> Operation:
     given = _arguments(node, ("kernel_size", "stride", "padding", "dilation", "ceil_mode", "return_indices"))
     if given.get("return_indices"):
-        raise Unsupported("the indices of a maximum are no signal; use return_indices=False")
+        raise Unsupported(_INDICES)
     return Operation(node.name, "pooling", (_signal(node),), function=nn.MaxPool2d(**given))
 
 
@@ -179,7 +181,6 @@ FUNCTIONS: dict[Any, Reader] = {
     torch.relu: _relu,
     torch.relu_: _relu,
     functional.max_pool2d: _max_pool,
-    functional.max_pool2d_with_indices: _max_pool,
     torch.max_pool2d: _max_pool,
     functional.avg_pool2d: _average_pool,
     functional.adaptive_avg_pool2d: _adaptive_pool,
@@ -227,6 +228,7 @@ _REASONS = {
     "weights used outside a module cannot be folded; put them into nn.Conv2d, nn.Linear or a BatchNorm": (
         "get_attr conv2d linear batch_norm"
     ),
+    _INDICES: "max_pool2d_with_indices",
     "whether it drops would be fixed for ever; use the module nn.Dropout": "dropout dropout2d feature_dropout",
 }
 REASONS = {name: reason for reason, names in _REASONS.items() for name in names.split()}
