@@ -78,10 +78,16 @@ class PlainResNet(nn.Module):
 
 
 class Own(nn.Module):
-    """Everything that is supported and that torchvision's networks do not have."""
+    """Everything that is supported and that torchvision's networks do not have.
 
-    def __init__(self, classes: int = 4) -> None:
+    Args:
+        classes: number of classes.
+        pool_first: whether the max pooling is before its ReLU, where the coupling has it.
+    """
+
+    def __init__(self, classes: int = 4, *, pool_first: bool = False) -> None:
         super().__init__()
+        self.pool_first = pool_first
         self.norm = nn.BatchNorm2d(2)
         self.conv = nn.Conv2d(2, 6, 3, padding="same", dilation=2, padding_mode="reflect")
         self.deep = nn.Conv2d(6, 6, 3, padding=1, groups=3, bias=False)
@@ -100,8 +106,12 @@ class Own(nn.Module):
         first = self.drop(torch.relu(self.conv(x)))
         second = self.deep_norm(self.deep(first)) + self.side(x)
         # A BatchNorm after an addition, as in networks that normalise before the ReLU.
-        third = self.pre_norm(torch.add(second, first)).relu()
-        pooled = functional.max_pool2d(third, 3, stride=2, padding=1)
+        normed = self.pre_norm(torch.add(second, first))
+        third = normed.relu()
+        if self.pool_first:
+            pooled = functional.max_pool2d(normed, 3, stride=2, padding=1).relu()
+        else:
+            pooled = functional.max_pool2d(third, 3, stride=2, padding=1)
         both = torch.cat([pooled, functional.avg_pool2d(third, 2)], 1)
         mean = functional.adaptive_avg_pool2d(both, 2).mean((2, 3))
         hidden = functional.relu(self.hidden_norm(self.hidden(mean)))

@@ -11,6 +11,7 @@ from torch.nn import functional
 
 import snn2ann
 from snn2ann.errors import UserError
+from snn2ann.graph.couple import HONOURED
 
 
 class Calls(nn.Module):
@@ -29,6 +30,9 @@ class Calls(nn.Module):
 
 def _branching(net: Calls, x: Tensor) -> Tensor:
     return net.relu(net.conv(x)) if x.sum() > 0 else x
+
+
+LINE = f"test_refusals.py line {_branching.__code__.co_firstlineno + 1}"
 
 
 def _used_again(net: Calls, x: Tensor) -> Tensor:
@@ -105,7 +109,7 @@ FUNCTIONS: dict[str, tuple[Callable[[Calls, Tensor], Any], str]] = {
     "transposed": (lambda net, x: net.relu(x).permute(0, 2, 3, 1), "permute in forward of Calls: it is not supported"),
     "index": (lambda net, x: net.relu(x)[:, 0], "getitem in forward of Calls: it is not supported"),
     "indices": (lambda net, x: functional.max_pool2d(net.relu(x), 2, return_indices=True)[0], "indices"),
-    "control flow": (_branching, "its forward (of Calls), test_refusals.py line 31: it cannot be traced"),
+    "control flow": (_branching, f"its forward (of Calls), {LINE}: it cannot be traced"),
     "in place, used again": (_used_again, "inplace (ReLU): it works in place on a value that is used again"),
     "added in place": (_added_to_itself, "iadd in forward of Calls: it works in place"),
     "in place, through a view": (_through_a_view, "relu_ in forward of Calls: it works in place"),
@@ -142,7 +146,7 @@ def test_all_are_listed_at_once_in_order_and_nothing_is_changed() -> None:
 
 
 def test_control_flow_is_named_by_the_innermost_module() -> None:
-    with pytest.raises(UserError, match=r"1\.0 \(Calls\), test_refusals.py line 31: it cannot be traced"):
+    with pytest.raises(UserError, match=rf"1\.0 \(Calls\), {LINE}: it cannot be traced"):
         snn2ann.couple(nn.Sequential(nn.ReLU(), nn.Sequential(Calls(_branching))), time_steps=5)
 
 
@@ -163,7 +167,10 @@ def test_a_forward_of_two_inputs_is_refused() -> None:
         ({"time_steps": 5, "variant": "best"}, "variant: 'best' is unknown; the variants are released, refined"),
         ({"time_steps": 5, "resett": "zero"}, "option resett: unknown"),
         ({"time_steps": 5, "reset": "none"}, "option reset: 'none' is not allowed"),
-        ({"time_steps": 5, "shortcut": "current"}, "option shortcut: a network of your own"),
+        (
+            {"time_steps": 5, "shortcut": "current"},
+            "'current' is for the project's own networks; a network of your own takes 'spikes'",
+        ),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -171,6 +178,15 @@ def test_an_argument_that_makes_no_sense_is_named(arguments: dict[str, Any], mes
     with pytest.raises(UserError) as refusal:
         snn2ann.couple(nn.Sequential(nn.Linear(2, 2), nn.ReLU()), **arguments)
     assert message in str(refusal.value)
+
+
+def test_an_option_that_is_not_followed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that is added to the method, and not to this."""
+    monkeypatch.delitem(HONOURED, "reset")
+    model = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+    assert snn2ann.couple(model, time_steps=5, reset="zero").options.reset == "zero"
+    with pytest.raises(UserError, match="option reset: 'subtract' is for the project's own networks"):
+        snn2ann.couple(model, time_steps=5, reset="subtract")
 
 
 def test_images_of_another_size_are_refused_by_layer() -> None:

@@ -3,11 +3,13 @@
 import copy
 import io
 import weakref
+from typing import Any
 
 import pytest
 import torch
 from norse.torch.functional.iaf import IAFFeedForwardState, IAFParameters, iaf_feed_forward_step
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 import snn2ann
 from snn2ann.graph.coupled import CoupledNetwork
@@ -29,63 +31,93 @@ def coupled(images: Tensor) -> CoupledNetwork:
     return coupled.eval()
 
 
-class OfNorse(nn.Module):
-    """A network of two convolutions, a shortcut and two linear layers, step by step, with norse's neurons."""
+class NorseNeurons(TorchFunctionMode):
+    """Within, every call of a ReLU is a layer of norse's neurons, by the thresholds in the order of the calls."""
 
-    def __init__(self, model: "Small", thresholds: list[Tensor], time_steps: int) -> None:
+    def __init__(self, thresholds: list[Tensor]) -> None:
         super().__init__()
-        self.model, self.thresholds, self.time_steps = model, thresholds, time_steps
+        self.thresholds = thresholds
+        self.states: dict[int, IAFFeedForwardState] = {}
+        self.calls = 0
 
-    def run(self, images: Tensor, steps: int) -> list[Tensor]:
-        states: list[IAFFeedForwardState | None] = [None] * 3
-        logits: list[Tensor] = []
-        counts = torch.zeros(())
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func not in (torch.relu, nn.functional.relu, Tensor.relu):
+            return func(*args, **(kwargs or {}))
+        number = self.calls % len(self.thresholds)
+        state = self.states.get(number, IAFFeedForwardState(v=torch.zeros_like(args[0])))
+        parameters = IAFParameters(v_th=self.thresholds[number])
+        spikes, self.states[number] = iaf_feed_forward_step(args[0], state, parameters)
+        self.calls += 1
+        return spikes
 
-        def fire(number: int, current: Tensor) -> Tensor:
-            state = states[number] or IAFFeedForwardState(v=torch.zeros_like(current))
-            spikes, states[number] = iaf_feed_forward_step(current, state, IAFParameters(v_th=self.thresholds[number]))
-            return spikes
 
-        def share(layer: nn.Module, value: Tensor) -> Tensor:
-            # Linear in evaluation: what zero gives is the bias, of which a step has its share.
-            return layer(value) - layer(torch.zeros_like(value)) * (1 - 1 / self.time_steps)
-
-        for _ in range(steps):
-            first = fire(0, share(nn.Sequential(self.model.conv1, self.model.bn1), images))
-            current = share(nn.Sequential(self.model.conv2, self.model.bn2), first) + first
-            second = fire(1, nn.functional.max_pool2d(current, 2))
-            third = fire(2, share(self.model.fc1, second.flatten(1)))
-            counts = counts + third
-            logits.append(self.model.fc2(counts / (len(logits) + 1)))
-        return logits
+def with_shares(model: nn.Module, time_steps: int, whole: list[str]) -> nn.Module:
+    """Copy a network with every bias and running mean over T, but of the layers after the last neurons."""
+    shared = copy.deepcopy(model)
+    for name, value in [*shared.named_parameters(), *shared.named_buffers()]:
+        owner, _, kind = name.rpartition(".")
+        if kind in ("bias", "running_mean") and owner not in whole:
+            value.data.div_(time_steps)
+    return shared
 
 
 class Small(nn.Module):
+    """Layers without BatchNorm, and one without bias."""
+
     def __init__(self) -> None:
         super().__init__()
-        self.conv1, self.bn1 = nn.Conv2d(2, 6, 3, padding=1, bias=False), nn.BatchNorm2d(6)
-        self.conv2, self.bn2 = nn.Conv2d(6, 6, 3, padding=1), nn.BatchNorm2d(6)
-        self.fc1, self.fc2 = nn.Linear(6 * 16, 20), nn.Linear(20, 3)
+        self.conv1, self.conv2 = nn.Conv2d(2, 6, 3, bias=False), nn.Conv2d(6, 6, 3, padding=1)
+        self.fc1, self.fc2 = nn.Linear(6 * 9, 20), nn.Linear(20, 3)
         self.relu, self.pool = nn.ReLU(), nn.MaxPool2d(2)
 
     def forward(self, x: Tensor) -> Tensor:
-        first = self.relu(self.bn1(self.conv1(x)))
-        second = self.pool(self.relu(self.bn2(self.conv2(first)) + first))
+        first = self.relu(self.conv1(x))
+        second = self.relu(self.pool(self.conv2(first) + first))
         return self.fc2(self.relu(self.fc1(second.flatten(1))))
 
 
-def test_equals_the_same_network_of_norse_neurons(images: Tensor) -> None:
+@pytest.mark.parametrize(
+    ("model", "readout"), [(Small(), ["fc2"]), (Own(pool_first=True), ["out", "out_norm"])], ids=["small", "own"]
+)
+def test_equals_ones_own_forward_run_step_by_step_with_norses_neurons(
+    model: nn.Module, readout: list[str], images: Tensor
+) -> None:
     torch.manual_seed(0)
-    model = Small().eval().double()
-    statistics_seen(model)
+    statistics_seen(model).eval().double()
     coupled = snn2ann.couple(model, time_steps=5, image_shape=(2, 8, 8))
-    thresholds = list(coupled.thresholds().values())
-    assert [tuple(threshold.shape) for threshold in thresholds] == [(1, 6, 8, 8), (1, 6, 4, 4), (1, 20)]
-    with torch.no_grad():
-        expected = torch.stack(OfNorse(model, thresholds, 5).run(images.double(), 9))
+    neurons = NorseNeurons(list(coupled.thresholds().values()))
+    shared = with_shares(model, 5, readout)
+    with torch.no_grad(), neurons:
+        # What is read out is affine, so that the mean of its outputs is its output of the mean.
+        steps = torch.stack([shared(images.double()) for _ in range(9)])
+    expected = steps.cumsum(0) / torch.arange(1, 10).view(-1, 1, 1)
     found = coupled.spiking()(images.double(), 9, every_step=True)
     torch.testing.assert_close(found, expected)
-    assert (found[0] - found[-1]).abs().max() > 0.01
+    assert neurons.calls == 9 * len(coupled.neurons) and (found[0] - found[-1]).abs().max() > 0.01
+
+
+def test_a_pooling_after_a_relu_is_that_before_it(images: Tensor) -> None:
+    torch.manual_seed(0)
+    before = snn2ann.couple(statistics_seen(Own(pool_first=True)), time_steps=5)
+    after = snn2ann.couple(statistics_seen(Own(pool_first=False)), time_steps=5)
+    after.model.load_state_dict(before.model.state_dict())
+    for coupled in (before, after):
+        torch.manual_seed(1)
+        coupled(images).square().sum().backward()
+    for one, other in zip(before.parameters(), after.parameters(), strict=True):
+        torch.testing.assert_close(one.grad, other.grad)
+    torch.testing.assert_close(list(after.thresholds().values()), list(before.thresholds().values()))
+    torch.testing.assert_close(after.eval()(images), before.eval()(images))
+
+
+@pytest.mark.parametrize("last", [nn.ReLU(), nn.Identity()], ids=["neurons", "currents"])
+def test_neurons_may_come_last_or_first(last: nn.Module, images: Tensor) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.ReLU(), nn.MaxPool2d(2), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(8, 3), last)
+    coupled = snn2ann.couple(model, time_steps=5, threshold_start=0.1)
+    assert coupled(images).shape == (4, 3)
+    assert {name: value.shape[1:] for name, value in coupled.thresholds().items()}["_0"] == (2, 2, 2)
+    torch.testing.assert_close(coupled.eval().spiking()(images), coupled(images))
 
 
 def test_equals_the_snn_branch_in_evaluation(coupled: CoupledNetwork, images: Tensor) -> None:

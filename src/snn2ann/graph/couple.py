@@ -12,23 +12,24 @@ from snn2ann.graph.coupled import CoupledNetwork
 from snn2ann.graph.trace import trace
 from snn2ann.method.options import VARIANTS, CouplingOptions
 
-HONOURED = (
-    "mapping_unit",
-    "gradient",
-    "reset",
-    "statistics",
-    "threshold_start",
-    "input_coding",
-    "membrane_dropout",
-    "membrane_start",
-    "shortcut",
-    "noisy_spikes",
-    "ata",
-    "ata_rate",
-    "ata_step",
-    "ata_momentum",
-)
-"""Options that a network of one's own follows."""
+HONOURED: dict[str, tuple[Any, ...] | None] = {
+    "mapping_unit": ("resu", "stsu"),
+    "gradient": ("straight", "window"),
+    "reset": ("zero", "subtract"),
+    "statistics": ("running", "batch"),
+    "threshold_start": None,
+    "input_coding": ("repeat", "divide"),
+    "membrane_dropout": None,
+    "membrane_start": None,
+    # Between the neurons of a graph there are spikes and nothing else.
+    "shortcut": ("spikes",),
+    "noisy_spikes": ("after_dropout", "before_dropout"),
+    "ata": (True, False),
+    "ata_rate": None,
+    "ata_step": None,
+    "ata_momentum": None,
+}
+"""Options that a network of one's own follows, with the words that it knows; every number that is allowed if None."""
 
 
 def couple(
@@ -69,13 +70,14 @@ def couple(
 def _options(variant: str, changes: dict[str, Any]) -> CouplingOptions:
     if variant not in VARIANTS:
         raise UserError(f"variant: {variant!r} is unknown; the variants are {', '.join(VARIANTS)}")
-    # Between the neurons of a graph there are spikes and nothing else.
     chosen = replace(VARIANTS[variant], shortcut="spikes").with_options(changes)
-    if chosen.shortcut != "spikes":
-        raise UserError('option shortcut: a network of your own hands on nothing but spikes; leave it at "spikes"')
     for field in fields(chosen):
-        if field.name not in HONOURED and getattr(chosen, field.name) != field.default:
-            raise UserError(f"option {field.name}: is for the project's own networks; leave it at {field.default!r}")
+        value, known = getattr(chosen, field.name), HONOURED.get(field.name, (field.default,))
+        if known is not None and value not in known:
+            raise UserError(
+                f"option {field.name}: {value!r} is for the project's own networks; "
+                f"a network of your own takes {' or '.join(map(repr, known))}"
+            )
     return chosen
 
 

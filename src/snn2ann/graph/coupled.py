@@ -1,7 +1,6 @@
 """A network of one's own, coupled: both branches over its weights, operation by operation."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +11,7 @@ from snn2ann.graph.deploy import deploy
 from snn2ann.graph.neurons import Neurons
 from snn2ann.graph.operations import Operation, apply_scaled, scale_and_bias
 from snn2ann.graph.plan import Plan
+from snn2ann.graph.saving import counts_as_bytes
 from snn2ann.graph.spiking import SpikingNetwork
 from snn2ann.method.counts import Counts, count_type
 from snn2ann.method.dropout import Dropout
@@ -201,7 +201,7 @@ class CoupledNetwork(nn.Module):
 
     def _ann(self, operation: Operation, taken: list[Signal]) -> tuple[Tensor, Statistics]:
         """Run an operation in the ANN branch, and say which statistics a BatchNorm used if they are the batch's."""
-        with _bytes_kept() as dense:
+        with counts_as_bytes() as dense:
             values = [dense(signal.ann) for signal in taken]
             if operation.kind == "dropout":
                 return self._module(operation.dropout)(values[0]), None
@@ -276,28 +276,3 @@ def _pool(pooling: nn.Module | None, value: Tensor) -> Tensor:
     plain = (pooling.kernel_size, pooling.stride, pooling.padding, pooling.dilation, pooling.ceil_mode)
     # The project's own keeps fewer bytes for backward.
     return max_pool(value) if plain == (2, 2, 0, 1, False) else pooling(value)
-
-
-@contextmanager
-def _bytes_kept() -> Iterator[Callable[[Any], Tensor]]:
-    """Within, counts that an operation keeps for backward are kept as bytes; gives what makes them dense."""
-    kept: list[tuple[Tensor, Counts]] = []
-
-    def dense(value: Any) -> Tensor:
-        if not isinstance(value, Counts):
-            return value
-        kept.append((value.dense(), value))
-        return kept[-1][0]
-
-    def pack(saved: Tensor) -> Tensor | tuple[Tensor, torch.dtype]:
-        for made, counts in kept:
-            if saved.data_ptr() == made.data_ptr() and saved.shape == made.shape and saved.dtype == made.dtype:
-                return counts.value, saved.dtype
-        return saved
-
-    def unpack(packed: Tensor | tuple[Tensor, torch.dtype]) -> Tensor:
-        return packed if isinstance(packed, Tensor) else packed[0].to(packed[1])
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
-        yield dense
-    kept.clear()
