@@ -1,14 +1,20 @@
 """The documentation says what is true: its code runs, its links lead somewhere, its numbers come from files."""
 
 import json
+import operator
 import re
+from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
+import torch
+from torch.nn import functional
 
 from benchmarks.tables import TABLES, blocks
+from snn2ann.graph.couple import HONOURED
+from snn2ann.graph.supported import FUNCTIONS, METHODS, MODULES, REASONS
 from snn2ann.report.claims import SENTENCES
 from snn2ann.report.configurations import network_name
 from snn2ann.report.publish import BLOCKS, block_of, verdicts
@@ -32,6 +38,29 @@ def test_the_methods_example_runs() -> None:
     names: dict[str, object] = {}
     exec(compile(block, "docs/method.md", "exec"), names)
     assert tuple(names["logits"].shape) == (16, 8, 10)  # type: ignore[attr-defined]
+
+
+def test_the_librarys_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
+    names: dict[str, Any] = {}
+    for block in python_blocks(ROOT / "docs" / "library.md"):
+        exec(compile(block, "docs/library.md", "exec"), names)
+    assert tuple(names["logits"].shape) == (8, 16, 10)
+    printed = capsys.readouterr().out
+    assert "1 (GELU): " in printed and "2 (GroupNorm): " in printed
+
+
+def test_the_librarys_page_names_what_the_code_supports() -> None:
+    page = (ROOT / "docs" / "library.md").read_text()
+    table = page[page.index("| what | modules |") : page.index("`.view` and `.reshape`")]
+    functions: dict[Any, str] = {operator.add: "+", operator.iadd: "+="}
+    for prefix, namespace in (("F", functional), ("torch", torch)):
+        functions |= {
+            value: f"{prefix}.{name}" for name, value in vars(namespace).items() if isinstance(value, Hashable)
+        }
+    supported = {f"nn.{kind.__name__}" for kind in MODULES} | {f".{name}()" for name in METHODS}
+    assert set(re.findall(r"`([^`]+)`", table)) == supported | {functions[found] for found in FUNCTIONS}
+    assert [reason for reason in set(REASONS.values()) if reason not in page] == []
+    assert [option for option in HONOURED if f"`{option}`" not in page] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -41,7 +41,10 @@ def loaded(statement: str) -> set[str]:
 @pytest.mark.parametrize(
     ("statement", "allowed"),
     [
+        ("import snn2ann", ()),
         ("import snn2ann.cli", ()),
+        # A network of one's own: torch, and nothing of the rig.
+        ("import snn2ann; snn2ann.couple", NUMBERS),
         ("import snn2ann.study", ()),
         ("from snn2ann.report.tables import TABLES; from snn2ann.report.figures import FIGURES", ()),
         # What `snakemake` reads and its watch, which waits for runs to train.

@@ -1,0 +1,127 @@
+"""A trained network as a plain spiking one: folded weights and IF neurons, and nothing of the training."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from snn2ann.graph.operations import apply_scaled
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step of a plain spiking network.
+
+    Attributes:
+        layer: its name among the layers, and that of its result.
+        inputs: names of the results that it takes.
+        timed: whether it is told T as well.
+    """
+
+    layer: str
+    inputs: tuple[str, ...]
+    timed: bool
+
+
+class SpikingNetwork(nn.Module):
+    """A spiking network that can be saved, exported and deployed: no BatchNorm, no gradient, no ANN.
+
+    Between layers, time is folded into the batch: [T·B, ...], step by step.
+
+    Args:
+        layers: by name; they are run as `steps` says.
+        steps: in order; the first takes "images", the last gives the logits.
+        time_steps: T of training, over which the biases are spread; the T that it runs for where none is said.
+
+    Attributes:
+        time_steps: T of training.
+    """
+
+    def __init__(self, layers: dict[str, nn.Module], steps: list[Step], time_steps: int) -> None:
+        super().__init__()
+        self.layers = nn.ModuleDict(layers)
+        self.steps = steps
+        self.time_steps = time_steps
+        self.last = {name: number for number, step in enumerate(steps) for name in step.inputs}
+
+    @torch.no_grad()
+    def forward(self, images: Tensor, time_steps: int | None = None, every_step: bool = False) -> Tensor:
+        """Run the network.
+
+        Args:
+            images: [B, C, H, W], or whatever the network takes.
+            time_steps: T to run for; the T of training if not said.
+            every_step: whether logits after every step are wanted.
+
+        Returns:
+            Logits after the last step, [B, classes]; or after every step, [T, B, classes].
+        """
+        count = self.time_steps if time_steps is None else time_steps
+        values = {"images": images}
+        for number, step in enumerate(self.steps):
+            taken = [values[name] for name in step.inputs]
+            # A layer's spikes are freed when no later one needs them.
+            values = {name: value for name, value in values.items() if self.last[name] > number}
+            layer = self.layers[step.layer]
+            values[step.layer] = layer(*taken, count) if step.timed else layer(*taken)
+        by_step = values[self.steps[-1].layer].unflatten(0, (count, -1))
+        return by_step if every_step else by_step[-1]
+
+
+class Encode(nn.Module):
+    """Gives each step its input, as a current that is constant over time.
+
+    Args:
+        steps: the image is divided by this.
+    """
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self.steps = steps
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Give [B, ...]."""
+        return images / self.steps
+
+    def extra_repr(self) -> str:
+        """Say by what images are divided."""
+        return f"steps={self.steps}"
+
+
+class Scale(nn.Module):
+    """A BatchNorm that follows no convolution or linear layer: a·x + b per channel.
+
+    Args:
+        scale: a, [C].
+        bias: b, [C].
+    """
+
+    scale: Tensor
+    bias: Tensor
+
+    def __init__(self, scale: Tensor, bias: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("scale", scale)
+        self.register_buffer("bias", bias)
+
+    def forward(self, value: Tensor) -> Tensor:
+        """Give a·x + b, [N, C, ...]."""
+        return apply_scaled(None, value, self.scale, self.bias)
+
+
+class Repeat(nn.Module):
+    """Repeats what is constant over time: [B, ...] to [T·B, ...]."""
+
+    def forward(self, value: Tensor, time_steps: int) -> Tensor:
+        """Repeat it T times."""
+        return value.expand(time_steps, *value.shape).flatten(0, 1)
+
+
+class Rate(nn.Module):
+    """Averages spikes over the steps so far: [T·B, ...] to [T·B, ...]."""
+
+    def forward(self, spikes: Tensor, time_steps: int) -> Tensor:
+        """Give the counts after every step, over the number of steps."""
+        counts = spikes.unflatten(0, (time_steps, -1)).cumsum(0)
+        steps = torch.arange(1, time_steps + 1, device=counts.device, dtype=counts.dtype)
+        return (counts / steps.view(-1, *[1] * (counts.dim() - 1))).flatten(0, 1)

@@ -1,0 +1,196 @@
+"""What cannot be coupled is named, all of it, with its reason, and nothing is changed."""
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+import snn2ann
+from snn2ann.errors import UserError
+from snn2ann.graph.couple import HONOURED
+
+
+class Calls(nn.Module):
+    """A network whose forward is a function."""
+
+    def __init__(self, function: Callable[["Calls", Tensor], Any]) -> None:
+        super().__init__()
+        self.conv, self.bn, self.relu, self.pool = nn.Conv2d(2, 2, 1), nn.BatchNorm2d(2), nn.ReLU(), nn.MaxPool2d(2)
+        self.inplace = nn.ReLU(inplace=True)
+        self.scale = nn.Parameter(torch.ones(1))
+        self.function = function
+
+    def forward(self, x: Tensor) -> Any:
+        return self.function(self, x)
+
+
+def _branching(net: Calls, x: Tensor) -> Tensor:
+    return net.relu(net.conv(x)) if x.sum() > 0 else x
+
+
+LINE = f"test_refusals.py line {_branching.__code__.co_firstlineno + 1}"
+
+
+def _used_again(net: Calls, x: Tensor) -> Tensor:
+    y = net.conv(x)
+    return net.inplace(y) + y
+
+
+def _added_to_itself(net: Calls, x: Tensor) -> Tensor:
+    y = skipped = net.relu(net.conv(x))
+    y += net.bn(skipped)
+    return net.relu(y) + skipped
+
+
+def _through_a_view(net: Calls, x: Tensor) -> Tensor:
+    y = net.conv(x)
+    flat = y.flatten(1)
+    y.relu_()
+    return flat
+
+
+def _statement(net: Calls, x: Tensor) -> Tensor:
+    y = net.relu(net.conv(x))
+    functional.relu_(y)
+    return y
+
+
+def with_layer(layer: nn.Module) -> nn.Module:
+    return nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), layer, nn.ReLU())
+
+
+MODULES: list[tuple[nn.Module, str]] = [
+    (nn.GELU(), "only a ReLU's activation"),
+    (nn.ReLU6(), "only a ReLU's activation"),
+    (nn.LeakyReLU(), "only a ReLU's activation"),
+    (nn.Sigmoid(), "only a ReLU's activation"),
+    (nn.LayerNorm(6), "statistics are the signal's own"),
+    (nn.GroupNorm(2, 4), "statistics are the signal's own"),
+    (nn.Softmax(1), "leave it to the loss"),
+    (nn.ConvTranspose2d(4, 4, 3), "transposed convolutions"),
+    (nn.LSTM(6, 6), "not made of convolutions"),
+    (nn.BatchNorm2d(4, track_running_stats=False), "no running statistics"),
+    (nn.BatchNorm2d(4, momentum=None), "cumulative averages"),
+    (nn.MaxPool2d(2, return_indices=True), "indices"),
+    (nn.Flatten(0), "reaches into the batch"),
+    (nn.Dropout(1.0), "drops everything"),
+    (nn.LazyConv2d(4, 3), "no shape yet"),
+    (nn.PixelShuffle(2), "not supported"),
+]
+
+
+@pytest.mark.parametrize(("layer", "reason"), MODULES, ids=lambda value: type(value).__name__)
+def test_a_module_is_named_with_its_kind_and_the_reason(layer: nn.Module, reason: str) -> None:
+    with pytest.raises(UserError) as refusal:
+        snn2ann.couple(nn.Sequential(with_layer(layer), nn.Flatten()), time_steps=5)
+    assert f"0.2 ({type(layer).__name__}): " in str(refusal.value) and reason in str(refusal.value)
+    assert len(str(refusal.value).splitlines()) == 2
+
+
+FUNCTIONS: dict[str, tuple[Callable[[Calls, Tensor], Any], str]] = {
+    "activation": (lambda net, x: net.relu(torch.sigmoid(x)), "sigmoid in forward of Calls: only a ReLU's activation"),
+    "product of signals": (lambda net, x: net.relu(x) * net.conv(x), "mul in forward of Calls: a product"),
+    "product with a number": (lambda net, x: net.relu(x) * 0.5, "mul in forward of Calls: a product"),
+    "difference": (lambda net, x: net.relu(x) - x, "sub in forward of Calls: it is not supported"),
+    "number added": (lambda net, x: net.relu(x) + 1.0, "add in forward of Calls: only two signals"),
+    "parameter": (lambda net, x: net.relu(x) + net.scale, "scale (parameter or buffer): weights used outside"),
+    "functional convolution": (lambda net, x: functional.conv2d(net.relu(x), net.conv.weight), "conv2d in forward"),
+    "functional dropout": (lambda net, x: functional.dropout(net.relu(x)), "use the module nn.Dropout"),
+    "softmax": (lambda net, x: functional.log_softmax(net.relu(x), 1), "leave it to the loss"),
+    "whole mean": (lambda net, x: net.relu(x).mean(), "mean in forward of Calls: a mean must be over given"),
+    "mean of the batch": (lambda net, x: net.relu(x).mean(0), "reaches into the batch"),
+    "flattened batch": (lambda net, x: torch.flatten(net.relu(x)), "reaches into the batch"),
+    "another view": (lambda net, x: net.relu(x).view(-1, 2, 4), "use torch.flatten(x, 1)"),
+    "concatenated batch": (lambda net, x: torch.cat([net.relu(x), x]), "reaches into the batch"),
+    "transposed": (lambda net, x: net.relu(x).permute(0, 2, 3, 1), "permute in forward of Calls: it is not supported"),
+    "index": (lambda net, x: net.relu(x)[:, 0], "getitem in forward of Calls: it is not supported"),
+    "indices": (lambda net, x: functional.max_pool2d(net.relu(x), 2, return_indices=True)[0], "indices"),
+    "control flow": (_branching, f"its forward (of Calls), {LINE}: it cannot be traced"),
+    "in place, used again": (_used_again, "inplace (ReLU): it works in place on a value that is used again"),
+    "added in place": (_added_to_itself, "iadd in forward of Calls: it works in place"),
+    "in place, through a view": (_through_a_view, "relu_ in forward of Calls: it works in place"),
+    "in place, as a statement": (_statement, "relu_ in forward of Calls: it works in place"),
+    "no ReLU": (lambda net, x: net.conv(x), "it has no ReLU"),
+    "two outputs": (lambda net, x: (net.relu(x), x), "gives tuple; it must give one tensor"),
+    "current read out": (lambda net, x: net.conv(net.relu(net.conv(x))) + net.conv(x), "which feeds neurons as well"),
+    "output feeds neurons": (lambda net, x: net.relu(net.conv(x)) + x, "which feeds neurons as well"),
+}
+
+
+@pytest.mark.parametrize("case", FUNCTIONS)
+def test_a_call_is_named_with_where_it_is_and_the_reason(case: str) -> None:
+    function, reason = FUNCTIONS[case]
+    with pytest.raises(UserError) as refusal:
+        snn2ann.couple(Calls(function), time_steps=5)
+    assert reason in str(refusal.value)
+
+
+def test_all_are_listed_at_once_in_order_and_nothing_is_changed() -> None:
+    model = nn.Sequential(nn.Sequential(nn.Conv2d(2, 4, 3), nn.GELU(), nn.GroupNorm(2, 4)), nn.ReLU(), nn.Tanh())
+    model.train()
+    model[1].eval()
+    before = copy.deepcopy(model)
+    with pytest.raises(UserError) as refusal:
+        snn2ann.couple(model, time_steps=5)
+    first, *named = str(refusal.value).splitlines()
+    assert first == "the network cannot be coupled:"
+    assert [line.split(":")[0].strip() for line in named] == ["0.1 (GELU)", "0.2 (GroupNorm)", "2 (Tanh)"]
+    assert repr(model) == repr(before)
+    assert [module.training for module in model.modules()] == [module.training for module in before.modules()]
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before.state_dict()[name])
+
+
+def test_control_flow_is_named_by_the_innermost_module() -> None:
+    with pytest.raises(UserError, match=rf"1\.0 \(Calls\), {LINE}: it cannot be traced"):
+        snn2ann.couple(nn.Sequential(nn.ReLU(), nn.Sequential(Calls(_branching))), time_steps=5)
+
+
+def test_a_forward_of_two_inputs_is_refused() -> None:
+    class Two(nn.Module):
+        def forward(self, x: Tensor, y: Tensor) -> Tensor:
+            return torch.relu(x) + y
+
+    with pytest.raises(UserError, match="must take images and nothing else"):
+        snn2ann.couple(Two(), time_steps=5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"time_steps": 0}, "time_steps: 0 is not allowed"),
+        ({"time_steps": 2.5}, "time_steps: 2.5 is not allowed"),
+        ({"time_steps": 5, "variant": "best"}, "variant: 'best' is unknown; the variants are released, refined"),
+        ({"time_steps": 5, "resett": "zero"}, "option resett: unknown"),
+        ({"time_steps": 5, "reset": "none"}, "option reset: 'none' is not allowed"),
+        (
+            {"time_steps": 5, "shortcut": "current"},
+            "'current' is for the project's own networks; a network of your own takes 'spikes'",
+        ),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_an_argument_that_makes_no_sense_is_named(arguments: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError) as refusal:
+        snn2ann.couple(nn.Sequential(nn.Linear(2, 2), nn.ReLU()), **arguments)
+    assert message in str(refusal.value)
+
+
+def test_an_option_that_is_not_followed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As one that is added to the method, and not to this."""
+    monkeypatch.delitem(HONOURED, "reset")
+    model = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+    assert snn2ann.couple(model, time_steps=5, reset="zero").options.reset == "zero"
+    with pytest.raises(UserError, match="option reset: 'subtract' is for the project's own networks"):
+        snn2ann.couple(model, time_steps=5, reset="subtract")
+
+
+def test_images_of_another_size_are_refused_by_layer() -> None:
+    coupled = snn2ann.couple(nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1)), time_steps=2)
+    coupled(torch.rand(2, 1, 8, 8))
+    with pytest.raises(UserError, match="_1: has neurons for 2×6×6, these images need 2×4×4"):
+        coupled(torch.rand(2, 1, 6, 6))
