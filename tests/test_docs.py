@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.tables import TABLES, blocks
+from snn2ann.baselines import METHODS
 from snn2ann.report.claims import SENTENCES
 from snn2ann.report.configurations import network_name
 from snn2ann.report.publish import BLOCKS, block_of, verdicts
@@ -32,6 +33,18 @@ def test_the_methods_example_runs() -> None:
     names: dict[str, object] = {}
     exec(compile(block, "docs/method.md", "exec"), names)
     assert tuple(names["logits"].shape) == (16, 8, 10)  # type: ignore[attr-defined]
+
+
+def test_the_table_of_relatives_has_every_trained_method_and_its_cost() -> None:
+    section = (ROOT / "docs" / "method.md").read_text().partition("## Relatives")[2].partition("\n## ")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if "| `" in line]
+    shown = {row[0].strip("`"): row[4] for row in rows}
+
+    def words(steps: int, once: int) -> str:
+        return " + ".join([f"{steps if steps > 1 else ''}T"] * bool(steps) + [str(once)] * bool(once))
+
+    trained = {name: entry for name, entry in METHODS.items() if entry.source is None and name != "ann"}
+    assert shown == {name: words(*entry.passes) for name, entry in trained.items()}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
