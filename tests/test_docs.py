@@ -13,8 +13,9 @@ import torch
 from torch.nn import functional
 
 from benchmarks.tables import TABLES, blocks
+from snn2ann.baselines import METHODS
+from snn2ann.graph import supported as graph
 from snn2ann.graph.couple import HONOURED
-from snn2ann.graph.supported import FUNCTIONS, METHODS, MODULES, REASONS
 from snn2ann.report.claims import SENTENCES
 from snn2ann.report.configurations import network_name
 from snn2ann.report.publish import BLOCKS, block_of, verdicts
@@ -57,10 +58,22 @@ def test_the_librarys_page_names_what_the_code_supports() -> None:
         functions |= {
             value: f"{prefix}.{name}" for name, value in vars(namespace).items() if isinstance(value, Hashable)
         }
-    supported = {f"nn.{kind.__name__}" for kind in MODULES} | {f".{name}()" for name in METHODS}
-    assert set(re.findall(r"`([^`]+)`", table)) == supported | {functions[found] for found in FUNCTIONS}
-    assert [reason for reason in set(REASONS.values()) if reason not in page] == []
+    supported = {f"nn.{kind.__name__}" for kind in graph.MODULES} | {f".{name}()" for name in graph.METHODS}
+    assert set(re.findall(r"`([^`]+)`", table)) == supported | {functions[found] for found in graph.FUNCTIONS}
+    assert [reason for reason in set(graph.REASONS.values()) if reason not in page] == []
     assert [option for option in HONOURED if f"`{option}`" not in page] == []
+
+
+def test_the_table_of_relatives_has_every_trained_method_and_its_cost() -> None:
+    section = (ROOT / "docs" / "method.md").read_text().partition("## Relatives")[2].partition("\n## ")[0]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if "| `" in line]
+    shown = {row[0].strip("`"): row[4] for row in rows}
+
+    def words(steps: int, once: int) -> str:
+        return " + ".join([f"{steps if steps > 1 else ''}T"] * bool(steps) + [str(once)] * bool(once))
+
+    trained = {name: entry for name, entry in METHODS.items() if entry.source is None and name != "ann"}
+    assert shown == {name: words(*entry.passes) for name, entry in trained.items()}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

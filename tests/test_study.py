@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def test_every_study_of_the_project_resolves() -> None:
     project = load_parameters(ROOT / "params.yaml")
     for name in project["studies"]:
         study = resolve(project, name)
-        assert {run.method for run in study.runs} == {"ann", "stbp", "conversion", "snn2ann"}
+        assert {run.method for run in study.runs} >= {"ann", "stbp", "conversion", "snn2ann"}
         for side in ("headline", "reference"):
             wanted = study.report[side]
             pair = (wanted["method"], wanted["training_time_steps"])
@@ -72,10 +73,47 @@ def test_the_ablation_shares_the_runs_of_digits() -> None:
         ("released", ("input_coding", "divide")),
     }
     # The large studies name the same rows, and run them when asked.
-    for name in ("fashion-mnist-small", "fashion-mnist", "cifar10", "cifar100", "tiny-imagenet", "paper"):
+    for name in ("fashion-mnist", "cifar10", "cifar100", "tiny-imagenet", "paper"):
         study = resolve(project, name)
         named = {(run.variant, *sorted(run.changed.items())) for run in (*study.runs, *study.not_run) if run.variant}
         assert named == rows, name
+
+
+def test_the_small_study_takes_the_parts_of_the_refined_variant_away_one_at_a_time() -> None:
+    study = resolve(load_parameters(ROOT / "params.yaml"), "fashion-mnist-small")
+    runs = [run for run in study.runs if run.variant == "refined"]
+    assert {run.training_time_steps for run in runs if not run.changed} == {2, 3, 5}
+    released, refined = asdict(VARIANTS["released"]), asdict(VARIANTS["refined"])
+    rows = [run.changed for run in runs if run.changed and run.seed == 0 and run.network == "vgg-small"]
+    assert all(len(changed) == 1 for changed in rows)
+    back = {
+        option for changed in rows for option, value in changed.items() if value == released[option] != refined[option]
+    }
+    assert back == {"pooling", "statistics", "gradient", "reset", "threshold_start"}
+    assert all(run.seed in (0, 1, 2) for run in runs) and {run.mapping_unit for run in runs} == {"resu", "stsu"}
+
+
+def test_the_relatives_stand_beside_rows_of_digits_and_are_measured() -> None:
+    project = load_parameters(ROOT / "params.yaml")
+    relatives, digits = resolve(project, "digits-relatives"), resolve(project, "digits")
+    assert {run.method for run in relatives.runs} == set(METHODS)
+    shared = {run.name for run in relatives.runs} & {run.name for run in digits.runs}
+    assert len(shared) == 2 * 3 * (1 + 2 + 1 + 1)
+    assert relatives.measurement_spec and digits.measurement_spec
+    assert {method["name"] for method in relatives.measurement_spec["methods"]} == set(METHODS) - {"conversion"}
+    kept = ("networks", "image_shape", "batch_size", "precision")
+    assert [relatives.measurement_spec[key] for key in kept] == [digits.measurement_spec[key] for key in kept]
+
+
+def test_a_study_may_measure_otherwise(parameters: Parameters) -> None:
+    usual = resolve(parameters, "tiny")
+    same = resolve(changed(parameters, "studies", "tiny", "measurement", value={}), "tiny")
+    other = resolve(changed(parameters, "studies", "tiny", "measurement", value={"rounds": 7}), "tiny")
+    assert usual.measurement_spec and other.measurement_spec
+    assert same.measurement_digest == usual.measurement_digest != other.measurement_digest
+    assert other.measurement_spec == usual.measurement_spec | {"rounds": 7}
+    assert other.parameters["measurement"]["rounds"] == 7
+    assert [run.name for run in other.runs] == [run.name for run in usual.runs]
 
 
 def test_what_was_changed_of_a_preset(parameters: Parameters) -> None:
@@ -323,6 +361,11 @@ ENTRY = ("studies", "tiny", "runs", 1)
             ("studies", "tiny", "runs", 0),
             {"method": "snn2ann", "time_steps": 9},
             "no such run; add {method: ann} for it",
+        ),
+        (
+            ("studies", "tiny", "measurement"),
+            {"round": 3},
+            "params.yaml: studies.tiny: measurement.round: unknown key (value 3); did you mean 'rounds'?",
         ),
         (("studies",), {"Tiny": {}}, "studies.Tiny.title: missing; needed here: title"),
         (

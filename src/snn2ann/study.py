@@ -157,6 +157,7 @@ def resolve(parameters: Parameters, study_name: str) -> Study:
     """
     validate(parameters)
     section = parameters["studies"][choose("study", study_name, parameters["studies"])]
+    parameters = _with_own_measurement(parameters, section, study_name)
     cells = list(_cells(parameters, section, f"studies.{study_name}"))
     specs = _datasets(parameters, section, f"studies.{study_name}")
     runs: dict[int, Run] = {}
@@ -398,6 +399,16 @@ def _calibration(parameters: Parameters, cell: _Cell, time_steps: int | None) ->
         raise UserError(f"{cell.key}.calibrate: true is not allowed for method {name}; it is for {allowed}")
     spec = {"revision": CALIBRATION_REVISION, **parameters["calibration"]}
     return spec | {"time_steps": time_steps or spec["time_steps"]}
+
+
+def _with_own_measurement(parameters: Parameters, section: Parameters, study_name: str) -> Parameters:
+    """Put what a study measures otherwise into the measurement section."""
+    changes = section.get("measurement")
+    if not changes:
+        return parameters
+    changed = {**parameters, "measurement": merge(parameters["measurement"] or {}, changes)}
+    validate(changed, f"params.yaml: studies.{study_name}")
+    return changed
 
 
 def _measurement(parameters: Parameters) -> dict[str, Any] | None:

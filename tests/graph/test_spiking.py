@@ -84,7 +84,7 @@ def test_equals_ones_own_forward_run_step_by_step_with_norses_neurons(
 ) -> None:
     torch.manual_seed(0)
     statistics_seen(model).eval().double()
-    coupled = snn2ann.couple(model, time_steps=5, image_shape=(2, 8, 8))
+    coupled = snn2ann.couple(model, time_steps=5, variant="released", image_shape=(2, 8, 8))
     neurons = NorseNeurons(list(coupled.thresholds().values()))
     shared = with_shares(model, 5, readout)
     with torch.no_grad(), neurons:

@@ -4,7 +4,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from snn2ann.report.configurations import Configuration, network_name
+from snn2ann.baselines import METHODS as REGISTERED
+from snn2ann.report.configurations import METHOD_NAMES, Configuration, network_name
 from snn2ann.report.figures.style import looks, method_look
 from snn2ann.report.results import COLUMNS
 from snn2ann.report.study_data import load_study
@@ -38,6 +39,16 @@ def test_in_grey_configurations_differ_in_marker_line_or_filling(tmp_path: Path)
     found = looks(load_study(folder))
     every = [(look.marker, str(look.line), look.hollow) for look in found.values()]
     assert len(set(every)) == len(every) == 2 * (5 + 6) + 4
+
+
+def test_every_method_has_a_name_and_a_look_of_its_own() -> None:
+    assert set(METHOD_NAMES) == set(REGISTERED)
+    found = [method_look(name) for name in REGISTERED if name != "snn2ann"]
+    found += [method_look("snn2ann", unit) for unit in ("resu", "stsu")]
+    assert len({colour for colour, _ in found}) == len({marker for _, marker in found}) == len(found)
+    # What a method that is added later may get is another colour.
+    others = {method_look(f"later-{number}")[0] for number in range(100)}
+    assert not others & {colour for colour, _ in found}
 
 
 def test_an_unknown_method_keeps_its_look_and_borrows_none() -> None:

@@ -53,6 +53,30 @@ METHODS: dict[str, MethodEntry] = {
         defaults=_SURROGATE,
         library="spikingjelly",
     ),
+    "ottt": MethodEntry(
+        "snn2ann.baselines.ottt:OnlineTrainingThroughTime",
+        revision=1,
+        defaults={"threshold": 1.0, "surrogate": "sigmoid", "surrogate_width": 4.0, "tau": 2.0},
+        passes=(4, 0),
+        library="spikingjelly",
+    ),
+    "rate_based": MethodEntry(
+        "snn2ann.baselines.rate_based:RateBasedBackpropagation",
+        revision=1,
+        defaults=_SURROGATE | {"detach_reset": True},
+        passes=(1, 3),
+        library="spikingjelly",
+    ),
+    "tandem": MethodEntry(
+        "snn2ann.baselines.tandem:TandemLearning", revision=1, defaults={"threshold": 1.0}, passes=(1, 3)
+    ),
+    "qcfs": MethodEntry(
+        "snn2ann.baselines.qcfs:QuantisedConversion",
+        revision=1,
+        time_steps=False,
+        passes=(0, 3),
+        defaults={"levels": 8, "ceiling": 8.0},
+    ),
     "conversion": MethodEntry(
         "snn2ann.baselines.conversion:Conversion",
         revision=1,

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from snn2ann.baselines.multi_step import MultiStepView
 from snn2ann.baselines.stbp import SURROGATES, SpikeBasedBackpropagation
 from snn2ann.method.model import Loss, Step
-from snn2ann.method.signals import Observer
+from snn2ann.method.signals import Observer, Spikes
+from snn2ann.method.views import View
 
 
 class SpatialLearningThroughTime(SpikeBasedBackpropagation):
@@ -39,7 +40,7 @@ class SpatialLearningThroughTime(SpikeBasedBackpropagation):
         mean: Tensor | float = 0.0
         total: Tensor | float = 0.0
         for step in range(self.time_steps):
-            logits = self.network(_SingleStepView(self.neurons), images)[0]
+            logits = self.network(self.make_step_view(), images)
             share = loss(logits, labels) / self.time_steps
             if step + 1 < self.time_steps:
                 share.backward()
@@ -49,9 +50,13 @@ class SpatialLearningThroughTime(SpikeBasedBackpropagation):
         assert isinstance(total, Tensor) and isinstance(mean, Tensor)
         return Step(total, mean)
 
+    def make_step_view(self) -> View:
+        """Make the view of one training step of all layers, which gives logits [B, classes]."""
+        return _SingleStepView(self.neurons)
+
     def make_view(self, time_steps: int, observer: Observer | None) -> MultiStepView:
         """Make the view of a forward pass without gradient."""
-        return _RepeatedView(self.neurons, time_steps, observer)
+        return RepeatedView(self.neurons, time_steps, observer)
 
 
 class _SingleStepView(MultiStepView):
@@ -60,8 +65,11 @@ class _SingleStepView(MultiStepView):
     def __init__(self, neurons: nn.ModuleList) -> None:
         super().__init__(nn.ModuleList(_OneStep(each) for each in neurons), 1)
 
+    def readout(self, classifier: nn.Linear, signal: Spikes) -> Tensor:
+        return super().readout(classifier, signal)[0]
 
-class _RepeatedView(MultiStepView):
+
+class RepeatedView(MultiStepView):
     """All steps of a layer before the next layer's."""
 
     def __init__(self, neurons: nn.ModuleList, time_steps: int, observer: Observer | None) -> None:

@@ -11,6 +11,7 @@ from spikingjelly.activation_based import functional as spikingjelly
 from spikingjelly.activation_based import neuron, surrogate
 from torch import Tensor, nn
 
+from snn2ann.baselines.limits import number_above
 from snn2ann.baselines.multi_step import MultiStepView
 from snn2ann.errors import UserError
 from snn2ann.method.model import Loss, Model, Step
@@ -31,12 +32,17 @@ class SpikeBasedBackpropagation(Model):
         time_steps: T of training.
         options: threshold (of every neuron), surrogate (atan, sigmoid or triangle), surrogate_width (SpikingJelly's alpha),
             detach_reset (no gradient through the reset).
+
+    Raises:
+        UserError: an option that is not allowed.
     """
 
     def __init__(self, network: nn.Module, time_steps: int, options: dict[str, Any]) -> None:
         super().__init__(network, time_steps, options)
         if options["surrogate"] not in SURROGATES:
             raise UserError(f"option surrogate: {options['surrogate']!r}; expected one of {', '.join(SURROGATES)}")
+        for name in ("threshold", "surrogate_width"):
+            number_above(options, name, 0)
         self.neurons = nn.ModuleList()
         for layer in self.network.spiking_layers().values():
             layer.start_thresholds(options["threshold"])

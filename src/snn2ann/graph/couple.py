@@ -23,6 +23,7 @@ HONOURED: dict[str, tuple[Any, ...] | None] = {
     "membrane_start": None,
     # Between the neurons of a graph there are spikes and nothing else.
     "shortcut": ("spikes",),
+    "pooling": ("step", "charge"),
     "noisy_spikes": ("after_dropout", "before_dropout"),
     "ata": (True, False),
     "ata_rate": None,
@@ -70,7 +71,8 @@ def couple(
 def _options(variant: str, changes: dict[str, Any]) -> CouplingOptions:
     if variant not in VARIANTS:
         raise UserError(f"variant: {variant!r} is unknown; the variants are {', '.join(VARIANTS)}")
-    chosen = replace(VARIANTS[variant], shortcut="spikes").with_options(changes)
+    # Without BatchNorm before every ReLU, activations may lie far below a constant threshold, and no neuron would fire.
+    chosen = replace(VARIANTS[variant], shortcut="spikes", threshold_start="uniform").with_options(changes)
     for field in fields(chosen):
         value, known = getattr(chosen, field.name), HONOURED.get(field.name, (field.default,))
         if known is not None and value not in known:

@@ -19,7 +19,7 @@ from snn2ann.method.layers import normalise
 from snn2ann.method.mapping import map_spikes, noisy_spike_rate
 from snn2ann.method.neuron import integrate_and_fire
 from snn2ann.method.options import CouplingOptions
-from snn2ann.method.pooling import max_pool
+from snn2ann.method.pooling import max_pool, pool_charge
 from snn2ann.method.thresholds import adjust_threshold
 
 Statistics = tuple[Tensor, Tensor] | None
@@ -176,7 +176,12 @@ class CoupledNetwork(nn.Module):
             return Signal(taken[0].spiking, self._ann(operation, taken)[0] if both else None)
         if operation.kind != "weighted":
             ann = self._ann(operation, taken)[0] if both else None
-            return Signal(_spiking(operation.function, [signal.spiking for signal in taken]), ann)
+            function, values = operation.function, [signal.spiking for signal in taken]
+            if operation.kind == "pooling" and self.options.pooling == "charge":
+                assert function is not None
+                with torch.no_grad():
+                    return Signal(pool_charge(values[0], function), ann)
+            return Signal(_spiking(function, values), ann)
         return self._weigh(operation, taken, both)
 
     def _weigh(self, operation: Operation, taken: list[Signal], both: bool) -> Signal:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from snn2ann.graph.neurons import IntegrateAndFire, Neurons
 from snn2ann.graph.operations import Operation, scale_and_bias
 from snn2ann.graph.plan import Plan
-from snn2ann.graph.spiking import Encode, Rate, Repeat, Scale, SpikingNetwork, Step
+from snn2ann.graph.spiking import Encode, PoolCharge, Rate, Repeat, Scale, SpikingNetwork, Step
 from snn2ann.method.options import CouplingOptions
 
 
@@ -22,7 +22,7 @@ def deploy(
         plan: of the network.
         model: the network.
         neurons: by name; all have their thresholds.
-        options: reset, membrane start and input coding are theirs.
+        options: reset, membrane start, pooling and input coding are theirs.
         time_steps: T over which biases are spread.
     """
     layers: dict[str, nn.Module] = {}
@@ -56,6 +56,11 @@ def deploy(
             threshold = neurons[name].threshold.detach().clone()
             layer = IntegrateAndFire(threshold, options.reset, options.membrane_start, constant)
             stands[name] = add(name, layer, *inputs, timed=True)
+        elif (
+            operation.kind == "pooling" and options.pooling == "charge" and not {name} & {*plan.readout, *plan.constant}
+        ):
+            assert operation.function is not None
+            stands[name] = add(name, PoolCharge(copy.deepcopy(operation.function)), *inputs, timed=True)
         else:
             spread = 1 if name in plan.readout else time_steps
             stands[name] = add(name, _without_time(operation, model, spread), *inputs)

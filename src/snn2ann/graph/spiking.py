@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from snn2ann.graph.operations import apply_scaled
+from snn2ann.method.pooling import pool_charge
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,22 @@ class Scale(nn.Module):
     def forward(self, value: Tensor) -> Tensor:
         """Give a·x + b, [N, C, ...]."""
         return apply_scaled(None, value, self.scale, self.bias)
+
+
+class PoolCharge(nn.Module):
+    """Max pooling of the charge so far; see `snn2ann.method.pooling.pool_charge`.
+
+    Args:
+        pooling: of [N, C, H, W].
+    """
+
+    def __init__(self, pooling: nn.Module) -> None:
+        super().__init__()
+        self.pooling = pooling
+
+    def forward(self, current: Tensor, time_steps: int) -> Tensor:
+        """Pool currents [T·B, C, H, W]."""
+        return pool_charge(current.unflatten(0, (time_steps, -1)), self.pooling).flatten(0, 1)
 
 
 class Repeat(nn.Module):

@@ -12,6 +12,7 @@ from snn2ann.method import events
 from snn2ann.method.dropout import draw_bits
 from snn2ann.method.layers import ConvolutionShortcut, SpikingLayer, convolve
 from snn2ann.method.neuron import Reset, integrate_and_fire
+from snn2ann.method.pooling import pool_charge
 from snn2ann.method.signals import Spikes
 
 Affine = tuple[Tensor, Tensor]
@@ -89,10 +90,9 @@ def fire_densely(layer: SpikingLayer, feed: Feed, settings: NeuronSettings) -> S
 def _fire(layer: SpikingLayer, current: Tensor, incoming: Spikes, settings: NeuronSettings) -> Spikes:
     """Pool currents [T, B, ...] and run the neurons on them."""
     if settings.pools_charge(layer, incoming):
-        charge = _pooled(layer, current.cumsum(0))
-        current = charge.diff(dim=0, prepend=torch.zeros_like(charge[:1]))
+        current = pool_charge(current, layer.reduce)
     else:
-        current = _pooled(layer, current)
+        current = layer.reduce(current.flatten(0, 1)).unflatten(0, current.shape[:2])
     if incoming.constant:
         current = current.expand(settings.time_steps, *current.shape[1:])
     spikes = integrate_and_fire(
@@ -103,10 +103,6 @@ def _fire(layer: SpikingLayer, current: Tensor, incoming: Spikes, settings: Neur
         membrane_dropout=settings.membrane_dropout,
     )
     return Spikes(spikes, current=current if _keeps_current(layer, settings) else None)
-
-
-def _pooled(layer: SpikingLayer, current: Tensor) -> Tensor:
-    return layer.reduce(current.flatten(0, 1)).unflatten(0, current.shape[:2])
 
 
 @torch.no_grad()

@@ -24,8 +24,8 @@ class CouplingOptions:
         membrane_dropout: probability of inverted dropout on the membrane after each step, in training only.
         membrane_start: membrane before the first step, as a fraction of the threshold.
         shortcut: what an identity shortcut of the SNN branch adds: the previous block's "current" or its "spikes".
-        pooling: max pooling takes the largest current of each "step", whose sum over time exceeds the largest total, or is of
-            the "charge": what the largest sum of currents so far has gained in the step, whose sum is the ANN's own maximum.
+        pooling: max pooling acts on the current of each "step", and the maxima add up to more than the largest total; or on
+            the "charge" so far, and they add up to the ANN's own maximum (see `pooling.pool_charge`).
         noisy_spikes: noisy spikes are counted against the ANN activation "after_dropout" or "before_dropout".
         ata: whether thresholds are adjusted in training.
         ata_rate: noisy-spike rate of a layer above which its thresholds rise.
@@ -94,8 +94,8 @@ def _range(name: str, high: float) -> str:
 
 
 RELEASED = CouplingOptions()
-# Both branches are the same function: what a neuron is charged with is what its ANN activation is made of, in training by the
-# same statistics, through max pooling and shortcuts; no charge is lost at a reset; the gradient is that of a clipped count.
+# Both branches are the same function: a neuron is charged with what its ANN activation is made of, in training by the same
+# statistics, through max pooling and shortcuts; no charge is lost at a reset; the gradient is that of a clipped count.
 REFINED = CouplingOptions(
     gradient="window",
     reset="subtract",

@@ -1,5 +1,6 @@
 """2×2 max pooling that saves one byte an output for backward, where PyTorch's saves the whole input and eight."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -16,6 +17,24 @@ def max_pool(value: Tensor) -> Tensor:
         [N, C, H // 2, W // 2].
     """
     return _MaxPool.apply(value) if value.requires_grad and torch.is_grad_enabled() else _largest(value)
+
+
+def pool_charge(current: Tensor, pool: Callable[[Tensor], Tensor]) -> Tensor:
+    """Pool currents over time so that what comes out sums to the maximum of the sums.
+
+    out_t = max(Σ_{k≤t} I_k) - max(Σ_{k<t} I_k), the maximum over a window. It needs no later step, and after T steps its
+    sum is the ANN's max pooling of the total charge, where the maxima of every step add up to more. Akin to the lateral
+    inhibition pooling of Li and Zeng (2022).
+
+    Args:
+        current: I_t, [T, B, ...].
+        pool: a max pooling of [N, ...].
+
+    Returns:
+        [T, B, ...], as many steps.
+    """
+    charge = pool(current.cumsum(0).flatten(0, 1)).unflatten(0, current.shape[:2])
+    return charge.diff(dim=0, prepend=torch.zeros_like(charge[:1]))
 
 
 def _quarters(value: Tensor) -> tuple[Tensor, ...]:

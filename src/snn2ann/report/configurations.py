@@ -13,6 +13,8 @@ METHOD_NAMES = {
     "rate_based": "Rate-based BP",
     "sltt": "SLTT",
     "checkpointed": "Spike-based BP, checkpointed",
+    "ottt": "OTTT",
+    "qcfs": "QCFS conversion",
 }
 MAPPING_UNIT_NAMES = {"resu": "ReSU", "stsu": "STSU"}
 NETWORK_NAMES = {"vgg13": "VGG-13", "resnet17": "ResNet-17", "vgg": "VGG", "resnet": "ResNet"}
