@@ -43,7 +43,7 @@ def test_multiply_accumulates_of_a_convolution() -> None:
 
 def build(name: str, network: dict[str, Any], size: int = 8) -> Model:
     torch.manual_seed(0)
-    options = asdict(REFINED) if name == "snn2ann" else METHODS[name].defaults
+    options = asdict(REFINED) | {"threshold_start": 0.1} if name == "snn2ann" else METHODS[name].defaults
     method = {"name": name, "time_steps": 4 if METHODS[name].time_steps else None, "options": options}
     dataset = {"shape": (3, size, size), "classes": CLASSES}
     model = build_model({"dataset": dataset, "network": network, "method": method}).eval()
