@@ -9,10 +9,9 @@ from spikingjelly.activation_based import layer, neuron, surrogate
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from snn2ann.baselines import METHODS
-from snn2ann.baselines.build import build_model
 from snn2ann.baselines.ottt import OnlineTrainingThroughTime
 from snn2ann.errors import UserError
+from tests.baselines.building import build_relative
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "vgg": {"kind": "vgg", "blocks": [[6, 6], [8]], "pooled_blocks": [1], "dropout": [0, 0]},
@@ -28,11 +27,7 @@ def images() -> Tensor:
 
 
 def build(kind: str, time_steps: int, **options: Any) -> OnlineTrainingThroughTime:
-    torch.manual_seed(0)
-    method = {"name": "ottt", "time_steps": time_steps, "options": METHODS["ottt"].defaults | options}
-    model = build_model(
-        {"dataset": {"shape": (2, 8, 8), "classes": 5}, "network": NETWORKS[kind], "method": method}
-    ).train()
+    model = build_relative("ottt", NETWORKS[kind], time_steps, **options)
     assert isinstance(model, OnlineTrainingThroughTime)
     return model
 
@@ -90,11 +85,7 @@ def test_traces_change_the_gradients_and_nothing_else(images: Tensor) -> None:
 def test_it_is_spike_based_bp_where_there_is_no_time(kind: str, images: Tensor) -> None:
     model = build(kind, 1)
     model.training_step(images, LABELS, cross_entropy).loss.backward()
-    torch.manual_seed(0)
-    options = METHODS["stbp"].defaults | {"surrogate": "sigmoid", "surrogate_width": 4.0}
-    method = {"name": "stbp", "time_steps": 1, "options": options}
-    dataset = {"shape": (2, 8, 8), "classes": 5}
-    other = build_model({"dataset": dataset, "network": NETWORKS[kind], "method": method}).train()
+    other = build_relative("stbp", NETWORKS[kind], 1, surrogate="sigmoid", surrogate_width=4.0)
     other.training_step(images, LABELS, cross_entropy).loss.backward()
     for (name, ours), theirs in zip(model.network.named_parameters(), other.network.parameters(), strict=True):
         torch.testing.assert_close(ours.grad, theirs.grad, msg=name)

@@ -9,13 +9,12 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from snn2ann.baselines import METHODS
-from snn2ann.baselines.build import build_model
 from snn2ann.baselines.qcfs import QuantisedConversion, qcfs
 from snn2ann.errors import UserError
 from snn2ann.method.layers import SpikingLayer
 from snn2ann.method.neuron import integrate_and_fire
 from snn2ann.method.signals import Observation
+from tests.baselines.building import build_relative
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "vgg": {"kind": "vgg", "blocks": [[6, 6], [8]], "pooled_blocks": [1], "dropout": [0, 0]},
@@ -26,11 +25,7 @@ LABELS = torch.arange(32) % 5
 
 
 def build(kind: str = "vgg", **options: Any) -> QuantisedConversion:
-    torch.manual_seed(0)
-    method = {"name": "qcfs", "time_steps": None, "options": METHODS["qcfs"].defaults | options}
-    model = build_model(
-        {"dataset": {"shape": (2, 8, 8), "classes": 5}, "network": NETWORKS[kind], "method": method}
-    ).train()
+    model = build_relative("qcfs", NETWORKS[kind], None, **options)
     assert isinstance(model, QuantisedConversion)
     return model
 

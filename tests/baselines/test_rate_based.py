@@ -9,10 +9,9 @@ from spikingjelly.activation_based import neuron, surrogate
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from snn2ann.baselines import METHODS
-from snn2ann.baselines.build import build_model
 from snn2ann.errors import UserError
 from snn2ann.method.model import Model
+from tests.baselines.building import build_relative
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "one layer": {"kind": "vgg", "blocks": [[6]], "pooled_blocks": [1], "dropout": [0.3]},
@@ -29,10 +28,7 @@ def images() -> Tensor:
 
 
 def trained(name: str, kind: str, time_steps: int, images: Tensor, **options: Any) -> tuple[Model, Tensor]:
-    torch.manual_seed(0)
-    method = {"name": name, "time_steps": time_steps, "options": METHODS[name].defaults | options}
-    dataset = {"shape": (2, 8, 8), "classes": 5}
-    model = build_model({"dataset": dataset, "network": NETWORKS[kind], "method": method}).train()
+    model = build_relative(name, NETWORKS[kind], time_steps, **options)
     torch.manual_seed(2)
     step = model.training_step(images, LABELS, cross_entropy)
     step.loss.backward()

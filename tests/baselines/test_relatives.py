@@ -15,6 +15,7 @@ from snn2ann.baselines.build import build_model
 from snn2ann.evaluation.memory import saved_for_backward
 from snn2ann.method.model import Model
 from snn2ann.method.signals import Observation
+from tests.baselines.building import build_relative
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "vgg": {"kind": "vgg", "blocks": [[6, 6], [8]], "pooled_blocks": [1], "dropout": [0, 0]},
@@ -31,10 +32,7 @@ def images() -> Tensor:
 
 
 def build(name: str, kind: str, time_steps: int) -> Model:
-    torch.manual_seed(0)
-    method = {"name": name, "time_steps": time_steps, "options": METHODS[name].defaults}
-    dataset = {"shape": (2, 8, 8), "classes": 5}
-    return build_model({"dataset": dataset, "network": NETWORKS[kind], "method": method}).train()
+    return build_relative(name, NETWORKS[kind], time_steps)
 
 
 def trained(name: str, kind: str, time_steps: int, images: Tensor) -> Model:

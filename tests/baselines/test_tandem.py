@@ -8,11 +8,10 @@ from spikingjelly.activation_based import neuron
 from torch import Tensor
 from torch.nn.functional import conv2d, cross_entropy, max_pool2d, relu
 
-from snn2ann.baselines import METHODS
-from snn2ann.baselines.build import build_model
 from snn2ann.baselines.tandem import TandemLearning
 from snn2ann.errors import UserError
 from snn2ann.evaluation.memory import saved_for_backward
+from tests.baselines.building import build_relative
 
 VGG = {"kind": "vgg", "blocks": [[6, 6], [8]], "pooled_blocks": [1], "dropout": [0, 0]}
 LABELS = torch.tensor([0, 1, 2, 3, 4])
@@ -25,14 +24,12 @@ def images() -> Tensor:
 
 
 def build(time_steps: int = STEPS, **options: Any) -> TandemLearning:
-    torch.manual_seed(0)
-    method = {"name": "tandem", "time_steps": time_steps, "options": METHODS["tandem"].defaults | options}
-    model = build_model({"dataset": {"shape": (2, 8, 8), "classes": 5}, "network": VGG, "method": method})
+    model = build_relative("tandem", VGG, time_steps, **options)
     assert isinstance(model, TandemLearning)
     for layer in model.network.spiking_layers().values():
         layer.norm.running_mean.normal_(std=0.1)
         layer.norm.running_var.uniform_(0.2, 0.4)
-    return model.train()
+    return model
 
 
 def reference_logits(model: TandemLearning, images: Tensor, threshold: float) -> Tensor:

@@ -12,7 +12,6 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from snn2ann.baselines.limits import number_above
 from snn2ann.errors import UserError
@@ -21,7 +20,7 @@ from snn2ann.method.layers import SpikingLayer
 from snn2ann.method.model import Loss, Model, Step
 from snn2ann.method.options import CouplingOptions
 from snn2ann.method.signals import Observation, Observer, Spikes
-from snn2ann.method.views import AnnView, SpikingView, pre_activation
+from snn2ann.method.views import AnnView, SpikingView
 
 _NEURONS = CouplingOptions(reset="subtract", membrane_start=0.5, membrane_dropout=0.0, shortcut="spikes")
 
@@ -98,13 +97,8 @@ class _QuantisedView(AnnView):
         super().__init__(observer)
         self.levels = levels
 
-    def layer(self, layer: SpikingLayer, incoming: Tensor, skipped: Tensor | None = None) -> Tensor:
-        value = pre_activation(layer, incoming, skipped).value
-        dropped = functional.dropout(value, layer.dropout, layer.training)
-        activation = qcfs(dropped, layer.get_parameter("ceiling"), self.levels)
-        if self.observer:
-            self.observer(layer, activation)
-        return activation
+    def activate(self, layer: SpikingLayer, value: Tensor) -> Tensor:
+        return qcfs(value, layer.get_parameter("ceiling"), self.levels)
 
 
 @dataclass

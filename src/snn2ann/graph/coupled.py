@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from snn2ann.graph.deploy import deploy
 from snn2ann.graph.neurons import Neurons
-from snn2ann.graph.operations import Operation, apply_scaled, scale_and_bias
+from snn2ann.graph.operations import Operation, affine, apply_scaled
 from snn2ann.graph.plan import Plan
 from snn2ann.graph.saving import counts_as_bytes
 from snn2ann.graph.spiking import SpikingNetwork
@@ -190,16 +190,15 @@ class CoupledNetwork(nn.Module):
         Running statistics are folded as they were before this batch changes them (demo behaviour).
         """
         by_batch = both and self.training and self.options.statistics == "batch"
-        affine = None if by_batch else self._affine(operation)
+        before = None if by_batch else self._affine(operation)
         ann, statistics = self._ann(operation, taken) if both else (None, None)
-        scale, bias = affine or self._affine(operation, statistics)
+        scale, bias = before or self._affine(operation, statistics)
         weights = self._module(operation.weights)
         return Signal(_spiking(lambda value: apply_scaled(weights, value, scale, bias), [taken[0].spiking]), ann)
 
     def _affine(self, operation: Operation, statistics: Statistics = None) -> tuple[Tensor | None, Tensor | None]:
-        weights, norm = self._module(operation.weights), self._module(operation.norm)
         spread = 1 if operation.name in self.plan.readout else self.time_steps
-        return scale_and_bias(weights.bias if weights else None, norm, spread, statistics)
+        return affine(self._module(operation.weights), self._module(operation.norm), spread, statistics)
 
     def _module(self, name: str) -> Any:
         return self.model.get_submodule(name) if name else None

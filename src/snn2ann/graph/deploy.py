@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from snn2ann.graph.neurons import IntegrateAndFire, Neurons
-from snn2ann.graph.operations import Operation, scale_and_bias
+from snn2ann.graph.operations import Operation, affine
 from snn2ann.graph.plan import Plan
 from snn2ann.graph.spiking import Encode, PoolCharge, Rate, Repeat, Scale, SpikingNetwork, Step
 from snn2ann.method.options import CouplingOptions
@@ -76,7 +76,7 @@ def _without_time(operation: Operation, model: nn.Module, spread: int) -> nn.Mod
     norm = model.get_submodule(operation.norm) if operation.norm else None
     assert weights is None or isinstance(weights, nn.Conv2d | nn.Linear)
     assert norm is None or isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d)
-    scale, bias = scale_and_bias(weights.bias if weights else None, norm, spread)
+    scale, bias = affine(weights, norm, spread)
     if weights is None:
         assert scale is not None and bias is not None
         return Scale(scale.clone(), bias)

@@ -1,11 +1,12 @@
 """Layers of IF neurons: one threshold a neuron, whose number the first images say."""
 
-from typing import Any
+from typing import Any, Literal
 
 from torch import Tensor, nn
 
 from snn2ann.errors import UserError
 from snn2ann.method.neuron import Reset, integrate_and_fire
+from snn2ann.method.thresholds import start_thresholds
 
 
 class Neurons(nn.Module):
@@ -25,7 +26,7 @@ class Neurons(nn.Module):
         self.noisy_spike_rate: Tensor | None = None
         self.spikes_per_image: Tensor | None = None
 
-    def size_for(self, name: str, current: Tensor, start: float | str) -> None:
+    def size_for(self, name: str, current: Tensor, start: float | Literal["uniform"]) -> None:
         """Make the thresholds, if they are not there, one for each neuron of a current [T, B, ...].
 
         Raises:
@@ -34,10 +35,7 @@ class Neurons(nn.Module):
         shape = (1, *current.shape[2:])
         if not self.threshold.numel():
             self.threshold.resize_(shape)
-            if start == "uniform":
-                self.threshold.uniform_(0, 1)
-            else:
-                self.threshold.fill_(float(start))
+            start_thresholds(self.threshold, start)
         elif self.threshold.shape != shape:
             raise UserError(
                 f"{name}: has neurons for {_times(self.threshold.shape[1:])}, these images need {_times(shape[1:])}; "

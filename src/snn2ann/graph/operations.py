@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from snn2ann.method.layers import scale_and_bias
+
 Kind = Literal["image", "weighted", "linear", "pooling", "dropout", "neurons"]
 
 
@@ -85,32 +87,27 @@ class Mean(nn.Module):
 
 
 @torch.no_grad()
-def scale_and_bias(
-    bias: Tensor | None,
+def affine(
+    weights: nn.Conv2d | nn.Linear | None,
     norm: nn.BatchNorm1d | nn.BatchNorm2d | None,
     steps: int,
     statistics: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[Tensor | None, Tensor | None]:
-    """Give a and b' of one of `steps` time steps; see `method.layers.fold`, of which this is the general case.
+    """Give a and b' of one of `steps` time steps; see `method.layers.scale_and_bias`.
 
     Args:
-        bias: the convolution's or linear layer's, if it has one.
-        norm: the BatchNorm after it, if there is one; with or without weight.
+        weights: a convolution or linear layer, if there is one.
+        norm: the BatchNorm after it, if there is one.
         steps: T over which biases are spread, or 1.
         statistics: (μ, 1/√(v+ε)) per channel, to take the place of the running ones.
 
     Returns:
         a, [C] or None for 1, and b', [C] or None for 0.
     """
+    bias = None if weights is None else weights.bias
     if norm is None:
         return None, None if bias is None else bias / steps
-    if statistics is None:
-        assert norm.running_mean is not None and norm.running_var is not None
-        statistics = norm.running_mean, 1 / torch.sqrt(norm.running_var + norm.eps)
-    mean, inverse = statistics
-    scale = inverse if norm.weight is None else norm.weight * inverse
-    shifted = -scale * mean if bias is None else scale * (bias - mean)
-    return scale, (shifted if norm.bias is None else shifted + norm.bias) / steps
+    return scale_and_bias(bias, norm, steps, statistics)
 
 
 def apply_scaled(

@@ -69,7 +69,7 @@ class CoupledView:
         dropout = self._draw_dropout(layer, incoming)
         other = skipped.spikes if skipped else None
         by_events = spiking.runs_by_events(layer)
-        if by_events and affine and not before.constant and not spiking.settings.pools_charge(layer, before):
+        if by_events and affine and not before.constant:
             spikes, known = fire_by_events(layer, Feed(before, other, *affine), spiking.settings, add_up=True)
             return self._ann(layer, incoming, skipped, known), dropout, spikes
         sums = sum_events(layer, before, other) if by_events and not before.constant else None

@@ -143,6 +143,10 @@ def fire_by_events(
     layer: SpikingLayer, feed: Feed, settings: NeuronSettings, *, add_up: bool
 ) -> tuple[Spikes, Sums | None]:
     """Convolve a layer's input spike by spike and run its neurons in one go; `add_up` asks for the sums over time."""
+    if settings.pools_charge(layer, feed.incoming):
+        # The kernel that does both in one go pools the current of each step.
+        every_step = sum_events(layer, feed.incoming, feed.skipped)
+        return fire_on_sums(layer, every_step, feed, settings), every_step.over_time() if add_up else None
     side = None
     if isinstance(layer.shortcut, ConvolutionShortcut):
         assert feed.skipped is not None

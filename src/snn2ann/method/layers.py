@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from snn2ann.method.pooling import max_pool
+from snn2ann.method.thresholds import start_thresholds
 
 
 class IdentityShortcut(nn.Module):
@@ -81,10 +82,7 @@ class SpikingLayer(nn.Module):
 
     def start_thresholds(self, start: float | Literal["uniform"]) -> None:
         """Set every threshold to `start`, or draw each from the uniform distribution over [0, 1)."""
-        if start == "uniform":
-            self.threshold.uniform_(0, 1)
-        else:
-            self.threshold.fill_(start)
+        start_thresholds(self.threshold, start)
 
     def reduce(self, value: Tensor) -> Tensor:
         """Apply this layer's pooling, if it has one: [N, C, H, W] to [N, C, H/2, W/2]."""
@@ -111,25 +109,34 @@ def fold(
     Returns:
         W' [C_out, C_in, k, k] and b' [C_out], without gradient.
     """
-    scale, bias = scale_and_bias(convolution, norm, time_steps, statistics)
+    scale, bias = scale_and_bias(convolution.bias, norm, time_steps, statistics)
     return convolution.weight.detach() * scale.view(-1, 1, 1, 1), bias
 
 
 @torch.no_grad()
 def scale_and_bias(
-    convolution: nn.Conv2d,
-    norm: nn.BatchNorm2d,
+    bias: Tensor | None,
+    norm: nn.BatchNorm1d | nn.BatchNorm2d,
     time_steps: int,
     statistics: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Give a and b' of `fold`, [C_out] each: a step's current is a · (convolution without bias) + b'."""
+    """Give a and b' of `fold`, [C_out] each: a step's current is a · (convolution without bias) + b'.
+
+    Args:
+        bias: the convolution's, if it has one.
+        norm: its BatchNorm, with or without weight and bias.
+        time_steps: T over which the bias is spread, or 1.
+        statistics: (μ, 1/√(v+ε)) per channel, to take the place of the running ones.
+    """
     if statistics is None:
         assert norm.running_mean is not None and norm.running_var is not None
-        mean, scale = norm.running_mean, norm.weight / torch.sqrt(norm.running_var + norm.eps)
+        mean, root = norm.running_mean, torch.sqrt(norm.running_var + norm.eps)
+        scale = 1 / root if norm.weight is None else norm.weight / root
     else:
-        mean, scale = statistics[0], norm.weight * statistics[1]
-    assert convolution.bias is not None
-    return scale, (scale * (convolution.bias - mean) + norm.bias) / time_steps
+        mean, inverse = statistics
+        scale = inverse if norm.weight is None else norm.weight * inverse
+    shift = -scale * mean if bias is None else scale * (bias - mean)
+    return scale, (shift if norm.bias is None else shift + norm.bias) / time_steps
 
 
 def convolve(convolution: nn.Conv2d, value: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

@@ -22,8 +22,6 @@ from snn2ann.method.firing import (
     fire_by_events,
     fire_densely,
     fire_on_image,
-    fire_on_sums,
-    sum_events,
 )
 from snn2ann.method.layers import ConvolutionShortcut, IdentityShortcut, SpikingLayer, normalise, scale_and_bias
 from snn2ann.method.options import CouplingOptions
@@ -94,13 +92,17 @@ class AnnView:
         return images
 
     def layer(self, layer: SpikingLayer, incoming: Tensor, skipped: Tensor | None = None) -> Tensor:
-        """Run one layer up to and with its ReLU."""
+        """Run one layer up to and with its activation."""
         value = pre_activation(layer, incoming, skipped).value
         dropped = functional.dropout(value, layer.dropout, layer.training) if layer.dropout else value
-        activation = functional.relu(dropped)
+        activation = self.activate(layer, dropped)
         if self.observer:
             self.observer(layer, activation)
         return activation
+
+    def activate(self, layer: SpikingLayer, value: Tensor) -> Tensor:
+        """Give a layer's activation."""
+        return functional.relu(value)
 
     def readout(self, classifier: nn.Linear, signal: Tensor) -> Tensor:
         """Give logits [B, classes]."""
@@ -158,8 +160,6 @@ class SpikingView:
             spikes = fire_densely(layer, feed, self.settings)
         elif incoming.constant:
             spikes = fire_on_image(layer, feed, self.settings)
-        elif self.settings.pools_charge(layer, incoming):
-            spikes = fire_on_sums(layer, sum_events(layer, incoming, skipped), feed, self.settings)
         else:
             spikes, _ = fire_by_events(layer, feed, self.settings, add_up=False)
         if self.observer:
@@ -172,12 +172,12 @@ class SpikingView:
 
     def affine(self, layer: SpikingLayer, ann: PreActivation | None = None) -> tuple[Affine, Affine | None]:
         """Give (a, b') of the layer and of its shortcut, by the running statistics or those of the batch in `ann`."""
-        main = scale_and_bias(layer.convolution, layer.norm, self.bias_steps, ann.statistics if ann else None)
+        main = scale_and_bias(layer.convolution.bias, layer.norm, self.bias_steps, ann.statistics if ann else None)
         side = layer.shortcut
         if not isinstance(side, ConvolutionShortcut):
             return main, None
         return main, scale_and_bias(
-            side.convolution, side.norm, self.bias_steps, ann.shortcut_statistics if ann else None
+            side.convolution.bias, side.norm, self.bias_steps, ann.shortcut_statistics if ann else None
         )
 
     @torch.no_grad()
