@@ -26,6 +26,7 @@ VARIED: list[dict[str, Any]] = [
     {},
     {"mapping_unit": "stsu", "reset": "subtract", "membrane_start": 0.5},
     {"gradient": "window", "statistics": "batch", "input_coding": "divide"},
+    {"gradient": "window", "input_coding": "direct"},
 ]
 
 
@@ -37,6 +38,7 @@ def images() -> Tensor:
 def pair(kind: str, time_steps: int, variant: str, changes: dict[str, Any]) -> tuple[Snn2Ann, CoupledNetwork]:
     """Give the project's model and an ordinary network of the same weights and thresholds, coupled."""
     torch.manual_seed(0)
+    changes = {"ata_rate": 0.0, **changes}
     options = asdict(VARIANTS[variant].with_options({"shortcut": "spikes", **changes}))
     method = {"name": "snn2ann", "time_steps": time_steps, "options": options}
     specification = {"dataset": {"shape": (2, 8, 8), "classes": 5}, "network": NETWORKS[kind], "method": method}
@@ -64,7 +66,7 @@ def weights(model: nn.Module) -> list[tuple[str, Tensor]]:
 
 @pytest.mark.parametrize("kind", NETWORKS)
 @pytest.mark.parametrize("variant", ["released", "refined"])
-@pytest.mark.parametrize("changes", VARIED, ids=["plain", "stsu", "window"])
+@pytest.mark.parametrize("changes", VARIED, ids=["plain", "stsu", "window", "direct"])
 @pytest.mark.parametrize("time_steps", [1, 4])
 def test_training_and_inference_equal_the_projects_own(
     kind: str, variant: str, changes: dict[str, Any], time_steps: int, images: Tensor

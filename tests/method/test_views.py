@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from spikingjelly.activation_based import neuron
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
@@ -88,6 +89,20 @@ def test_divided_input_makes_the_first_layers_totals_equal(build: Any, images: T
     weight, bias = fold(first.convolution, first.norm, 4)
     total = 4 * torch.nn.functional.conv2d(encoded.value, weight, bias, padding=1)
     torch.testing.assert_close(total, pre_activation(first, images, None).value, atol=1e-5, rtol=1e-4)
+
+
+def test_direct_input_gives_the_first_layer_what_spikingjelly_gives_its_own(build: Any, images: Tensor) -> None:
+    """The whole pre-activation at every step, whatever T."""
+    model = build("vgg", 4, input_coding="direct", reset="zero", membrane_start=0.0, threshold_start=0.3).eval()
+    for layer in model.network.spiking_layers().values():
+        layer.norm.bias.data.fill_(0.2)
+    seen: list[Observation] = []
+    model.spiking_forward(images, 6, seen.append)
+    neurons = neuron.IFNode(v_threshold=0.3, v_reset=0.0, step_mode="m")
+    current = pre_activation(seen[0].layer, images, None).value
+    expected = neurons(current.expand(6, *current.shape))
+    torch.testing.assert_close(seen[0].outgoing.value, expected)
+    assert 0 < expected.mean() < 1
 
 
 def test_batch_statistics_make_the_branches_agree_in_training(build: Any, images: Tensor) -> None:

@@ -122,7 +122,7 @@ class _ThresholdSpikesView(SpikingView):
     def layer(self, layer: SpikingLayer, incoming: Spikes, skipped: Spikes | None = None) -> _Weighted:
         assert isinstance(incoming, _Weighted)
         amount = skipped.amount() if isinstance(skipped, _Weighted) else None
-        fired = fire_densely(layer, Feed(incoming.amount(), amount, *self.affine(layer)), self.settings)
+        fired = fire_densely(layer, Feed(incoming.amount(), amount, *self.affine(layer, incoming)), self.settings)
         outgoing = _Weighted(fired.value, worth=layer.threshold)
         if self.observer:
             self.observer(Observation(layer, incoming, skipped, outgoing))

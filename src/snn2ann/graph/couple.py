@@ -18,7 +18,7 @@ HONOURED: dict[str, tuple[Any, ...] | None] = {
     "reset": ("zero", "subtract"),
     "statistics": ("running", "batch"),
     "threshold_start": None,
-    "input_coding": ("repeat", "divide"),
+    "input_coding": ("repeat", "divide", "direct"),
     "membrane_dropout": None,
     "membrane_start": None,
     # Between the neurons of a graph there are spikes and nothing else.

@@ -62,7 +62,7 @@ def deploy(
             assert operation.function is not None
             stands[name] = add(name, PoolCharge(copy.deepcopy(operation.function)), *inputs, timed=True)
         else:
-            spread = 1 if name in plan.readout else time_steps
+            spread = plan.bias_spread(operation, options, time_steps)
             stands[name] = add(name, _without_time(operation, model, spread), *inputs)
     if plan.output not in plan.readout:
         add("rate", Rate(), stands[plan.output], timed=True)

@@ -7,6 +7,7 @@ from torch import nn
 
 from snn2ann.errors import UserError
 from snn2ann.graph.operations import Operation
+from snn2ann.method.options import CouplingOptions
 
 Operations = list[Operation]
 
@@ -33,6 +34,10 @@ class Plan:
     def neurons(self) -> list[str]:
         """Names of the layers of neurons, in order."""
         return [operation.name for operation in self.operations if operation.kind == "neurons"]
+
+    def bias_spread(self, operation: Operation, options: CouplingOptions, time_steps: int) -> int:
+        """Return over how many of `time_steps` the bias of an operation is spread."""
+        return 1 if operation.name in self.readout else options.bias_spread(time_steps, operation.name in self.constant)
 
 
 def make_plan(operations: Operations, output: str) -> Plan:

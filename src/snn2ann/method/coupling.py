@@ -18,7 +18,7 @@ from snn2ann.method.firing import (
     sum_events,
 )
 from snn2ann.method.layers import ConvolutionShortcut, SpikingLayer
-from snn2ann.method.mapping import map_spikes, noisy_spike_rate
+from snn2ann.method.mapping import gradient_window, map_spikes, noisy_spike_rate
 from snn2ann.method.signals import Coupled, Observation, Observer, Spikes
 from snn2ann.method.thresholds import adjust_threshold
 from snn2ann.method.views import PreActivation, SpikingView, pre_activation
@@ -50,7 +50,7 @@ class CoupledView:
         """Run one layer of both branches, and map the spike counts."""
         ann, dropout, spikes = self._branches(layer, incoming, skipped)
         self._watch(Observation(layer, incoming.spikes, skipped.spikes if skipped else None, spikes), ann, dropout)
-        window = (layer.threshold, self.spiking.bias_steps) if self.options.gradient == "window" else None
+        window = gradient_window(self.options, layer.threshold, self.spiking.bias_steps, incoming.spikes.constant)
         unit = self.options.mapping_unit
         activation = map_spikes(ann.value, spikes.count, unit, dropout=dropout, window=window, factor=self.share)
         return Coupled(activation, spikes)
@@ -65,7 +65,7 @@ class CoupledView:
         """
         spiking, before = self.spiking, incoming.spikes
         by_batch = self.options.statistics == "batch" and spiking.training
-        affine = None if by_batch else spiking.affine(layer)
+        affine = None if by_batch else spiking.affine(layer, before)
         dropout = self._draw_dropout(layer, incoming)
         other = skipped.spikes if skipped else None
         by_events = spiking.runs_by_events(layer)
@@ -74,7 +74,7 @@ class CoupledView:
             return self._ann(layer, incoming, skipped, known), dropout, spikes
         sums = sum_events(layer, before, other) if by_events and not before.constant else None
         ann = self._ann(layer, incoming, skipped, sums.over_time() if sums else None)
-        feed = Feed(before, other, *(affine or spiking.affine(layer, ann)))
+        feed = Feed(before, other, *(affine or spiking.affine(layer, before, ann)))
         if sums:
             return ann, dropout, fire_on_sums(layer, sums, feed, spiking.settings)
         fire = fire_on_image if by_events else fire_densely

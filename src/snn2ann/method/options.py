@@ -20,7 +20,8 @@ class CouplingOptions:
         reset: membrane after a spike: "zero" (hard reset) or "subtract" (the threshold is taken off).
         statistics: BatchNorm statistics folded into the SNN branch during training: "running" ones or the "batch"'s own.
         threshold_start: "uniform" draws every neuron's threshold from [0, 1); a number sets them all.
-        input_coding: the first layer's input at each step: the image itself ("repeat") or the image over T ("divide").
+        input_coding: what charges the first layer at each step: the image and its share 1/T of the bias ("repeat"), the
+            image over T and that share ("divide"), or the image and the whole bias, T times the ANN's value in all ("direct").
         membrane_dropout: probability of inverted dropout on the membrane after each step, in training only.
         membrane_start: membrane before the first step, as a fraction of the threshold.
         shortcut: what an identity shortcut of the SNN branch adds: the previous block's "current" or its "spikes".
@@ -38,7 +39,7 @@ class CouplingOptions:
     reset: Literal["zero", "subtract"] = "zero"
     statistics: Literal["running", "batch"] = "running"
     threshold_start: float | Literal["uniform"] = "uniform"
-    input_coding: Literal["repeat", "divide"] = "repeat"
+    input_coding: Literal["repeat", "divide", "direct"] = "repeat"
     membrane_dropout: float = 0.5
     membrane_start: float = 0.0
     shortcut: Literal["current", "spikes"] = "current"
@@ -61,6 +62,10 @@ class CouplingOptions:
             problem = _problem(field.name, value, hints[field.name])
             if problem:
                 raise UserError(f"option {field.name}: {value!r} is not allowed; expected {problem}")
+
+    def bias_spread(self, time_steps: int, constant: bool) -> int:
+        """Return over how many of `time_steps` the bias is spread of a layer whose input is, or is not, constant over time."""
+        return 1 if constant and self.input_coding == "direct" else time_steps
 
     def with_options(self, changes: dict[str, Any]) -> "CouplingOptions":
         """Return these options with `changes` made.
@@ -95,13 +100,17 @@ def _range(name: str, high: float) -> str:
 
 RELEASED = CouplingOptions()
 # Both branches are the same function: a neuron is charged with what its ANN activation is made of, in training by the same
-# statistics, through max pooling and shortcuts; no charge is lost at a reset; the gradient is that of a clipped count.
+# statistics, through max pooling and shortcuts; no charge is lost at a reset, and every count is passed on. The membrane
+# starts half full, so that counts are rounded and not cut; the gradient is that of a clipped count.
 REFINED = CouplingOptions(
+    mapping_unit="stsu",
     gradient="window",
     reset="subtract",
     statistics="batch",
-    threshold_start=1.0,
+    threshold_start=1.5,
+    input_coding="direct",
     membrane_dropout=0.0,
+    membrane_start=0.5,
     shortcut="spikes",
     pooling="charge",
     noisy_spikes="before_dropout",

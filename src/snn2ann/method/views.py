@@ -155,7 +155,7 @@ class SpikingView:
     @torch.no_grad()
     def layer(self, layer: SpikingLayer, incoming: Spikes, skipped: Spikes | None = None) -> Spikes:
         """Run one layer over all steps."""
-        feed = Feed(incoming, skipped, *self.affine(layer))
+        feed = Feed(incoming, skipped, *self.affine(layer, incoming))
         if not self.runs_by_events(layer):
             spikes = fire_densely(layer, feed, self.settings)
         elif incoming.constant:
@@ -170,15 +170,16 @@ class SpikingView:
         """Whether the layer is run spike by spike."""
         return self.event_driven and events.suit(layer.convolution.weight, layer.threshold, self.time_steps)
 
-    def affine(self, layer: SpikingLayer, ann: PreActivation | None = None) -> tuple[Affine, Affine | None]:
+    def affine(
+        self, layer: SpikingLayer, incoming: Spikes, ann: PreActivation | None = None
+    ) -> tuple[Affine, Affine | None]:
         """Give (a, b') of the layer and of its shortcut, by the running statistics or those of the batch in `ann`."""
-        main = scale_and_bias(layer.convolution.bias, layer.norm, self.bias_steps, ann.statistics if ann else None)
+        spread = self.options.bias_spread(self.bias_steps, incoming.constant)
+        main = scale_and_bias(layer.convolution.bias, layer.norm, spread, ann.statistics if ann else None)
         side = layer.shortcut
         if not isinstance(side, ConvolutionShortcut):
             return main, None
-        return main, scale_and_bias(
-            side.convolution.bias, side.norm, self.bias_steps, ann.shortcut_statistics if ann else None
-        )
+        return main, scale_and_bias(side.convolution.bias, side.norm, spread, ann.shortcut_statistics if ann else None)
 
     @torch.no_grad()
     def readout(self, classifier: nn.Linear, signal: Spikes) -> Tensor:
