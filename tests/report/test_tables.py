@@ -139,6 +139,30 @@ def test_ablation_starts_at_the_headline(hand_made: Path) -> None:
     assert table["Δ spikes (k)"].tolist() == ["+0.00", "–", "+3.00", "+6.00"]
 
 
+def test_every_configuration_stands_beside_the_reference(hand_made: Path) -> None:
+    table = shown(hand_made, "against_reference")
+    assert table["Method"].tolist() == ["Spike-based BP", "ANN", "Spike-based BP", "SNN2ANN"]
+    assert table["T"].tolist() == ["8", "–", "5", "5"]
+    assert table["Δ accuracy (points)"].tolist() == ["+0.00", "+2.00", "−2.00", "−0.50"]
+    assert table["Spikes / reference's"].tolist()[0] == "1.000"
+
+
+def test_the_worst_seed_stands_beside_the_reference(small_study: Path) -> None:
+    row = cells(shown(small_study, "against_reference"), Method="SNN2ANN", **{"Threshold adjustment": "in training"})
+    results = pd.read_csv(small_study / "results.csv", keep_default_na=False)
+    chosen = results[(results["network"] == results["network"].iloc[0]) & (results["split"] == "test")]
+    own = chosen[(chosen["method"] == "snn2ann") & (chosen["ata"] == "training")]
+    own = own[own["mapping_unit"] == own["mapping_unit"].iloc[0]]
+    worst = own.loc[own["measure"] == "noisy_spike_rate_maximum", "value"].max()
+    assert row["Noisiest layer, any seed (%)"] == f"{100 * worst:.2f}"
+    ann = own[own["measure"] == "ann_branch_accuracy"].set_index("seed")["value"]
+    at_training = (own["measure"] == "accuracy") & (own["time_steps"] == own["training_time_steps"])
+    gap = ann - own[at_training].set_index("seed")["value"]
+    assert float(row["ANN − SNN branch, furthest seed (points)"].replace("−", "-")) == pytest.approx(
+        100 * gap[gap.abs().idxmax()], abs=0.005
+    )
+
+
 def test_provenance_lists_seeds_parameters_and_what_runs_were_made_with(tmp_path: Path) -> None:
     folder = write_study(tmp_path, METHODS[:2], ("vgg-small",), (0, 3), cost=False)
     collect_results(folder)

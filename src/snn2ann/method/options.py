@@ -20,8 +20,8 @@ class CouplingOptions:
         reset: membrane after a spike: "zero" (hard reset) or "subtract" (the threshold is taken off).
         statistics: BatchNorm statistics folded into the SNN branch during training: "running" ones or the "batch"'s own.
         threshold_start: "uniform" draws every neuron's threshold from [0, 1); a number sets them all.
-        input_coding: what charges the first layer at each step: the image and its share 1/T of the bias ("repeat"), the
-            image over T and that share ("divide"), or the image and the whole bias, T times the ANN's value in all ("direct").
+        input_coding: what charges the first layer at each step: the image, and its bias over T ("repeat"); both over T
+            ("divide"), which add up to the ANN's value; or both whole ("direct"), T times the ANN's value in all.
         membrane_dropout: probability of inverted dropout on the membrane after each step, in training only.
         membrane_start: membrane before the first step, as a fraction of the threshold.
         shortcut: what an identity shortcut of the SNN branch adds: the previous block's "current" or its "spikes".
@@ -64,7 +64,7 @@ class CouplingOptions:
                 raise UserError(f"option {field.name}: {value!r} is not allowed; expected {problem}")
 
     def bias_spread(self, time_steps: int, constant: bool) -> int:
-        """Return over how many of `time_steps` the bias is spread of a layer whose input is, or is not, constant over time."""
+        """Return over how many of `time_steps` a layer's bias is spread; `constant`: its input is the same at each."""
         return 1 if constant and self.input_coding == "direct" else time_steps
 
     def with_options(self, changes: dict[str, Any]) -> "CouplingOptions":

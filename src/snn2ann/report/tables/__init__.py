@@ -47,6 +47,15 @@ TABLES = {
         "difference from it over paired seeds with its 95 % interval, and one that spans zero says that the part "
         "made no difference that these seeds can show.",
     ),
+    "against_reference": Entry(
+        "Against the reference",
+        "snn2ann.report.tables.against_reference:against_reference",
+        section="Ablation",
+        sources="results.csv",
+        reading="Every configuration beside spike-based BP at the T that the claims name. Read Δ with its interval: one "
+        "that spans zero says that these seeds tell no difference. The last two columns are the worst of all seeds, not "
+        "means: they say how far apart the two branches ever were.",
+    ),
     "provenance": Entry(
         "Provenance",
         "snn2ann.report.tables.provenance:provenance",

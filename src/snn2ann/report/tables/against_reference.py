@@ -1,0 +1,65 @@
+"""Every configuration beside the reference, spike-based BP: what the paper's claims compare, for each T and variant."""
+
+from typing import Any
+
+import pandas as pd
+
+from snn2ann.report.selection import comparison, find_cell
+from snn2ann.report.statistics import EMPTY, mean_interval, paired_difference, paired_ratio
+from snn2ann.report.study_data import Cell, StudyData
+from snn2ann.report.table import Table, estimate_columns, interval, text
+from snn2ann.report.tables.cell_columns import accuracy_column, identity, identity_columns, missing_notes
+
+
+def against_reference(study: StudyData) -> Table:
+    """Differences and ratios over paired seeds, each configuration at the T that it was trained for."""
+    rows = [row for place in study.places for row in _rows_of_place(study, place)]
+    columns = [
+        *identity_columns(),
+        accuracy_column("Accuracy (%)"),
+        interval("Δ accuracy (points)", "accuracy_difference", 2, 100, sign=True),
+        interval("Spikes / reference's", "spikes_ratio", 3),
+        interval("Noisiest layer, any seed (%)", "largest_noise", 2, 100),
+        interval("ANN − SNN branch, furthest seed (points)", "largest_gap", 2, 100, sign=True),
+        text("note", "p"),
+    ]
+    return Table(
+        title="Against the reference",
+        caption="Test images at the validation-selected epoch. Δ: mean difference from the reference on the same data "
+        "set and network, with the 95 % t-interval over paired seeds; spikes: geometric mean of the ratio. Noisiest "
+        "layer: the largest rate over layers and seeds of neurons that fire where the ANN is not active. ANN − SNN "
+        "branch: the difference of their accuracies that is furthest from zero.",
+        frame=pd.DataFrame(rows),
+        columns=columns,
+        notes=missing_notes(study),
+        group=lambda row: (row["dataset"], row["network"]),
+    )
+
+
+def _rows_of_place(study: StudyData, place: tuple[str, str]) -> list[dict[str, Any]]:
+    here = [cell for cell in study.cells if (cell.dataset, cell.network) == place]
+    reference = find_cell(study, place, comparison(study).reference)
+    trained = [cell for cell in here if cell.time_steps == cell.configuration.training_time_steps]
+    return [_row(study, cell, reference) for cell in sorted(trained, key=lambda cell: cell != reference)]
+
+
+def _row(study: StudyData, cell: Cell, reference: Cell | None) -> dict[str, Any]:
+    accuracy, spikes = study.values(cell, "accuracy"), study.values(cell, "spikes_per_image")
+    noise, gap = study.values(cell, "noisy_spike_rate_maximum"), study.values(cell, "ann_branch_accuracy") - accuracy
+    difference = ratio = EMPTY
+    if reference is not None:
+        difference = paired_difference(accuracy, study.values(reference, "accuracy"))
+        ratio = paired_ratio(spikes, study.values(reference, "spikes_per_image"))
+    return {
+        **identity(study, cell),
+        **estimate_columns("accuracy", mean_interval(accuracy)),
+        **estimate_columns("accuracy_difference", difference),
+        **estimate_columns("spikes_ratio", ratio),
+        **estimate_columns("largest_noise", mean_interval([_furthest(noise)])),
+        **estimate_columns("largest_gap", mean_interval([_furthest(gap)])),
+    }
+
+
+def _furthest(values: pd.Series) -> float:
+    """The value furthest from zero."""
+    return max(values.dropna().tolist(), key=abs, default=float("nan"))
