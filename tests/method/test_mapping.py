@@ -1,13 +1,10 @@
 """Spiking mapping units: values and gradients against their definition."""
 
-from dataclasses import replace
-
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from snn2ann.method.mapping import gradient_window, map_spikes, noisy_spike_rate, resu, stsu
-from snn2ann.method.options import RELEASED
+from snn2ann.method.mapping import map_spikes, noisy_spike_rate, resu, stsu
 
 PRE = [-1.0, 0.0, 0.5, 2.0]
 COUNT = [3.0, 2.0, 0.0, 4.0]
@@ -55,14 +52,6 @@ def test_the_window_has_slope_one_over_threshold_below_saturation() -> None:
     mapped.dense().sum().backward()
     assert pre.grad is not None
     assert pre.grad.tolist() == [0, 2, 2, 0, 0]
-
-
-def test_the_window_of_a_neuron_that_is_charged_t_times_is_as_much_narrower() -> None:
-    options, threshold = RELEASED.with_options({"gradient": "window", "input_coding": "direct"}), torch.tensor([[0.5]])
-    assert gradient_window(options, threshold, 4, constant=False) == (threshold, 4)
-    assert gradient_window(options, threshold, 4, constant=True) == (threshold / 4, 4)
-    assert gradient_window(replace(options, input_coding="repeat"), threshold, 4, constant=True) == (threshold, 4)
-    assert gradient_window(replace(options, gradient="straight"), threshold, 4, constant=True) is None
 
 
 def test_noisy_spikes_are_those_without_activation() -> None:

@@ -16,7 +16,7 @@ from snn2ann.graph.spiking import SpikingNetwork
 from snn2ann.method.counts import Counts, count_type
 from snn2ann.method.dropout import Dropout
 from snn2ann.method.layers import normalise
-from snn2ann.method.mapping import gradient_window, map_spikes, noisy_spike_rate
+from snn2ann.method.mapping import map_spikes, noisy_spike_rate
 from snn2ann.method.neuron import integrate_and_fire
 from snn2ann.method.options import CouplingOptions
 from snn2ann.method.pooling import max_pool, pool_charge
@@ -241,8 +241,7 @@ class CoupledNetwork(nn.Module):
         self._watch(layer, ann, dropout, count)
         if ann is None:
             return Signal(spikes, None)
-        constant = operation.inputs[0] in self.plan.constant
-        window = gradient_window(options, layer.threshold, self.time_steps, constant)
+        window = (layer.threshold, self.time_steps) if options.gradient == "window" else None
         return Signal(spikes, map_spikes(ann, count, options.mapping_unit, dropout=dropout, window=window))
 
     def _draw_dropout(self, operation: Operation, taken: Signal, like: Tensor) -> Dropout | None:

@@ -18,7 +18,7 @@ from snn2ann.method.firing import (
     sum_events,
 )
 from snn2ann.method.layers import ConvolutionShortcut, SpikingLayer
-from snn2ann.method.mapping import gradient_window, map_spikes, noisy_spike_rate
+from snn2ann.method.mapping import map_spikes, noisy_spike_rate
 from snn2ann.method.signals import Coupled, Observation, Observer, Spikes
 from snn2ann.method.thresholds import adjust_threshold
 from snn2ann.method.views import PreActivation, SpikingView, pre_activation
@@ -50,7 +50,7 @@ class CoupledView:
         """Run one layer of both branches, and map the spike counts."""
         ann, dropout, spikes = self._branches(layer, incoming, skipped)
         self._watch(Observation(layer, incoming.spikes, skipped.spikes if skipped else None, spikes), ann, dropout)
-        window = gradient_window(self.options, layer.threshold, self.spiking.bias_steps, incoming.spikes.constant)
+        window = (layer.threshold, self.spiking.bias_steps) if self.options.gradient == "window" else None
         unit = self.options.mapping_unit
         activation = map_spikes(ann.value, spikes.count, unit, dropout=dropout, window=window, factor=self.share)
         return Coupled(activation, spikes)

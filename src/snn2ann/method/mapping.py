@@ -7,7 +7,6 @@ from torch import Tensor
 
 from snn2ann.method.counts import Counts, substitute
 from snn2ann.method.dropout import Dropout
-from snn2ann.method.options import CouplingOptions
 
 
 class _Substitute(torch.autograd.Function):
@@ -85,24 +84,6 @@ def map_spikes(
     # A threshold near zero would give an unbounded slope; no count is that sensitive.
     gain = threshold.clamp_min(0.1).reciprocal()
     return substitute(pre_activation, mapped, unsaturated, slope, gain, factor)
-
-
-def gradient_window(
-    options: CouplingOptions, threshold: Tensor, time_steps: int, constant: bool
-) -> tuple[Tensor, int] | None:
-    """Give the (V, T) of a layer's windowed gradient, V in the unit of the ANN's value; None for the straight gradient.
-
-    Args:
-        options: how the branches are coupled.
-        threshold: the layer's, [1, ...].
-        time_steps: T of training.
-        constant: whether the layer's input is the same at every step.
-    """
-    if options.gradient != "window":
-        return None
-    spread = options.bias_spread(time_steps, constant)
-    # Where the whole bias is in every step, the neuron is charged with T times the ANN's value.
-    return threshold if spread == time_steps else threshold * (spread / time_steps), time_steps
 
 
 def noisy_spike_rate(pre_activation: Tensor, spike_count: Tensor) -> Tensor:
