@@ -51,6 +51,5 @@ def find_cell(study: StudyData, place: tuple[str, str], wanted: Mapping[str, Any
 
     One with the variant's own options goes before one in which some were changed.
     """
-    here = [cell for cell in study.cells if (cell.dataset, cell.network) == place]
-    found = [cell for cell in here if matches(cell.configuration, wanted)]
+    found = [cell for cell in study.cells_at(place) if matches(cell.configuration, wanted)]
     return min(found, key=lambda cell: cell.configuration.setting != "", default=None)

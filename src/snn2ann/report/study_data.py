@@ -147,6 +147,10 @@ class StudyData:
                 found += self._cells_of(Cell(dataset, network, each, each.training_time_steps))
         return found
 
+    def cells_at(self, place: tuple[str, str]) -> list[Cell]:
+        """The cells of a data set and network, in the order of the study."""
+        return [cell for cell in self.cells if (cell.dataset, cell.network) == place]
+
     def _cells_of(self, cell: Cell) -> list[Cell]:
         if cell.time_steps is not None:
             return [cell]

@@ -51,8 +51,7 @@ def ablation(study: StudyData) -> Table:
 
 
 def _rows_of_place(study: StudyData, place: tuple[str, str]) -> list[dict[str, Any]]:
-    here = [cell for cell in study.cells if (cell.dataset, cell.network) == place]
-    here = _one_time_step_each(here, comparison(study).headline["training_time_steps"])
+    here = _one_time_step_each(study.cells_at(place), comparison(study).headline["training_time_steps"])
     first = find_cell(study, place, comparison(study).headline)
     cells = sorted(here, key=lambda cell: _rank(study, cell, first))
     return [_row(study, cell, cells[0]) for cell in cells]

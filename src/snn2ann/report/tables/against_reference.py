@@ -37,9 +37,8 @@ def against_reference(study: StudyData) -> Table:
 
 
 def _rows_of_place(study: StudyData, place: tuple[str, str]) -> list[dict[str, Any]]:
-    here = [cell for cell in study.cells if (cell.dataset, cell.network) == place]
     reference = find_cell(study, place, comparison(study).reference)
-    trained = [cell for cell in here if cell.time_steps == cell.configuration.training_time_steps]
+    trained = [cell for cell in study.cells_at(place) if cell.time_steps == cell.configuration.training_time_steps]
     return [_row(study, cell, reference) for cell in sorted(trained, key=lambda cell: cell != reference)]
 
 
