@@ -4,9 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
+from matplotlib import pyplot as plt
+from matplotlib.lines import Line2D
+
 from snn2ann.baselines import METHODS as REGISTERED
 from snn2ann.report.configurations import METHOD_NAMES, Configuration, network_name
-from snn2ann.report.figures.style import looks, method_look
+from snn2ann.report.figures.style import ROWS_WITH_ROOM, WIDTH, legend_below, looks, method_look, theme
 from snn2ann.report.results import COLUMNS
 from snn2ann.report.study_data import load_study
 
@@ -49,6 +53,18 @@ def test_every_method_has_a_name_and_a_look_of_its_own() -> None:
     # What a method that is added later may get is another colour.
     others = {method_look(f"later-{number}")[0] for number in range(100)}
     assert not others & {colour for colour, _ in found}
+
+
+def test_panels_keep_their_size_under_a_long_legend() -> None:
+    heights = {}
+    with theme():
+        for entries in (ROWS_WITH_ROOM, 20):
+            figure, axes = plt.subplots(figsize=(WIDTH, 3), layout="constrained")
+            words = "a configuration of a method with a long name, and another option, number"
+            legend_below(figure, [Line2D([], [], label=f"{words} {number}") for number in range(entries)])
+            figure.draw_without_rendering()
+            heights[entries] = axes.get_position().height * figure.get_figheight()
+    assert heights[20] == pytest.approx(heights[ROWS_WITH_ROOM], abs=0.3)
 
 
 def test_an_unknown_method_keeps_its_look_and_borrows_none() -> None:

@@ -24,6 +24,8 @@ from snn2ann.report.study_data import StudyData
 
 WIDTH = 7.2  # inches: the text width of a two-column page
 DPI = 200
+# Of a legend: rows that every figure has room for, and inches that one more needs.
+ROWS_WITH_ROOM, ROW_HEIGHT = 6, 0.17
 GREY = "#8c8c8c"
 
 # Okabe and Ito (2008): told apart with any common colour blindness. Markers and line styles carry the same in grey.
@@ -152,11 +154,16 @@ def place_title(dataset: str, network: str) -> str:
 
 
 def legend_below(figure: Figure, handles: Sequence[Any], columns: int = 4) -> None:
-    """One legend for the whole figure, under all panels, in as many columns (at most `columns`) as its width holds."""
+    """One legend for the whole figure, under all panels, in as many columns (at most `columns`) as its width holds.
+
+    A figure has room for a legend of some rows; it grows by what a longer one needs, and its panels keep their size.
+    """
     if not handles:
         return
     fitting = [number for number in range(1, min(columns, len(handles)) + 1) if _legend_width(handles, number) <= WIDTH]
     number = max(fitting, default=1)
+    longer = max(-(-len(handles) // number) - ROWS_WITH_ROOM, 0)
+    figure.set_figheight(figure.get_figheight() + ROW_HEIGHT * longer)
     figure.legend(handles=handles, loc="outside lower center", ncols=number, handlelength=2.6, columnspacing=1.5)
 
 
