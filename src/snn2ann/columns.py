@@ -35,6 +35,7 @@ INFERENCE = (
 TRAINING_COST = (
     "network",
     "method",
+    "variant",
     "library",
     "time_steps",
     "batch_size",

@@ -21,7 +21,7 @@ __all__ = ["Run", "Study", "digest", "load_parameters", "resolve", "validate"]
 # Raised by hand when a change of code alters what these phases write; METHODS holds one for each method.
 CALIBRATION_REVISION = 1
 EVALUATION_REVISION = 1
-MEASUREMENT_REVISION = 2
+MEASUREMENT_REVISION = 3
 INFERENCE_REVISION = 1
 
 Parameters = Mapping[str, Any]

@@ -242,7 +242,7 @@ def _calibration(method: Method, layers: list[str]) -> dict[str, Any]:
 
 def _cost_lines() -> Iterator[str]:
     yield (
-        "network,method,library,time_steps,batch_size,precision,device,threads,round,seconds,"
+        "network,method,variant,library,time_steps,batch_size,precision,device,threads,round,seconds,"
         "saved_bytes,peak_bytes,machine"
     )
     draw = np.random.default_rng(1)
@@ -253,8 +253,9 @@ def _cost_lines() -> Iterator[str]:
                 forwards = {"ann": 3.0, "snn2ann": (steps or 0) + 3.0, "stbp": 3.0 * (steps or 1)}[method]
                 saved = {"ann": 1.0, "snn2ann": 1.15, "stbp": 0.95 * (steps or 1)}[method]
                 library = "spikingjelly" if method == "stbp" else "snn2ann"
+                variant = "released" if method == "snn2ann" else ""
                 yield (
-                    f"{network},{method},{library},{steps or ''},16,float32,cpu,2,{number},"
+                    f"{network},{method},{variant},{library},{steps or ''},16,float32,cpu,2,{number},"
                     f"{base * forwards * draw.normal(1, 0.02):.4f},{int(saved * base * 9e7)},,made up"
                 )
 

@@ -8,7 +8,7 @@ from snn2ann.report.claims import make_claims
 from snn2ann.report.statistics import EMPTY, Estimate
 from snn2ann.report.verdicts import difference_verdict, overall_verdict, ratio_verdict
 
-from .hand_made import ACCURACY, write_hand_made
+from .hand_made import ACCURACY, COST, measure_a_second_variant, write_hand_made
 
 NAN = float("nan")
 
@@ -96,6 +96,23 @@ def test_verdicts_come_first_in_the_text(tmp_path: Path) -> None:
     assert [cell.strip() for cell in row.strip("|").split("|")][1:] == ["0.33", "0.250", "**holds**"]
     for suffix in ("csv", "md", "tex"):
         assert (folder / "tables" / f"claims.{suffix}").exists()
+
+
+def test_the_cost_of_a_claim_is_that_of_the_headlines_variant(tmp_path: Path) -> None:
+    folder = write_hand_made(tmp_path)
+    before = findings(folder)["training time", "network"]
+    measure_a_second_variant(tmp_path, seconds=0.5)
+    assert findings(folder)["training time", "network"] == before
+    path = folder / "study.json"
+    study = json.loads(path.read_text())
+    study["report"]["headline"]["variant"] = "refined"
+    path.write_text(json.dumps(study))
+    row = findings(folder)["training time", "network"]
+    theirs = [float(COST["stbp", 8][0] * (1 + number)) for number in range(3)]
+    assert row["measured_mean"] == pytest.approx(0.5 / math.prod(theirs) ** (1 / 3))
+    study["report"]["headline"]["variant"] = "a third one"
+    path.write_text(json.dumps(study))
+    assert findings(folder)["training time", "network"]["verdict"] == "not measurable here"
 
 
 def test_on_a_gpu_memory_is_the_allocators_peak(tmp_path: Path) -> None:

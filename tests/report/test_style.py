@@ -45,10 +45,22 @@ def test_in_grey_configurations_differ_in_marker_line_or_filling(tmp_path: Path)
     assert len(set(every)) == len(every) == 2 * (5 + 6) + 4
 
 
+def test_rows_of_an_ablation_have_colours_of_their_own(tmp_path: Path) -> None:
+    parts: list[dict[str, Any]] = [{"threshold_start": 0.1 * number} for number in range(8)]
+    refined = replace(METHODS[6], variant="refined")
+    own = [refined, *(replace(refined, changed=part) for part in parts)]
+    folder = write_study(tmp_path, [*METHODS, *own], ("vgg-small",), (0,), cost=False)
+    (folder / "results.csv").write_text(",".join(COLUMNS) + "\n")
+    found = {each.trained: look for each, look in looks(load_study(folder)).items() if each.variant == "refined"}
+    assert len({look.colour for look in found.values()}) == len(found) == 1 + 8
+    assert len({look.marker for look in found.values()}) == 1
+
+
 def test_every_method_has_a_name_and_a_look_of_its_own() -> None:
     assert set(METHOD_NAMES) == set(REGISTERED)
     found = [method_look(name) for name in REGISTERED if name != "snn2ann"]
-    found += [method_look("snn2ann", unit) for unit in ("resu", "stsu")]
+    found += [method_look("snn2ann", unit, "released") for unit in ("resu", "stsu")]
+    found += [method_look("snn2ann", "stsu", "refined")]
     assert len({colour for colour, _ in found}) == len({marker for _, marker in found}) == len(found)
     # What a method that is added later may get is another colour.
     others = {method_look(f"later-{number}")[0] for number in range(100)}

@@ -12,7 +12,7 @@ from snn2ann.report.study_data import load_study
 from snn2ann.report.tables import TABLES, make_table
 from snn2ann.report.tables.classification import load_published
 
-from .hand_made import write_hand_made
+from .hand_made import measure_a_second_variant, write_hand_made
 from .synthetic import METHODS, Method, write_study
 
 COMMAND = "`snakemake --cores all --config study=hand`"
@@ -118,7 +118,7 @@ def test_peak_memory_is_compared_where_the_device_tells_it(tmp_path: Path) -> No
     folder = write_hand_made(tmp_path)
     assert "Peak (MiB)" not in shown(folder, "training_efficiency")
     path = tmp_path / "measurements" / "training_cost-00000000.csv"
-    peaks = {"ann,": 200, "stbp,own,5": 1000, "stbp,own,8": 1600, "snn2ann,own,5": 400}
+    peaks = {"ann,": 200, "stbp,,own,5": 1000, "stbp,,own,8": 1600, "snn2ann,released,own,5": 400}
     lines = path.read_text().splitlines()
     for at, line in enumerate(lines[1:], start=1):
         peak = next(value for key, value in peaks.items() if line.removeprefix("vgg13,").startswith(key))
@@ -129,6 +129,15 @@ def test_peak_memory_is_compared_where_the_device_tells_it(tmp_path: Path) -> No
     assert own["Peak / ANN"] == "2.000"
     assert own["Peak / Spike-based BP T=8"] == "0.250"
     assert own["Peak / Spike-based BP same T"] == "0.400"
+
+
+def test_variants_of_a_method_have_rows_of_their_own_in_the_cost(tmp_path: Path) -> None:
+    folder = write_hand_made(tmp_path)
+    before = cells(shown(folder, "training_efficiency"), Measured="training step", Method="SNN2ANN", T="5")
+    measure_a_second_variant(tmp_path, seconds=10)
+    table = shown(folder, "training_efficiency")
+    assert cells(table, Measured="training step", Method="SNN2ANN (released)", T="5")["Seconds"] == before["Seconds"]
+    assert cells(table, Measured="training step", Method="SNN2ANN (refined)", T="5")["Seconds"].startswith("10")
 
 
 def test_ablation_starts_at_the_headline(hand_made: Path) -> None:

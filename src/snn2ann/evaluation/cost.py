@@ -30,6 +30,7 @@ class Contender:
     Attributes:
         network: its name.
         method: its name.
+        variant: of the method, None where it has none.
         time_steps: T, None for a method without time.
         library: name and version of what runs the neurons.
         model: on its device, in training mode.
@@ -38,6 +39,7 @@ class Contender:
 
     network: str
     method: str
+    variant: str | None
     time_steps: int | None
     library: str
     model: Model
@@ -61,6 +63,7 @@ def contenders(network: dict[str, Any], measurement: dict[str, Any], device: str
         yield Contender(
             network["name"],
             method["name"],
+            method.get("variant"),
             method["time_steps"],
             f"{library} {version(library)}",
             model.to(device).train(),
@@ -142,6 +145,7 @@ def _row(
     return {
         "network": contender.network,
         "method": contender.method,
+        "variant": contender.variant,
         "library": contender.library,
         "time_steps": contender.time_steps,
         "batch_size": measurement["batch_size"],

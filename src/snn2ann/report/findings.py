@@ -286,10 +286,7 @@ def _from_cost(study: StudyData, claim: str, judge: Callable[[Cost, Cost], Findi
     rows = []
     for scope, other in _pairings(sides):
         for network in dict.fromkeys(cost.network for cost in measured):
-            found = [
-                find_cost(measured, network, wanted["method"], wanted["training_time_steps"])
-                for wanted in (sides.headline, other)
-            ]
+            found = [find_cost(measured, network, wanted) for wanted in (sides.headline, other)]
             ours, theirs = found
             if ours is None or theirs is None:
                 reason = f"{_compared(sides, other)} was not measured on this network"

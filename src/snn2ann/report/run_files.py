@@ -32,12 +32,12 @@ def read_layers(run_folder: Path) -> pd.DataFrame:
 
 
 def read_cost(path: Path) -> pd.DataFrame:
-    """A training_cost csv, one row a network, method, T and round.
+    """A training_cost csv, one row a network, method, variant, T and round.
 
     Raises:
         UserError: missing, not CSV, or a column is missing or not numeric.
     """
-    text = ("network", "method", "library", "precision", "device", "machine")
+    text = ("network", "method", "variant", "library", "precision", "device", "machine")
     return _read_csv(path, TRAINING_COST, text)
 
 

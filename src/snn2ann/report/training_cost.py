@@ -1,16 +1,19 @@
-"""Time and memory of a training step as measured: one series over rounds for each network, method and T."""
+"""Time and memory of a training step as measured: one series over rounds for each network, method, variant and T."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pandas as pd
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What one method at one T cost on one network; each series has the round as its index."""
+    """What one method at one T cost on one network; each series has the round as its index, `variant` is often empty."""
 
     network: str
     method: str
+    variant: str
     library: str
     time_steps: int | None
     device: str
@@ -27,8 +30,8 @@ class Cost:
 
 
 def costs(frame: pd.DataFrame) -> list[Cost]:
-    """One `Cost` for each network, method, library and T, in the order of the file."""
-    keys = ["network", "method", "library", "time_steps"]
+    """One `Cost` for each network, method, variant, library and T, in the order of the file."""
+    keys = ["network", "method", "variant", "library", "time_steps"]
     found = []
     for _, group in frame.groupby(keys, sort=False, dropna=False):
         rounds = group.set_index("round")
@@ -37,6 +40,7 @@ def costs(frame: pd.DataFrame) -> list[Cost]:
             Cost(
                 network=str(first["network"]),
                 method=str(first["method"]),
+                variant="" if pd.isna(first["variant"]) else str(first["variant"]),
                 library="" if pd.isna(first["library"]) else str(first["library"]),
                 time_steps=None if pd.isna(first["time_steps"]) else int(first["time_steps"]),
                 device=str(first["device"]),
@@ -50,10 +54,15 @@ def costs(frame: pd.DataFrame) -> list[Cost]:
     return found
 
 
-def find_cost(found: list[Cost], network: str, method: str, time_steps: int | None) -> Cost | None:
-    """The first cost of a method at T on a network."""
+def find_cost(found: list[Cost], network: str, wanted: Mapping[str, Any]) -> Cost | None:
+    """The first cost on a network of the `method`, `variant` and `training_time_steps` that `wanted` names.
+
+    Other options are no part of a measurement: a mapping unit or an adjusted threshold changes no cost.
+    """
     for cost in found:
-        if (cost.network, cost.method, cost.time_steps) == (network, method, time_steps):
+        same_variant = not wanted.get("variant") or cost.variant == wanted["variant"]
+        same = (cost.method, cost.time_steps) == (wanted["method"], wanted.get("training_time_steps"))
+        if cost.network == network and same and same_variant:
             return cost
     return None
 
@@ -61,6 +70,11 @@ def find_cost(found: list[Cost], network: str, method: str, time_steps: int | No
 def several_libraries(found: list[Cost]) -> bool:
     """Whether some method was measured in more than one library."""
     return len({(c.method, c.library) for c in found}) > len({c.method for c in found})
+
+
+def several_variants(found: list[Cost]) -> bool:
+    """Whether some method was measured in more than one variant."""
+    return len({(c.method, c.variant) for c in found}) > len({c.method for c in found})
 
 
 def memory_measure(first: Cost, second: Cost) -> str:

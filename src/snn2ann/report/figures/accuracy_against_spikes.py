@@ -20,7 +20,6 @@ from snn2ann.report.figures.style import (
     hollow_handle,
     legend_below,
     looks,
-    method_look,
     place_title,
     say,
 )
@@ -158,7 +157,7 @@ def _time_step_words(
         return
     rows = of_line(here, study, place, headline.configuration).dropna(subset=["time_steps", f"{measure}_mean"])
     told = [rows["time_steps"].min(), rows["time_steps"].max(), headline.time_steps]
-    colour, _ = method_look(headline.configuration.method, headline.configuration.mapping_unit)
+    colour = looks(study)[headline.configuration].colour
     for row in rows[rows["time_steps"].isin(told)].to_dict("records"):
         axes.annotate(
             f"T={row['time_steps']}",

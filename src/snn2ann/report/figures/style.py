@@ -29,12 +29,14 @@ ROWS_WITH_ROOM, ROW_HEIGHT = 6, 0.17
 GREY = "#8c8c8c"
 
 # Okabe and Ito (2008): told apart with any common colour blindness. Markers and line styles carry the same in grey.
+# By method, and by mapping unit or variant where a method has several that are compared.
 _LOOKS = {
     ("ann", ""): ("#000000", "s"),
     ("stbp", ""): ("#D55E00", "^"),
     ("conversion", ""): ("#009E73", "D"),
     ("snn2ann", "resu"): ("#0072B2", "o"),
     ("snn2ann", "stsu"): ("#56B4E9", "v"),
+    ("snn2ann", "refined"): ("#D6006C", "*"),
     ("tandem", ""): ("#CC79A7", "P"),
     ("rate_based", ""): ("#E69F00", "X"),
     ("sltt", ""): ("#7F3C8D", "<"),
@@ -43,7 +45,20 @@ _LOOKS = {
     ("qcfs", ""): ("#117733", "d"),
 }
 _OTHER_COLOURS = ("#882255", "#999933", "#6A51A3", "#B15928", "#44AA99", "#AA4499")
-_OTHER_MARKERS = (">", "p", "h", "*", "d", "8", "H")
+_OTHER_MARKERS = (">", "p", "h", "d", "8", "H")
+# For the rows of an ablation, in their order: Tol (2021), "muted".
+_CHANGED_COLOURS = (
+    "#CC6677",
+    "#332288",
+    "#AA9933",
+    "#117733",
+    "#66AACC",
+    "#882255",
+    "#44AA99",
+    "#999933",
+    "#AA4499",
+    "#777777",
+)
 LINE_STYLES: tuple[Any, ...] = (
     "-",
     (0, (4, 1.5)),
@@ -126,22 +141,29 @@ def theme() -> Iterator[None]:
 
 
 def looks(study: StudyData) -> dict[Configuration, Look]:
-    """The look of every configuration of a study: colour and marker by method, line style by place among its like."""
+    """The look of every configuration of a study: colour and marker by method, line style by place among its like.
+
+    One in which options were changed has the marker of its method and a colour of its own.
+    """
     found: dict[Configuration, Look] = {}
-    order: dict[tuple[str, str], list[Configuration]] = {}
+    order: dict[str, list[Configuration]] = {}
+    changed: list[str] = []
     for each in study.configurations:
-        alike = order.setdefault((each.method, each.mapping_unit), [])
+        colour, marker = method_look(each.method, each.mapping_unit, each.variant)
+        alike = order.setdefault(marker, [])
         if each.trained not in alike:
             alike.append(each.trained)
+        if each.setting:
+            changed += [each.setting] * (each.setting not in changed)
+            colour = _CHANGED_COLOURS[changed.index(each.setting) % len(_CHANGED_COLOURS)]
         line = LINE_STYLES[alike.index(each.trained) % len(LINE_STYLES)]
-        colour, marker = method_look(each.method, each.mapping_unit)
         found[each] = Look(colour, marker, line, each.calibrated)
     return found
 
 
-def method_look(method: str, mapping_unit: str = "") -> tuple[str, str]:
+def method_look(method: str, mapping_unit: str = "", variant: str = "") -> tuple[str, str]:
     """Colour and marker of a method; one that isn't known here gets one that depends on its name only."""
-    for key in ((method, mapping_unit), (method, "")):
+    for key in ((method, variant), (method, mapping_unit), (method, "")):
         if key in _LOOKS:
             return _LOOKS[key]
     digest = hashlib.sha256(f"{method} {mapping_unit}".encode()).digest()

@@ -20,11 +20,12 @@ from snn2ann.report.figures.style import (
 from snn2ann.report.selection import comparison
 from snn2ann.report.statistics import mean_interval
 from snn2ann.report.study_data import StudyData
-from snn2ann.report.training_cost import Cost, costs, find_cost, several_libraries
+from snn2ann.report.training_cost import Cost, costs, find_cost, several_libraries, several_variants
 
 COLUMNS = [
     "network",
     "method",
+    "variant",
     "library",
     "time_steps",
     "measure",
@@ -84,17 +85,25 @@ def _panel(axes: Axes, study: StudyData, here: list[Cost], measure: str, factor:
     right = max([8, *steps]) * 1.08
     axes.set_xlim(0, right)
     _laws(axes, study, here, measure, factor, right)
-    for method, library in dict.fromkeys((cost.method, cost.library) for cost in here):
-        own = [cost for cost in here if (cost.method, cost.library) == (method, library)]
-        _points(axes, own, measure, factor, _look(study, method))
+    for own in _series(here):
+        _points(axes, own, measure, factor, _look(study, own[0]))
     axes.set_ylim(bottom=0)
     axes.set_xticks([0, *([4, 8, 12, 16] if right > 12 else [2, 4, 5, 6, 8])])
 
 
-def _look(study: StudyData, method: str) -> tuple[str, str]:
-    """Colour and marker of a method; the headline's where it is the headline's method."""
+def _series(measured: list[Cost]) -> list[list[Cost]]:
+    """What makes one line over T: the costs of a method and variant in a library."""
+    lines: dict[tuple[str, ...], list[Cost]] = {}
+    for cost in measured:
+        lines.setdefault((cost.method, cost.variant, cost.library), []).append(cost)
+    return list(lines.values())
+
+
+def _look(study: StudyData, cost: Cost) -> tuple[str, str]:
+    """Colour and marker of what was measured; the headline's where it is the headline's method and variant."""
     headline = comparison(study).headline
-    return method_look(method, headline.get("mapping_unit") or "" if headline["method"] == method else "")
+    same = (cost.method, cost.variant) == (headline["method"], headline.get("variant") or "")
+    return method_look(cost.method, (headline.get("mapping_unit") or "") if same else "resu", cost.variant)
 
 
 def _points(axes: Axes, own: list[Cost], measure: str, factor: float, look: tuple[str, str]) -> None:
@@ -122,7 +131,7 @@ def _laws(axes: Axes, study: StudyData, here: list[Cost], measure: str, factor: 
         last = max(known, key=lambda cost: cost.time_steps or 0)
         slope = float(last.series(measure).mean()) * factor / (last.time_steps or 1)
         _law(axes, right, 0, slope * right, LINEAR)
-    ann = find_cost(here, here[0].network, "ann", None)
+    ann = find_cost(here, here[0].network, {"method": "ann"})
     if ann is not None and len(ann.series(measure)):
         value = float(ann.series(measure).mean()) * factor
         _law(axes, right, value, value, FLAT)
@@ -136,11 +145,13 @@ def _law(axes: Axes, right: float, start: float, end: float, line: Any) -> None:
 
 def _handles(study: StudyData, measured: list[Cost]) -> list[Line2D]:
     handles = []
-    name_library = several_libraries(measured)
-    for method, library in dict.fromkeys((cost.method, cost.library) for cost in measured):
-        colour, marker = _look(study, method)
-        timed = any(cost.time_steps for cost in measured if cost.method == method)
-        label = method_name(method) + (f" ({library})" if name_library else "") + ("" if timed else " (no T)")
+    name_library, name_variant = several_libraries(measured), several_variants(measured)
+    for own in _series(measured):
+        colour, marker = _look(study, own[0])
+        timed = any(cost.time_steps for cost in own)
+        words = [own[0].variant * name_variant, own[0].library * name_library, "" if timed else "no T"]
+        inner = ", ".join(word for word in words if word)
+        label = method_name(own[0].method) + (f" ({inner})" if inner else "")
         line: Any = "-" if timed else ""
         handles.append(Line2D([], [], color=colour, marker=marker, markersize=5.5, linestyle=line, label=label))
     return handles

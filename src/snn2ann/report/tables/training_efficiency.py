@@ -21,7 +21,7 @@ from snn2ann.report.table import (
     text,
 )
 from snn2ann.report.tables.cell_columns import missing_notes, note, status
-from snn2ann.report.training_cost import Cost, costs, find_cost
+from snn2ann.report.training_cost import Cost, costs, find_cost, several_variants
 
 MEBIBYTE = 1 / 2**20
 RATIOS = ("to_ann", "to_reference", "to_equal_time_steps")
@@ -81,7 +81,8 @@ def _step_row(cost: Cost, measured: list[Cost], sides: Comparison) -> dict[str, 
         "dataset": "",
         "network": cost.network,
         "method": cost.method,
-        "configuration": method_name(cost.method),
+        "configuration": method_name(cost.method)
+        + (f" ({cost.variant})" if several_variants(measured) and cost.variant else ""),
         "time_steps": cost.time_steps,
         "seconds": middle,
         "seconds_low": low,
@@ -101,12 +102,11 @@ def _step_row(cost: Cost, measured: list[Cost], sides: Comparison) -> dict[str, 
 
 
 def _others(cost: Cost, measured: list[Cost], sides: Comparison) -> list[Cost | None]:
-    method, steps = sides.reference["method"], sides.reference["training_time_steps"]
-    same = find_cost(measured, cost.network, method, cost.time_steps) if cost.time_steps else None
+    equal = {**sides.reference, "training_time_steps": cost.time_steps}
     return [
-        find_cost(measured, cost.network, "ann", None),
-        find_cost(measured, cost.network, method, steps),
-        same,
+        find_cost(measured, cost.network, {"method": "ann"}),
+        find_cost(measured, cost.network, sides.reference),
+        find_cost(measured, cost.network, equal) if cost.time_steps else None,
     ]
 
 
