@@ -157,6 +157,15 @@ def test_inference_is_timed_for_every_method_and_network_of_a_study(parameters: 
     assert none.inference_spec is None and none.study_json()["inference"] is None
 
 
+def test_inference_is_timed_for_each_variant(parameters: Parameters) -> None:
+    runs = [*parameters["studies"]["tiny"]["runs"], {"method": "snn2ann", "variant": "refined", "time_steps": 3}]
+    spec = resolve(changed(parameters, "studies", "tiny", "runs", value=runs), "tiny").inference_spec
+    assert spec is not None
+    variants = [each["variant"] for each in spec["methods"] if each["name"] == "snn2ann"]
+    assert variants == ["released", "refined"]
+    assert [each["options"]["reset"] for each in spec["methods"] if each["name"] == "snn2ann"] == ["zero", "subtract"]
+
+
 def test_names_and_specs_of_runs(parameters: Parameters) -> None:
     study = resolve(parameters, "tiny")
     ann, stbp, conversion, coupled = study.runs

@@ -23,6 +23,7 @@ INFERENCE = (
     "dataset",
     "network",
     "method",
+    "variant",
     "library",
     "time_steps",
     "batch_size",

@@ -22,7 +22,7 @@ __all__ = ["Run", "Study", "digest", "load_parameters", "resolve", "validate"]
 CALIBRATION_REVISION = 1
 EVALUATION_REVISION = 1
 MEASUREMENT_REVISION = 3
-INFERENCE_REVISION = 1
+INFERENCE_REVISION = 2
 
 Parameters = Mapping[str, Any]
 
@@ -433,7 +433,7 @@ def _measurement(parameters: Parameters) -> dict[str, Any] | None:
 def _inference(
     parameters: Parameters, cells: list[_Cell], specs: Mapping[str, dict[str, Any]]
 ) -> dict[str, Any] | None:
-    """Resolve what is timed in inference: each method of the study, as it is by default, on each of its networks."""
+    """Resolve what is timed in inference: each method and variant of the study, by default options, on each network."""
     section = parameters.get("inference")
     if section is None:
         return None
@@ -443,9 +443,10 @@ def _inference(
         resolved = network_spec(parameters, network, shape, f"networks.{network}")
         places.append({"dataset": {"name": dataset, "shape": shape, "classes": classes}, "network": resolved})
     methods = []
-    for name in dict.fromkeys(cell.entry["method"] for cell in cells):
-        steps = {"time_steps": 1} if METHODS[name].time_steps else {}
-        methods.append(method_spec(parameters, {"method": name, **steps}, "inference"))
+    for name, variant in dict.fromkeys((cell.entry["method"], cell.entry.get("variant", "released")) for cell in cells):
+        entry = {"method": name} | ({"time_steps": 1} if METHODS[name].time_steps else {})
+        entry |= {"variant": variant} if METHODS[name].options == "variants" else {}
+        methods.append(method_spec(parameters, entry, "inference"))
     return {"revision": INFERENCE_REVISION, **section, "places": places, "methods": methods}
 
 

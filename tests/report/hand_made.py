@@ -110,10 +110,12 @@ def _cost_lines() -> list[str]:
 
 def _inference_lines() -> list[str]:
     """Batches of 10; each round takes as long again as the first."""
-    lines = ["dataset,network,method,library,time_steps,batch_size,device,threads,round,seconds,machine"]
+    lines = ["dataset,network,method,variant,library,time_steps,batch_size,device,threads,round,seconds,machine"]
     for number in range(3):
         for (method, steps), seconds in INFERENCE.items():
-            lines.append(f"digits,vgg-small,{method},own,{steps or ''},10,cpu,2,{number},{seconds * (1 + number)},here")
+            variant = "released" if method == "snn2ann" else ""
+            time = seconds * (1 + number)
+            lines.append(f"digits,vgg-small,{method},{variant},own,{steps or ''},10,cpu,2,{number},{time},here")
     return lines
 
 

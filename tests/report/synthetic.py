@@ -261,14 +261,15 @@ def _cost_lines() -> Iterator[str]:
 
 
 def _inference_lines(dataset: str, networks: tuple[str, ...], methods: list[str]) -> Iterator[str]:
-    yield "dataset,network,method,library,time_steps,batch_size,device,threads,round,seconds,machine"
+    yield "dataset,network,method,variant,library,time_steps,batch_size,device,threads,round,seconds,machine"
     draw = np.random.default_rng(2)
     for network in networks:
         for number in range(1, 6):
             for method in methods:
+                variant = "released" if method == "snn2ann" else ""
                 for steps in (None,) if method == "ann" else (1, 2, 4, 5, 8, 16):
                     seconds = 0.003 * (steps or 1) * draw.normal(1, 0.05)
-                    yield f"{dataset},{network},{method},own,{steps or ''},64,cpu,2,{number},{seconds:.6f},made up"
+                    yield f"{dataset},{network},{method},{variant},own,{steps or ''},64,cpu,2,{number},{seconds:.6f},made up"
 
 
 def _write(path: Path, content: str) -> None:

@@ -114,6 +114,14 @@ def test_inference_that_was_not_timed_is_said(tmp_path: Path) -> None:
         make_table("inference_efficiency", folder)
 
 
+def test_the_speed_of_another_variant_is_not_this_ones(tmp_path: Path) -> None:
+    folder = write_hand_made(tmp_path)
+    path = tmp_path / "measurements" / "inference-00000000.csv"
+    path.write_text(path.read_text().replace(",released,", ",refined,"))
+    own = cells(shown(folder, "inference_efficiency"), Method="SNN2ANN", T="5")
+    assert (own["Images/s"], own["Speed / ANN"]) == ("–", "–")
+
+
 def test_peak_memory_is_compared_where_the_device_tells_it(tmp_path: Path) -> None:
     folder = write_hand_made(tmp_path)
     assert "Peak (MiB)" not in shown(folder, "training_efficiency")

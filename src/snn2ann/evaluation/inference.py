@@ -1,4 +1,4 @@
-"""The time of inference: every method of a study on each of its networks at each T, alternating in one process."""
+"""The time of inference: every method and variant of a study on each network at each T, alternating in one process."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -25,6 +25,7 @@ class Contender:
     """A method on a network, ready to answer; `time_steps` are those it is timed at, None where it knows no time."""
 
     method: str
+    variant: str | None
     model: Model
     time_steps: list[int | None]
 
@@ -71,7 +72,8 @@ def _measure_place(
     for number in range(1 - spec["warmup"], spec["rounds"] + 1):
         for contender in field:
             library = METHODS[contender.method].library
-            labels = {"method": contender.method, "library": f"{library} {version(library)}", "round": number}
+            labels = {"method": contender.method, "variant": contender.variant, "round": number}
+            labels["library"] = f"{library} {version(library)}"
             for steps in contender.time_steps:
                 start = time.perf_counter()
                 contender.answer(images, steps)
@@ -85,4 +87,4 @@ def _contender(place: dict[str, Any], method: dict[str, Any], time_steps: list[i
     torch.manual_seed(0)
     model = build_model({**place, "method": method}).to(images.device)
     settle(model, images, torch.zeros(len(images), dtype=torch.long, device=images.device))
-    return Contender(method["name"], model, [*time_steps] if model.spiking else [None])
+    return Contender(method["name"], method.get("variant"), model, [*time_steps] if model.spiking else [None])

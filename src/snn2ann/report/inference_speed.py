@@ -1,4 +1,4 @@
-"""Images per second as measured: a series over rounds for each data set, network, method and T."""
+"""Images per second as measured: a series over rounds for each data set, network, method, variant and T."""
 
 import pandas as pd
 
@@ -6,7 +6,7 @@ from snn2ann.report.study_data import StudyData
 
 
 def images_per_second(
-    study: StudyData, place: tuple[str, str], method: str, time_steps: int | None
+    study: StudyData, place: tuple[str, str], method: str, time_steps: int | None, variant: str = ""
 ) -> "pd.Series[float]":
     """Images per second with the round as index; empty where this was not measured.
 
@@ -15,13 +15,15 @@ def images_per_second(
         place: data set and network.
         method: name of the method; its options are not part of the measurement.
         time_steps: T, None for a method without time.
+        variant: of the method, empty where it has none.
     """
     frame = study.inference
     if frame is None:
         return pd.Series(dtype=float)
     steps = frame["time_steps"].isna() if time_steps is None else frame["time_steps"] == time_steps
     here = (frame["dataset"] == place[0]) & (frame["network"] == place[1]) & (frame["method"] == method)
-    rounds = frame[here & steps].set_index("round")
+    same = frame["variant"].fillna("") == variant
+    rounds = frame[here & same & steps].set_index("round")
     return rounds["batch_size"] / rounds["seconds"]
 
 

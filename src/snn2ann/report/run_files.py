@@ -42,12 +42,12 @@ def read_cost(path: Path) -> pd.DataFrame:
 
 
 def read_inference(path: Path) -> pd.DataFrame:
-    """An inference csv, one row a data set, network, method, T and round.
+    """An inference csv, one row a data set, network, method, variant, T and round.
 
     Raises:
         UserError: missing, not CSV, or a column is missing or not numeric.
     """
-    return _read_csv(path, INFERENCE, ("dataset", "network", "method", "library", "device", "machine"))
+    return _read_csv(path, INFERENCE, ("dataset", "network", "method", "variant", "library", "device", "machine"))
 
 
 def read_training(run_folder: Path) -> dict[str, Any]:

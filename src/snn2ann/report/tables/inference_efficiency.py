@@ -46,7 +46,7 @@ def inference_efficiency(study: StudyData) -> Table:
         "accumulate (45 nm, Horowitz 2014), the first, analog-input layer in multiply-accumulates. Ratios: "
         f"geometric mean over paired seeds with its 95 % interval; the reference is {_reference_words(study)}. "
         "Images/s and speed: a measurement of their own, mean ± half of the interval over its rounds, ratios over "
-        "paired rounds; they belong to the machine that the note names, and to a method at its default options.",
+        "paired rounds; they belong to the machine that the note names, and to a method or variant at its default options.",
         frame=pd.DataFrame([_row(study, cell) for cell in study.cells]),
         columns=columns,
         notes=[measured_words(study), *missing_notes(study)],
@@ -78,7 +78,8 @@ def _row(study: StudyData, cell: Cell) -> dict[str, Any]:
 def _speed(study: StudyData, cell: Cell) -> dict[str, Any]:
     reference = comparison(study).reference
     place = (cell.dataset, cell.network)
-    own = images_per_second(study, place, cell.configuration.method, cell.time_steps)
+    configuration = cell.configuration
+    own = images_per_second(study, place, configuration.method, cell.time_steps, configuration.variant)
     row = estimate_columns("images_per_second", mean_interval(own))
     others = (("ann", "ann", None), ("reference", reference["method"], reference["training_time_steps"]))
     for name, method, steps in others:
