@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from snn2ann.report.configurations import method_name
+
 
 @dataclass(frozen=True)
 class Cost:
@@ -22,6 +24,11 @@ class Cost:
     seconds: pd.Series
     saved_bytes: pd.Series
     peak_bytes: pd.Series
+
+    def label(self, name_variant: bool, *words: str) -> str:
+        """Name in words, for a legend or a row; `name_variant` where a method was measured in several."""
+        inner = ", ".join(word for word in (self.variant * name_variant, *words) if word)
+        return method_name(self.method) + (f" ({inner})" if inner else "")
 
     def series(self, measure: str) -> pd.Series:
         """Values of `seconds`, `saved_bytes` or `peak_bytes`, missing ones left out."""

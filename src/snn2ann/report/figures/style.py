@@ -46,12 +46,12 @@ _LOOKS = {
 }
 _OTHER_COLOURS = ("#882255", "#999933", "#6A51A3", "#B15928", "#44AA99", "#AA4499")
 _OTHER_MARKERS = (">", "p", "h", "d", "8", "H")
-# For the rows of an ablation, in their order: Tol (2021), "muted".
+# For the rows of an ablation, in their order: after Tol (2021), "muted", without what methods have.
 _CHANGED_COLOURS = (
     "#CC6677",
-    "#332288",
+    "#6688CC",
     "#AA9933",
-    "#117733",
+    "#669944",
     "#66AACC",
     "#882255",
     "#44AA99",

@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from snn2ann.report.configurations import method_name, network_name
+from snn2ann.report.configurations import network_name
 from snn2ann.report.figures.style import (
     GREY,
     WIDTH,
@@ -149,9 +149,7 @@ def _handles(study: StudyData, measured: list[Cost]) -> list[Line2D]:
     for own in _series(measured):
         colour, marker = _look(study, own[0])
         timed = any(cost.time_steps for cost in own)
-        words = [own[0].variant * name_variant, own[0].library * name_library, "" if timed else "no T"]
-        inner = ", ".join(word for word in words if word)
-        label = method_name(own[0].method) + (f" ({inner})" if inner else "")
+        label = own[0].label(name_variant, own[0].library * name_library, "" if timed else "no T")
         line: Any = "-" if timed else ""
         handles.append(Line2D([], [], color=colour, marker=marker, markersize=5.5, linestyle=line, label=label))
     return handles

@@ -81,8 +81,8 @@ def _speed(study: StudyData, cell: Cell) -> dict[str, Any]:
     configuration = cell.configuration
     own = images_per_second(study, place, configuration.method, cell.time_steps, configuration.variant)
     row = estimate_columns("images_per_second", mean_interval(own))
-    others = (("ann", "ann", None), ("reference", reference["method"], reference["training_time_steps"]))
-    for name, method, steps in others:
-        other = images_per_second(study, place, method, steps)
+    theirs = (reference["method"], reference["training_time_steps"], reference.get("variant") or "")
+    for name, wanted in (("ann", ("ann", None)), ("reference", theirs)):
+        other = images_per_second(study, place, *wanted)
         row |= estimate_columns(f"speed_to_{name}", paired_ratio(own, other))
     return row
