@@ -164,6 +164,12 @@ def test_every_configuration_stands_beside_the_reference(hand_made: Path) -> Non
     assert table["Spikes / reference's"].tolist()[0] == "1.000"
 
 
+def test_what_is_trained_without_time_stands_beside_the_reference_at_the_headlines_t(small_study: Path) -> None:
+    table = shown(small_study, "against_reference")
+    rows = table[table["Method"] == "Conversion"]
+    assert rows["T"].tolist() == ["5"] * len(rows) and len(rows) == 2 * len(set(table["Network"]))
+
+
 def test_the_worst_seed_stands_beside_the_reference(small_study: Path) -> None:
     row = cells(shown(small_study, "against_reference"), Method="SNN2ANN", **{"Threshold adjustment": "in training"})
     results = pd.read_csv(small_study / "results.csv", keep_default_na=False)

@@ -53,3 +53,16 @@ def find_cell(study: StudyData, place: tuple[str, str], wanted: Mapping[str, Any
     """
     found = [cell for cell in study.cells_at(place) if matches(cell.configuration, wanted)]
     return min(found, key=lambda cell: cell.configuration.setting != "", default=None)
+
+
+def one_cell_each(study: StudyData, place: tuple[str, str]) -> list[Cell]:
+    """One cell for each configuration of a data set and network, at the T that it was trained for.
+
+    Of one that is trained without T and reported at several, the cell at the headline's T, else its first.
+    """
+    wanted = comparison(study).headline["training_time_steps"]
+    chosen: dict[Configuration, Cell] = {}
+    for cell in study.cells_at(place):
+        if cell.configuration not in chosen or cell.time_steps == wanted:
+            chosen[cell.configuration] = cell
+    return list(chosen.values())

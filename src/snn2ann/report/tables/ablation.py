@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from snn2ann.report.selection import comparison, find_cell
+from snn2ann.report.selection import comparison, find_cell, one_cell_each
 from snn2ann.report.statistics import mean_interval, paired_difference
 from snn2ann.report.study_data import Cell, StudyData
 from snn2ann.report.table import Table, estimate_columns, interval, plus_minus, text
@@ -51,19 +51,10 @@ def ablation(study: StudyData) -> Table:
 
 
 def _rows_of_place(study: StudyData, place: tuple[str, str]) -> list[dict[str, Any]]:
-    here = _one_time_step_each(study.cells_at(place), comparison(study).headline["training_time_steps"])
+    here = one_cell_each(study, place)
     first = find_cell(study, place, comparison(study).headline)
     cells = sorted(here, key=lambda cell: _rank(study, cell, first))
     return [_row(study, cell, cells[0]) for cell in cells]
-
-
-def _one_time_step_each(cells: list[Cell], wanted: int) -> list[Cell]:
-    """Of a configuration that is reported at several T, the row at the headline's T, else its first."""
-    chosen: dict[Any, Cell] = {}
-    for cell in cells:
-        if cell.configuration not in chosen or cell.time_steps == wanted:
-            chosen[cell.configuration] = cell
-    return list(chosen.values())
 
 
 def _rank(study: StudyData, cell: Cell, first: Cell | None) -> int:
