@@ -13,11 +13,12 @@ import pytest
 
 from snn2ann.errors import UserError
 from snn2ann.report.figures import FIGURES, make_figure, style
+from snn2ann.report.figures.accuracy_against_spikes import accuracy_against_spikes
 from snn2ann.report.results import COLUMNS, collect_results, load_results
 from snn2ann.report.study_data import load_study
 from snn2ann.report.tables import TABLES, make_table
 
-from .synthetic import METHODS, write_study
+from .synthetic import METHODS, Method, write_study
 
 LABELS = ["dataset", "network", "method", "variant", "mapping_unit", "ata", "training_time_steps", "time_steps"]
 KINDS = ("png", "svg", "pdf", "html", "csv")
@@ -264,3 +265,17 @@ def test_a_figure_says_that_runs_are_missing(tmp_path: Path, monkeypatch: pytest
 def test_an_unknown_figure_names_those_that_are(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no figure is called nonsense; there are accuracy_over_time_steps, conv"):
         make_figure("nonsense", tmp_path)
+
+
+def test_a_point_below_the_accuracy_axis_stretches_no_cost_axis(tmp_path: Path) -> None:
+    poor = Method("dummy", 4, accuracy=0.2, spikes=1e-6)
+    limits = []
+    for number, methods in enumerate(([*METHODS], [*METHODS, poor])):
+        folder = write_study(tmp_path / str(number), methods, ("vgg-small",), (0,), cost=False)
+        collect_results(folder)
+        with style.theme():
+            drawing = accuracy_against_spikes(load_study(folder))
+            limits.append(drawing.figure.axes[0].get_xlim())
+    few = drawing.data.loc[drawing.data["method"] == "dummy", "spikes_per_image_mean"].max()
+    assert few < limits[0][0] / 100
+    assert limits[1] == pytest.approx(limits[0])

@@ -64,9 +64,12 @@ def accuracy_against_spikes(study: StudyData) -> Drawing:
             _panel(axes, study, data, place, (measure, factor), look)
             axes.set_title(place_title(*place))
         line[0].set_ylabel("Test accuracy (%, log-error scale)")
-    for column, (_, _, words) in zip(grid.T, PANELS, strict=True):
+    for column, (measure, factor, words) in zip(grid.T, PANELS, strict=True):
         column[-1].set_xlabel(words)
-        _shared_axis(column)
+        _shared_axis(
+            column,
+            [factor * _shown(axes, data, each, measure) for axes, each in zip(column, study.places, strict=True)],
+        )
     handles = line_handles(study, data, look)
     if any(each.calibrated for each in study.configurations):
         handles.append(hollow_handle())
@@ -192,20 +195,27 @@ def _frontier(axes: Axes, cost: pd.Series, accuracy: pd.Series) -> None:
     axes.step(x[best], y[best], where="post", color="#bdbdbd", linewidth=5, alpha=0.7, zorder=0)
 
 
-def _shared_axis(column: Sequence[Axes]) -> None:
-    """Limits that hold every panel's points, once all are drawn, with room for the words at the first point."""
+def _shown(axes: Axes, data: pd.DataFrame, place: tuple[str, str], measure: str) -> pd.Series:
+    """The costs of a panel's points that its accuracy axis reaches down to."""
+    here = data[(data["dataset"] == place[0]) & (data["network"] == place[1])]
+    return here.loc[100 * here["accuracy_mean"] >= axes.get_ylim()[0], f"{measure}_mean"].dropna()
+
+
+def _shared_axis(column: Sequence[Axes], costs: Sequence[pd.Series]) -> None:
+    """Limits that hold every panel's costs, with room for the words at the first point."""
     logarithmic = [axes for axes in column if axes.get_xscale() == "log"]
-    if logarithmic:
-        left, right = logarithmic[0].get_xlim()
-        logarithmic[0].set_xlim(left / 1.25, right)
+    known = pd.concat(costs)
+    if logarithmic and len(known):
+        logarithmic[0].set_xlim(known.min() / 1.8, known.max() * 1.3)
     for axes in logarithmic:
         _plain_ticks(axes)
 
 
 def _plain_ticks(axes: Axes) -> None:
-    """1, 2 and 5 times powers of ten, as plain numbers."""
+    """Powers of ten, with twice and five times as much where there is room, as plain numbers."""
     low, high = axes.get_xlim()
-    ticks = [step * 10.0**power for power in range(-6, 10) for step in (1, 2, 5)]
+    steps = (1, 2, 5) if high < low * 1e3 else (1,)
+    ticks = [step * 10.0**power for power in range(-6, 10) for step in steps]
     axes.set_xticks([tick for tick in ticks if low <= tick <= high])
     axes.set_xticks([], minor=True)
     axes.xaxis.set_major_formatter(lambda value, _: _short(value))
