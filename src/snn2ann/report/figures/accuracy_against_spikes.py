@@ -1,6 +1,7 @@
 """The frontier: test accuracy against spikes per image and against energy, all methods at every T."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -29,17 +30,6 @@ from snn2ann.report.study_data import StudyData
 PANELS = (
     ("spikes_per_image", 1.0, "Spikes per image"),
     ("energy", 1e6, "Energy per image (µJ)"),
-)
-FRONTIER = Line2D([], [], color="#bdbdbd", linewidth=5, alpha=0.7, label="best accuracy for the cost")
-MARKED = Line2D(
-    [],
-    [],
-    linestyle="",
-    marker="o",
-    markersize=7,
-    markerfacecolor=GREY,
-    markeredgecolor="black",
-    label="at training T",
 )
 
 
@@ -73,7 +63,7 @@ def accuracy_against_spikes(study: StudyData) -> Drawing:
     handles = line_handles(study, data, look)
     if any(each.calibrated for each in study.configurations):
         handles.append(hollow_handle())
-    legend_below(figure, [*handles, MARKED, FRONTIER], columns=3)
+    legend_below(figure, [*handles, *_frontier_handles()], columns=3)
     return Drawing(figure, data)
 
 
@@ -193,6 +183,15 @@ def _frontier(axes: Axes, cost: pd.Series, accuracy: pd.Series) -> None:
     x, y = cost.to_numpy()[order], accuracy.to_numpy()[order]
     best = [place for place in range(len(y)) if place == 0 or y[place] > y[:place].max()]
     axes.step(x[best], y[best], where="post", color="#bdbdbd", linewidth=5, alpha=0.7, zorder=0)
+
+
+def _frontier_handles() -> list[Line2D]:
+    """What is marked and the grey line; made with each figure, for a line has the style of when it is made."""
+    marked: dict[str, Any] = {"marker": "o", "markersize": 7, "markerfacecolor": GREY, "markeredgecolor": "black"}
+    return [
+        Line2D([], [], linestyle="", label="at training T", **marked),
+        Line2D([], [], color="#bdbdbd", linewidth=5, alpha=0.7, label="best accuracy for the cost"),
+    ]
 
 
 def _shown(axes: Axes, data: pd.DataFrame, place: tuple[str, str], measure: str) -> pd.Series:

@@ -22,17 +22,6 @@ from snn2ann.report.figures.style import (
 )
 from snn2ann.report.study_data import StudyData
 
-MARKED = Line2D(
-    [],
-    [],
-    linestyle="",
-    marker="o",
-    markersize=8,
-    markerfacecolor="none",
-    color="black",
-    label="training T",
-)
-
 
 def accuracy_over_time_steps(study: StudyData) -> Drawing:
     """A row of panels for each data set and network; bands span the seeds."""
@@ -61,7 +50,9 @@ def accuracy_over_time_steps(study: StudyData) -> Drawing:
     for axes in grid[-1]:
         axes.set_xlabel("Time steps T of the evaluation")
     legend_below(
-        figure, [*line_handles(study, data, look), MARKED, *([hollow_handle()] if calibrated else [])], columns=3
+        figure,
+        [*line_handles(study, data, look), _marked_handle(), *([hollow_handle()] if calibrated else [])],
+        columns=3,
     )
     return Drawing(figure, data)
 
@@ -124,3 +115,8 @@ def _line(axes: Axes, rows: pd.DataFrame, look: Look, each: Configuration) -> No
 
 def _without_size(look: Look) -> dict[str, Any]:
     return look.line_keywords() | {"linewidth": 1.1, "markeredgewidth": 0.7}
+
+
+def _marked_handle() -> Line2D:
+    marked: dict[str, Any] = {"marker": "o", "markersize": 8, "markerfacecolor": "none", "color": "black"}
+    return Line2D([], [], linestyle="", label="training T", **marked)
