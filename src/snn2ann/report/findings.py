@@ -286,8 +286,7 @@ def _from_cost(study: StudyData, claim: str, judge: Callable[[Cost, Cost], Findi
     rows = []
     for scope, other in _pairings(sides):
         for network in dict.fromkeys(cost.network for cost in measured):
-            found = [find_cost(measured, network, wanted) for wanted in (sides.headline, other)]
-            ours, theirs = found
+            ours, theirs = (find_cost(measured, network, wanted) for wanted in (sides.headline, other))
             if ours is None or theirs is None:
                 reason = f"{_compared(sides, other)} was not measured on this network"
                 finding = Finding(claim, scope, None, EMPTY, UNKNOWN, reason)

@@ -74,14 +74,9 @@ def find_cost(found: list[Cost], network: str, wanted: Mapping[str, Any]) -> Cos
     return None
 
 
-def several_libraries(found: list[Cost]) -> bool:
-    """Whether some method was measured in more than one library."""
-    return len({(c.method, c.library) for c in found}) > len({c.method for c in found})
-
-
-def several_variants(found: list[Cost]) -> bool:
-    """Whether some method was measured in more than one variant."""
-    return len({(c.method, c.variant) for c in found}) > len({c.method for c in found})
+def several(found: list[Cost], what: str) -> bool:
+    """Whether some method was measured in more than one `library` or `variant`."""
+    return len({(c.method, getattr(c, what)) for c in found}) > len({c.method for c in found})
 
 
 def memory_measure(first: Cost, second: Cost) -> str:

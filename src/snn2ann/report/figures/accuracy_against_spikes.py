@@ -88,7 +88,7 @@ def _panel(
     accuracy_axis(axes, 100 * here["accuracy_mean"], 100 * _ends_of_bars(here), 50)
     if len(points):
         axes.set_xscale("log")
-        _time_step_words(axes, study, here, place, panel)
+        _time_step_words(axes, study, here, place, panel, look)
     _better(axes)
 
 
@@ -141,7 +141,12 @@ def _ends_of_bars(here: pd.DataFrame) -> pd.Series:
 
 
 def _time_step_words(
-    axes: Axes, study: StudyData, here: pd.DataFrame, place: tuple[str, str], panel: tuple[str, float]
+    axes: Axes,
+    study: StudyData,
+    here: pd.DataFrame,
+    place: tuple[str, str],
+    panel: tuple[str, float],
+    look: dict[Configuration, Look],
 ) -> None:
     """Say at the headline's line which T its first point, its training point and its last point are."""
     measure, factor = panel
@@ -150,7 +155,7 @@ def _time_step_words(
         return
     rows = of_line(here, study, place, headline.configuration).dropna(subset=["time_steps", f"{measure}_mean"])
     told = [rows["time_steps"].min(), rows["time_steps"].max(), headline.time_steps]
-    colour = looks(study)[headline.configuration].colour
+    colour = look[headline.configuration].colour
     for row in rows[rows["time_steps"].isin(told)].to_dict("records"):
         axes.annotate(
             f"T={row['time_steps']}",

@@ -20,7 +20,7 @@ from snn2ann.report.figures.style import (
 from snn2ann.report.selection import comparison
 from snn2ann.report.statistics import mean_interval
 from snn2ann.report.study_data import StudyData
-from snn2ann.report.training_cost import Cost, costs, find_cost, several_libraries, several_variants
+from snn2ann.report.training_cost import Cost, costs, find_cost, several
 
 COLUMNS = [
     "network",
@@ -145,7 +145,7 @@ def _law(axes: Axes, right: float, start: float, end: float, line: Any) -> None:
 
 def _handles(study: StudyData, measured: list[Cost]) -> list[Line2D]:
     handles = []
-    name_library, name_variant = several_libraries(measured), several_variants(measured)
+    name_library, name_variant = several(measured, "library"), several(measured, "variant")
     for own in _series(measured):
         colour, marker = _look(study, own[0])
         timed = any(cost.time_steps for cost in own)

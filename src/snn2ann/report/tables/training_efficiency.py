@@ -21,7 +21,7 @@ from snn2ann.report.table import (
     text,
 )
 from snn2ann.report.tables.cell_columns import missing_notes, note, status
-from snn2ann.report.training_cost import Cost, costs, find_cost, several_variants
+from snn2ann.report.training_cost import Cost, costs, find_cost, several
 
 MEBIBYTE = 1 / 2**20
 RATIOS = ("to_ann", "to_reference", "to_equal_time_steps")
@@ -81,7 +81,7 @@ def _step_row(cost: Cost, measured: list[Cost], sides: Comparison) -> dict[str, 
         "dataset": "",
         "network": cost.network,
         "method": cost.method,
-        "configuration": cost.label(several_variants(measured)),
+        "configuration": cost.label(several(measured, "variant")),
         "time_steps": cost.time_steps,
         "seconds": middle,
         "seconds_low": low,
