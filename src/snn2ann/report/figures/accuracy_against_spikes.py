@@ -17,6 +17,7 @@ from snn2ann.report.figures.style import (
     WIDTH,
     Drawing,
     Look,
+    at_place,
     empty_drawing,
     hollow_handle,
     legend_below,
@@ -75,7 +76,7 @@ def _panel(
     panel: tuple[str, float],
     look: dict[Configuration, Look],
 ) -> None:
-    here = data[(data["dataset"] == place[0]) & (data["network"] == place[1])]
+    here = at_place(data, place)
     if here.empty:
         say(axes, f"not run: {study.command}")
         return
@@ -201,7 +202,7 @@ def _frontier_handles() -> list[Line2D]:
 
 def _shown(axes: Axes, data: pd.DataFrame, place: tuple[str, str], measure: str) -> pd.Series:
     """The costs of a panel's points that its accuracy axis reaches down to."""
-    here = data[(data["dataset"] == place[0]) & (data["network"] == place[1])]
+    here = at_place(data, place)
     return here.loc[100 * here["accuracy_mean"] >= axes.get_ylim()[0], f"{measure}_mean"].dropna()
 
 

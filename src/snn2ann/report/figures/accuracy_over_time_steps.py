@@ -13,6 +13,7 @@ from snn2ann.report.figures.style import (
     WIDTH,
     Drawing,
     Look,
+    at_place,
     empty_drawing,
     hollow_handle,
     legend_below,
@@ -81,7 +82,7 @@ def _panel(
     if not drawn:
         say(axes, f"not run: {study.command}")
         return
-    here = data[(data["dataset"] == place[0]) & (data["network"] == place[1])]
+    here = at_place(data, place)
     accuracy_axis(axes, 100 * here["accuracy_mean"], 100 * here["accuracy_greatest"])
     axes.set_xticks(study.evaluated_time_steps[:1] + [t for t in study.evaluated_time_steps if t % 2 == 0])
 

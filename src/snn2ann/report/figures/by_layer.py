@@ -14,6 +14,7 @@ from snn2ann.report.figures.style import (
     WIDTH,
     Drawing,
     Look,
+    at_place,
     empty_drawing,
     hollow_handle,
     legend_below,
@@ -105,7 +106,7 @@ def lines(
 
 def number_layers(axes: Axes, data: pd.DataFrame, place: tuple[str, str]) -> None:
     """Number the layers along the axis; their names, too long to stand there, are in the figure's data."""
-    here = data[(data["dataset"] == place[0]) & (data["network"] == place[1])]
+    here = at_place(data, place)
     if not here.empty:
         axes.set_xticks(sorted(here["position"].astype(int).unique()))
 

@@ -20,6 +20,7 @@ from snn2ann.report.figures.style import (
     WIDTH,
     Drawing,
     Look,
+    at_place,
     empty_drawing,
     legend_below,
     looks,
@@ -86,7 +87,7 @@ def _data(study: StudyData) -> pd.DataFrame:
 def _row(
     line: list[Axes], study: StudyData, data: pd.DataFrame, place: tuple[str, str], look: dict[Configuration, Look]
 ) -> None:
-    here = data[(data["dataset"] == place[0]) & (data["network"] == place[1])]
+    here = at_place(data, place)
     if here.empty:
         for axes in line:
             say(axes, "not run")

@@ -170,6 +170,11 @@ def method_look(method: str, mapping_unit: str = "", variant: str = "") -> tuple
     return _OTHER_COLOURS[digest[0] % len(_OTHER_COLOURS)], _OTHER_MARKERS[digest[1] % len(_OTHER_MARKERS)]
 
 
+def at_place(data: pd.DataFrame, place: tuple[str, str]) -> pd.DataFrame:
+    """The rows of a data set and network: what a panel shows."""
+    return data[(data["dataset"] == place[0]) & (data["network"] == place[1])]
+
+
 def place_title(dataset: str, network: str) -> str:
     """The title of a panel."""
     return f"{network_name(network)}, {dataset}" if dataset else network_name(network)
