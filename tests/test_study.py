@@ -94,6 +94,7 @@ def test_the_small_study_takes_the_parts_of_the_refined_variant_away_one_at_a_ti
         "threshold_start",
         "input_coding",
         "membrane_start",
+        "spike_penalty",
     }
     assert all(run.seed in (0, 1, 2) for run in runs)
 

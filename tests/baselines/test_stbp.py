@@ -6,7 +6,7 @@ import pytest
 import torch
 from spikingjelly.activation_based import functional as spikingjelly
 from spikingjelly.activation_based import layer, neuron, surrogate
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from snn2ann.baselines import METHODS
@@ -61,6 +61,26 @@ def test_forward_and_gradients_equal_spikingjellys_layers() -> None:
     assert len(ours) == len(theirs)
     for one, other in zip(ours, theirs, strict=True):
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+
+
+def test_the_price_of_spikes_is_that_of_spikingjellys_neurons() -> None:
+    model = build(spike_penalty=2.0)
+    twin = twin_of(model)
+    images = torch.randn(3, 2, 8, 8, generator=torch.Generator().manual_seed(1))
+    labels = torch.tensor([0, 1, 2])
+    spikes: list[Tensor] = []
+    for module in twin.modules():
+        if isinstance(module, neuron.IFNode):
+            module.register_forward_hook(lambda _, __, output: spikes.append(output))
+    loss = cross_entropy(twin(images.expand(4, -1, -1, -1, -1)).mean(0), labels)
+    neurons = sum(output[0, 0].numel() for output in spikes)
+    loss = loss + 2.0 * sum(output.sum() for output in spikes) / (3 * neurons)
+    step = model.training_step(images, labels, cross_entropy)
+    torch.testing.assert_close(step.loss, loss)
+    step.loss.backward()
+    loss.backward()
+    for ours, theirs in zip(model.network.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad, atol=1e-5, rtol=1e-4)
 
 
 def test_logits_after_each_step_are_means_over_the_steps_so_far() -> None:

@@ -27,6 +27,7 @@ VARIED: list[dict[str, Any]] = [
     {"mapping_unit": "stsu", "reset": "subtract", "membrane_start": 0.5},
     {"gradient": "window", "statistics": "batch", "input_coding": "divide"},
     {"gradient": "window", "input_coding": "direct"},
+    {"spike_penalty": 3.0},
 ]
 
 
@@ -66,7 +67,7 @@ def weights(model: nn.Module) -> list[tuple[str, Tensor]]:
 
 @pytest.mark.parametrize("kind", NETWORKS)
 @pytest.mark.parametrize("variant", ["released", "refined"])
-@pytest.mark.parametrize("changes", VARIED, ids=["plain", "stsu", "window", "direct"])
+@pytest.mark.parametrize("changes", VARIED, ids=["plain", "stsu", "window", "direct", "penalty"])
 @pytest.mark.parametrize("time_steps", [1, 4])
 def test_training_and_inference_equal_the_projects_own(
     kind: str, variant: str, changes: dict[str, Any], time_steps: int, images: Tensor

@@ -1,8 +1,10 @@
 """Spiking mapping units: values and gradients against their definition."""
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from snn2ann.method.mapping import map_spikes, noisy_spike_rate, resu, stsu
 
@@ -52,6 +54,20 @@ def test_the_window_has_slope_one_over_threshold_below_saturation() -> None:
     mapped.dense().sum().backward()
     assert pre.grad is not None
     assert pre.grad.tolist() == [0, 2, 2, 0, 0]
+
+
+@pytest.mark.parametrize("window", [None, (torch.tensor(0.5), 2)])
+def test_a_penalty_is_the_gradient_of_a_price_on_every_spike(window: tuple[Tensor, int] | None) -> None:
+    pre = torch.randn(4, 3, 5, 5, generator=torch.Generator().manual_seed(1)).requires_grad_()
+    twin = pre.detach().clone().requires_grad_()
+    count = torch.ones_like(pre)
+    priced = map_spikes(pre, count, window=window, penalty=0.3).dense()
+    plain = map_spikes(twin, count, window=window).dense()
+    assert torch.equal(priced, plain)
+    priced.square().sum().backward()
+    (plain.square().sum() + 0.3 * plain.sum() / 4).backward()
+    assert pre.grad is not None and twin.grad is not None
+    torch.testing.assert_close(pre.grad, twin.grad)
 
 
 def test_noisy_spikes_are_those_without_activation() -> None:

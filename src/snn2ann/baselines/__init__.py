@@ -30,6 +30,7 @@ class MethodEntry:
 
 
 _SURROGATE = {"threshold": 1.0, "surrogate": "atan", "surrogate_width": 2.0}
+_THROUGH_TIME = _SURROGATE | {"detach_reset": True, "spike_penalty": 0.0}
 
 METHODS: dict[str, MethodEntry] = {
     "snn2ann": MethodEntry("snn2ann.method.snn2ann:Snn2Ann", revision=1, options="variants", passes=(1, 3)),
@@ -37,13 +38,13 @@ METHODS: dict[str, MethodEntry] = {
     "stbp": MethodEntry(
         "snn2ann.baselines.stbp:SpikeBasedBackpropagation",
         revision=1,
-        defaults=_SURROGATE | {"detach_reset": True},
+        defaults=_THROUGH_TIME,
         library="spikingjelly",
     ),
     "checkpointed": MethodEntry(
         "snn2ann.baselines.checkpointed:CheckpointedBackpropagation",
         revision=1,
-        defaults=_SURROGATE | {"detach_reset": True},
+        defaults=_THROUGH_TIME,
         passes=(4, 0),
         library="spikingjelly",
     ),

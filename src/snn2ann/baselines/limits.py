@@ -1,5 +1,6 @@
 """What a method's number must be, beyond its kind, which the parameters file is checked for."""
 
+from collections.abc import Callable
 from typing import Any
 
 from snn2ann.errors import UserError
@@ -16,7 +17,24 @@ def number_above(options: dict[str, Any], name: str, limit: float) -> float:
     Raises:
         UserError: it is no number, or not above the limit.
     """
-    value = options[name]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value > limit:
-        raise UserError(f"option {name}: {value!r} is not allowed; expected a number above {limit:g}")
+    return _number(name, options[name], f"a number above {limit:g}", allowed=lambda number: number > limit)
+
+
+def number_from(options: dict[str, Any], name: str, limit: float) -> float:
+    """Give a method's option.
+
+    Args:
+        options: the method's.
+        name: of the option.
+        limit: the least that it may be.
+
+    Raises:
+        UserError: it is no number, or below the limit.
+    """
+    return _number(name, options[name], f"a number from {limit:g}", allowed=lambda number: number >= limit)
+
+
+def _number(name: str, value: Any, expected: str, allowed: Callable[[float], bool]) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not allowed(value):
+        raise UserError(f"option {name}: {value!r} is not allowed; expected {expected}")
     return value

@@ -11,7 +11,7 @@ from spikingjelly.activation_based import functional as spikingjelly
 from spikingjelly.activation_based import neuron, surrogate
 from torch import Tensor, nn
 
-from snn2ann.baselines.limits import number_above
+from snn2ann.baselines.limits import number_above, number_from
 from snn2ann.baselines.multi_step import MultiStepView
 from snn2ann.errors import UserError
 from snn2ann.method.model import Loss, Model, Step
@@ -31,7 +31,8 @@ class SpikeBasedBackpropagation(Model):
         network: its convolutions, BatchNorms and classifier are used; its neurons are SpikingJelly's.
         time_steps: T of training.
         options: threshold (of every neuron), surrogate (atan, sigmoid or triangle), surrogate_width (SpikingJelly's alpha),
-            detach_reset (no gradient through the reset).
+            detach_reset (no gradient through the reset), spike_penalty (what a spike a neuron, on the mean of the network's
+            neurons and the batch's images, adds to the loss).
 
     Raises:
         UserError: an option that is not allowed.
@@ -43,6 +44,7 @@ class SpikeBasedBackpropagation(Model):
             raise UserError(f"option surrogate: {options['surrogate']!r}; expected one of {', '.join(SURROGATES)}")
         for name in ("threshold", "surrogate_width"):
             number_above(options, name, 0)
+        self.penalty = number_from(options, "spike_penalty", 0) if "spike_penalty" in options else 0.0
         self.neurons = nn.ModuleList()
         for layer in self.network.spiking_layers().values():
             layer.start_thresholds(options["threshold"])
@@ -59,9 +61,15 @@ class SpikeBasedBackpropagation(Model):
         )
 
     def training_step(self, images: Tensor, labels: Tensor, loss: Loss, observer: Observer | None = None) -> Step:
-        """Unroll T steps; the loss is that of the mean logits over time."""
-        logits = self._run(images, self.time_steps, None).mean(0)
-        return Step(loss(logits, labels), logits)
+        """Unroll T steps; the loss is that of the mean logits over time, and the price of the spikes."""
+        spikes: list[Tensor] = []
+        count = (lambda seen: spikes.append(seen.outgoing.value.sum())) if self.penalty else None
+        logits = self._run(images, self.time_steps, count).mean(0)
+        value = loss(logits, labels)
+        if self.penalty:
+            neurons = sum(layer.threshold.numel() for layer in self.network.spiking_layers().values())
+            value = value + self.penalty * sum(spikes) / (neurons * len(images))
+        return Step(value, logits)
 
     @torch.no_grad()
     def spiking_forward(self, images: Tensor, time_steps: int, observer: Observer | None = None) -> Tensor:

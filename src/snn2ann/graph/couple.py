@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-import torch
 from torch import nn
 
 from snn2ann.errors import UserError
@@ -25,6 +24,7 @@ HONOURED: dict[str, tuple[Any, ...] | None] = {
     "shortcut": ("spikes",),
     "pooling": ("step", "charge"),
     "noisy_spikes": ("after_dropout", "before_dropout"),
+    "spike_penalty": None,
     "ata": (True, False),
     "ata_rate": None,
     "ata_step": None,
@@ -64,7 +64,7 @@ def couple(
     chosen = _options(variant, options)
     coupled = CoupledNetwork(model, trace(model), time_steps, chosen)
     if image_shape is not None:
-        _size(coupled, image_shape)
+        coupled.make_thresholds(image_shape)
     return coupled
 
 
@@ -81,14 +81,3 @@ def _options(variant: str, changes: dict[str, Any]) -> CouplingOptions:
                 f"a network of your own takes {' or '.join(map(repr, known))}"
             )
     return chosen
-
-
-@torch.no_grad()
-def _size(coupled: CoupledNetwork, image_shape: Sequence[int]) -> None:
-    """Make the thresholds with an image of zeros, which changes nothing else: statistics are not taken of it."""
-    like = next(coupled.model.parameters())
-    mode = coupled.training
-    # Only this flag: in evaluation the ANN branch, and with it BatchNorm, is not run.
-    coupled.training = False
-    coupled(like.new_zeros((1, *image_shape)))
-    coupled.training = mode

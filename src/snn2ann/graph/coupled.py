@@ -1,6 +1,6 @@
 """A network of one's own, coupled: both branches over its weights, operation by operation."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,6 +86,16 @@ class CoupledNetwork(nn.Module):
         # The network's own modules keep their modes.
         self.training = model.training
 
+    @torch.no_grad()
+    def make_thresholds(self, image_shape: Sequence[int]) -> None:
+        """Make the thresholds with an image of zeros, (C, H, W); nothing else changes, and no statistics are taken of it."""
+        like = next(self.model.parameters())
+        mode = self.training
+        # Only this flag: in evaluation the ANN branch, and with it BatchNorm, is not run.
+        self.training = False
+        self(like.new_zeros((1, *image_shape)))
+        self.training = mode
+
     def forward(self, images: Tensor) -> Tensor:
         """Give the logits of the ANN branch, with gradient, in training mode; else those of the SNN.
 
@@ -106,6 +116,8 @@ class CoupledNetwork(nn.Module):
         Returns:
             Logits of the ANN branch, with gradient, and of the SNN branch, without: [B, classes] each.
         """
+        if not self._sized():
+            self.make_thresholds(images.shape[1:])
         signal = self._run(images, both=True)
         assert isinstance(signal.ann, Tensor)
         return signal.ann, signal.spiking[0]
@@ -135,11 +147,14 @@ class CoupledNetwork(nn.Module):
         Raises:
             RuntimeError: thresholds are not known before the first images.
         """
-        if not all(layer.threshold.numel() for _, layer in self._neurons()):
+        if not self._sized():
             raise RuntimeError(
                 "how many neurons there are is not known before the first images; give some, or image_shape"
             )
         return deploy(self.plan, self.model, dict(self._neurons()), self.options, self.time_steps)
+
+    def _sized(self) -> bool:
+        return all(layer.threshold.numel() for _, layer in self._neurons())
 
     def _neurons(self) -> Iterator[tuple[str, Neurons]]:
         for name, layer in self.neurons.items():
@@ -242,7 +257,9 @@ class CoupledNetwork(nn.Module):
         if ann is None:
             return Signal(spikes, None)
         window = (layer.threshold, self.time_steps) if options.gradient == "window" else None
-        return Signal(spikes, map_spikes(ann, count, options.mapping_unit, dropout=dropout, window=window))
+        penalty = options.spike_penalty / sum(other.threshold.numel() for _, other in self._neurons())
+        unit = options.mapping_unit
+        return Signal(spikes, map_spikes(ann, count, unit, dropout=dropout, window=window, penalty=penalty))
 
     def _draw_dropout(self, operation: Operation, taken: Signal, like: Tensor) -> Dropout | None:
         # Before the neurons draw theirs, as the project's own networks do.

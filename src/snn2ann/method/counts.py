@@ -56,6 +56,7 @@ def substitute(
     slope: float = 1.0,
     gain: Tensor | None = None,
     factor: float = 1.0,
+    penalty: float = 0.0,
 ) -> Counts:
     """Put counts in the place of an activation.
 
@@ -66,8 +67,9 @@ def substitute(
         slope: the gradient's factor where it has one.
         gain: a further factor, which broadcasts, or None.
         factor: see `Counts`.
+        penalty: what each count of an image adds to a loss that is a mean over the batch.
     """
-    return Counts(_Substitute.apply(pre_activation, active, slope, gain), count, factor)
+    return Counts(_Substitute.apply(pre_activation, active, slope, gain, penalty), count, factor)
 
 
 def _link(like: Tensor) -> Tensor:
@@ -76,20 +78,24 @@ def _link(like: Tensor) -> Tensor:
 
 class _Substitute(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, pre_activation: Tensor, active: Tensor, slope: float, gain: Tensor | None) -> Tensor:
+    def forward(
+        ctx: Any, pre_activation: Tensor, active: Tensor, slope: float, gain: Tensor | None, penalty: float
+    ) -> Tensor:
         ctx.save_for_backward(active, gain)
-        ctx.slope = slope
+        ctx.slope, ctx.penalty = slope, penalty
         return _link(pre_activation)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
         active, gain = ctx.saved_tensors
         gradient = gradients[0] * active
+        if ctx.penalty:
+            gradient.add_(active, alpha=ctx.penalty / len(active))
         if ctx.slope != 1:
             gradient.mul_(ctx.slope)
         if gain is not None:
             gradient.mul_(gain)
-        return gradient, None, None, None
+        return gradient, None, None, None, None
 
 
 class _Dense(torch.autograd.Function):

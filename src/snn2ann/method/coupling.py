@@ -33,13 +33,22 @@ class CoupledView:
         spiking: the SNN branch; if it is in training mode, so must be the network.
         adjust: whether thresholds are adjusted (ATA), each layer's after its neurons ran.
         observer: is shown every layer.
+        penalty: what each spike of an image adds to the loss.
     """
 
-    def __init__(self, spiking: SpikingView, *, adjust: bool = False, observer: Observer | None = None) -> None:
+    def __init__(
+        self,
+        spiking: SpikingView,
+        *,
+        adjust: bool = False,
+        observer: Observer | None = None,
+        penalty: float = 0.0,
+    ) -> None:
         self.spiking = spiking
         self.options = spiking.options
         self.adjust = adjust
         self.observer = observer
+        self.penalty = penalty
         self.share = spiking.bias_steps / spiking.time_steps
 
     def encode(self, images: Tensor) -> Coupled:
@@ -51,8 +60,15 @@ class CoupledView:
         ann, dropout, spikes = self._branches(layer, incoming, skipped)
         self._watch(Observation(layer, incoming.spikes, skipped.spikes if skipped else None, spikes), ann, dropout)
         window = (layer.threshold, self.spiking.bias_steps) if self.options.gradient == "window" else None
-        unit = self.options.mapping_unit
-        activation = map_spikes(ann.value, spikes.count, unit, dropout=dropout, window=window, factor=self.share)
+        activation = map_spikes(
+            ann.value,
+            spikes.count,
+            self.options.mapping_unit,
+            dropout=dropout,
+            window=window,
+            factor=self.share,
+            penalty=self.penalty,
+        )
         return Coupled(activation, spikes)
 
     def _branches(

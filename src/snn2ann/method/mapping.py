@@ -59,6 +59,7 @@ def map_spikes(
     dropout: Dropout | None = None,
     window: tuple[Tensor, int] | None = None,
     factor: float = 1.0,
+    penalty: float = 0.0,
 ) -> Counts:
     """Dropout, ReLU and mapping unit in one: `resu(relu(p), S)` or `stsu(relu(p), S)`, keeping a bool a neuron for backward.
 
@@ -69,6 +70,7 @@ def map_spikes(
         dropout: the ANN branch's, before the ReLU.
         window: (V, T) for the windowed gradient: slope 1/V inside 0 < p < (T + 1/2) V, else 0. None: slope 1 for p > 0.
         factor: what the ANN branch multiplies counts by.
+        penalty: what each spike of an image adds to a loss that is a mean over the batch; backward adds its gradient.
 
     Returns:
         The mapped counts, same shape.
@@ -78,12 +80,12 @@ def map_spikes(
     mapped = spike_count * active if mapping_unit == "resu" else spike_count
     slope = dropout.gain if dropout else 1.0
     if window is None:
-        return substitute(pre_activation, mapped, active, slope, factor=factor)
+        return substitute(pre_activation, mapped, active, slope, factor=factor, penalty=penalty)
     threshold, time_steps = window
     unsaturated = active & (value < (time_steps + 0.5) * threshold)
     # A threshold near zero would give an unbounded slope; no count is that sensitive.
     gain = threshold.clamp_min(0.1).reciprocal()
-    return substitute(pre_activation, mapped, unsaturated, slope, gain, factor)
+    return substitute(pre_activation, mapped, unsaturated, slope, gain, factor, penalty)
 
 
 def noisy_spike_rate(pre_activation: Tensor, spike_count: Tensor) -> Tensor:

@@ -28,6 +28,8 @@ class CouplingOptions:
         pooling: max pooling acts on the current of each "step", and the maxima add up to more than the largest total; or on
             the "charge" so far, and they add up to the ANN's own maximum (see `pooling.pool_charge`).
         noisy_spikes: noisy spikes are counted against the ANN activation "after_dropout" or "before_dropout".
+        spike_penalty: what a spike a neuron, on the mean of the network's neurons and the batch's images, adds to the loss.
+            The mapping unit's gradient has it; the loss that is reported has not.
         ata: whether thresholds are adjusted in training.
         ata_rate: noisy-spike rate of a layer above which its thresholds rise.
         ata_step: how far the adjusted thresholds lie above the present ones.
@@ -45,6 +47,7 @@ class CouplingOptions:
     shortcut: Literal["current", "spikes"] = "current"
     pooling: Literal["step", "charge"] = "step"
     noisy_spikes: Literal["after_dropout", "before_dropout"] = "after_dropout"
+    spike_penalty: float = 0.0
     ata: bool = True
     ata_rate: float = 0.1
     ata_step: float = 0.1
@@ -86,7 +89,7 @@ def _problem(name: str, value: Any, hint: Any) -> str | None:
         return None if isinstance(value, bool) else "true or false"
     words = [word for part in (hint, *get_args(hint)) for word in get_args(part) if isinstance(word, str)]
     number = hint is float or float in get_args(hint)
-    high = {"threshold_start": inf, "ata_step": inf}.get(name, 1.0)
+    high = {"threshold_start": inf, "spike_penalty": inf, "ata_step": inf}.get(name, 1.0)
     if value in words:
         return None
     if number and isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= high:
@@ -101,19 +104,21 @@ def _range(name: str, high: float) -> str:
 RELEASED = CouplingOptions()
 # Both branches are the same function: a neuron is charged with what its ANN activation is made of, in training by the same
 # statistics, through max pooling and shortcuts; no charge is lost at a reset, and every count is passed on. The membrane
-# starts half full, so that counts are rounded and not cut; the gradient is that of a clipped count.
+# starts half full, so that counts are rounded and not cut; the gradient is that of a clipped count. Low thresholds make
+# counts fine, and a price on spikes keeps them where they are worth it.
 REFINED = CouplingOptions(
     mapping_unit="stsu",
     gradient="window",
     reset="subtract",
     statistics="batch",
-    threshold_start=1.5,
+    threshold_start=0.6,
     input_coding="direct",
     membrane_dropout=0.0,
     membrane_start=0.5,
     shortcut="spikes",
     pooling="charge",
     noisy_spikes="before_dropout",
+    spike_penalty=0.1,
     ata_rate=0.02,
 )
 

@@ -24,13 +24,16 @@ class Snn2Ann(CoupledModel):
     def __init__(self, network: nn.Module, time_steps: int, options: dict[str, Any]) -> None:
         super().__init__(network, time_steps, options)
         self.options = CouplingOptions().with_options(options)
-        for layer in self.network.spiking_layers().values():
+        layers = self.network.spiking_layers().values()
+        for layer in layers:
             layer.start_thresholds(self.options.threshold_start)
+        self.penalty = self.options.spike_penalty / sum(layer.threshold.numel() for layer in layers)
 
     def training_step(self, images: Tensor, labels: Tensor, loss: Loss, observer: Observer | None = None) -> Step:
         """Run both branches; the loss is that of the ANN branch's logits (demo behaviour)."""
         spiking = SpikingView(
             self.time_steps, self.time_steps, self.options, training=True, event_driven=self.event_driven
         )
-        logits, _ = self.network(CoupledView(spiking, adjust=self.options.ata, observer=observer), images)
+        view = CoupledView(spiking, adjust=self.options.ata, observer=observer, penalty=self.penalty)
+        logits, _ = self.network(view, images)
         return Step(loss(logits, labels), logits)
