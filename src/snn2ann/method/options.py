@@ -111,14 +111,14 @@ REFINED = CouplingOptions(
     gradient="window",
     reset="subtract",
     statistics="batch",
-    threshold_start=0.6,
+    threshold_start=0.8,
     input_coding="direct",
     membrane_dropout=0.0,
     membrane_start=0.5,
     shortcut="spikes",
     pooling="charge",
     noisy_spikes="before_dropout",
-    spike_penalty=0.1,
+    spike_penalty=0.06,
     ata_rate=0.02,
 )
 
