@@ -44,7 +44,9 @@ class SpikeBasedBackpropagation(Model):
             raise UserError(f"option surrogate: {options['surrogate']!r}; expected one of {', '.join(SURROGATES)}")
         for name in ("threshold", "surrogate_width"):
             number_above(options, name, 0)
-        self.penalty = number_from(options, "spike_penalty", 0) if "spike_penalty" in options else 0.0
+        # Methods that derive from this one may not have the option.
+        whole = number_from(options, "spike_penalty", 0) if "spike_penalty" in options else 0.0
+        self.penalty = whole / self.network.number_of_neurons()
         self.neurons = nn.ModuleList()
         for layer in self.network.spiking_layers().values():
             layer.start_thresholds(options["threshold"])
@@ -65,11 +67,8 @@ class SpikeBasedBackpropagation(Model):
         spikes: list[Tensor] = []
         count = (lambda seen: spikes.append(seen.outgoing.value.sum())) if self.penalty else None
         logits = self._run(images, self.time_steps, count).mean(0)
-        value = loss(logits, labels)
-        if self.penalty:
-            neurons = sum(layer.threshold.numel() for layer in self.network.spiking_layers().values())
-            value = value + self.penalty * sum(spikes) / (neurons * len(images))
-        return Step(value, logits)
+        price = self.penalty * sum(spikes) / len(images)
+        return Step(loss(logits, labels) + price, logits)
 
     @torch.no_grad()
     def spiking_forward(self, images: Tensor, time_steps: int, observer: Observer | None = None) -> Tensor:

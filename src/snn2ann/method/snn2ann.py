@@ -24,10 +24,9 @@ class Snn2Ann(CoupledModel):
     def __init__(self, network: nn.Module, time_steps: int, options: dict[str, Any]) -> None:
         super().__init__(network, time_steps, options)
         self.options = CouplingOptions().with_options(options)
-        layers = self.network.spiking_layers().values()
-        for layer in layers:
+        for layer in self.network.spiking_layers().values():
             layer.start_thresholds(self.options.threshold_start)
-        self.penalty = self.options.spike_penalty / sum(layer.threshold.numel() for layer in layers)
+        self.penalty = self.options.spike_penalty / self.network.number_of_neurons()
 
     def training_step(self, images: Tensor, labels: Tensor, loss: Loss, observer: Observer | None = None) -> Step:
         """Run both branches; the loss is that of the ANN branch's logits (demo behaviour)."""

@@ -33,6 +33,10 @@ class Network(nn.Module, ABC):
         """The layers by name, in the order in which they run."""
         return {name: module for name, module in self.named_modules() if isinstance(module, SpikingLayer)}
 
+    def number_of_neurons(self) -> int:
+        """Of all layers together."""
+        return sum(layer.threshold.numel() for layer in self.spiking_layers().values())
+
     def initialise(self, scheme: str) -> None:
         """Draw the weights: PyTorch's "default", or "kaiming" (normal, fan-out) for convolutions (demo behaviour)."""
         if scheme == "kaiming":
