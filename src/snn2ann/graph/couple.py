@@ -64,7 +64,7 @@ def couple(
     chosen = _options(variant, options)
     coupled = CoupledNetwork(model, trace(model), time_steps, chosen)
     if image_shape is not None:
-        coupled.make_thresholds(image_shape)
+        coupled.make_thresholds(next(model.parameters()).new_zeros((1, *image_shape)))
     return coupled
 
 

@@ -1,6 +1,6 @@
 """A network of one's own, coupled: both branches over its weights, operation by operation."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,14 +87,15 @@ class CoupledNetwork(nn.Module):
         self.training = model.training
 
     @torch.no_grad()
-    def make_thresholds(self, image_shape: Sequence[int]) -> None:
-        """Make the thresholds with an image of zeros, (C, H, W); nothing else changes, and no statistics are taken of it."""
-        like = next(self.model.parameters())
+    def make_thresholds(self, images: Tensor) -> None:
+        """Make the thresholds for images [B, C, H, W]; nothing else changes, and no statistics are taken of them."""
         mode = self.training
         # Only this flag: in evaluation the ANN branch, and with it BatchNorm, is not run.
         self.training = False
-        self(like.new_zeros((1, *image_shape)))
-        self.training = mode
+        try:
+            self(torch.zeros_like(images[:1]))
+        finally:
+            self.training = mode
 
     def forward(self, images: Tensor) -> Tensor:
         """Give the logits of the ANN branch, with gradient, in training mode; else those of the SNN.
@@ -117,7 +118,7 @@ class CoupledNetwork(nn.Module):
             Logits of the ANN branch, with gradient, and of the SNN branch, without: [B, classes] each.
         """
         if not self._sized():
-            self.make_thresholds(images.shape[1:])
+            self.make_thresholds(images)
         signal = self._run(images, both=True)
         assert isinstance(signal.ann, Tensor)
         return signal.ann, signal.spiking[0]
