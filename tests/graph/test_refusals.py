@@ -194,3 +194,13 @@ def test_images_of_another_size_are_refused_by_layer() -> None:
     coupled(torch.rand(2, 1, 8, 8))
     with pytest.raises(UserError, match="_1: has neurons for 2×6×6, these images need 2×4×4"):
         coupled(torch.rand(2, 1, 6, 6))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_a_first_batch_that_does_not_fit_leaves_the_mode(training: bool) -> None:
+    coupled = snn2ann.couple(nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 2)), time_steps=2)
+    coupled.train(training)
+    with pytest.raises(RuntimeError):
+        coupled.branches(torch.rand(2, 3, 4, 4))
+    assert [module.training for module in coupled.modules()] == [training] * len(list(coupled.modules()))
+    assert coupled.branches(torch.rand(2, 1, 4, 4))[0].shape == (2, 2)
