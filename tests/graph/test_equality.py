@@ -27,7 +27,7 @@ VARIED: list[dict[str, Any]] = [
     {"mapping_unit": "stsu", "reset": "subtract", "membrane_start": 0.5},
     {"gradient": "window", "statistics": "batch", "input_coding": "divide"},
     {"gradient": "window", "input_coding": "direct"},
-    {"spike_penalty": 3.0},
+    {"spike_penalty": 3.0, "spike_penalty_end": 0.25},
 ]
 
 
@@ -73,6 +73,7 @@ def test_training_and_inference_equal_the_projects_own(
     kind: str, variant: str, changes: dict[str, Any], time_steps: int, images: Tensor
 ) -> None:
     ours, coupled = pair(kind, time_steps, variant, changes)
+    ours.progress = coupled.progress = 0.5
     names = [(one, other) for (one, _), (other, _) in zip(weights(ours), weights(coupled), strict=True)]
     before = [threshold.clone() for threshold in coupled.thresholds().values()]
     for _ in range(2):

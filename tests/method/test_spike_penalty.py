@@ -29,6 +29,22 @@ def test_it_is_a_mean_over_all_neurons_and_images(kind: str, build: Any, images:
     torch.testing.assert_close(layers[-1].norm.bias.grad, expected)
 
 
+@pytest.mark.parametrize(("end", "progress", "share"), [(1.0, 0.5, 1.0), (0.0, 0.25, 0.75), (0.5, 1.0, 0.5)])
+def test_it_falls_evenly_with_progress(end: float, progress: float, share: float, build: Any, images: Tensor) -> None:
+    gradients = []
+    for options, done in (
+        ({"spike_penalty": 2.0 * share}, 0.0),
+        ({"spike_penalty": 2.0, "spike_penalty_end": end}, progress),
+    ):
+        torch.manual_seed(0)
+        model = build("vgg", 5, "refined", **{"spike_penalty_end": 1.0, **options}).train()
+        model.progress = done
+        model.training_step(images, LABELS, cross_entropy).loss.backward()
+        gradients.append(model.network.classifier.weight.grad.clone())
+        gradients.append(next(iter(model.network.spiking_layers().values())).convolution.weight.grad.clone())
+    torch.testing.assert_close(gradients[2:], gradients[:2])
+
+
 def test_a_network_trained_under_it_spikes_less(build: Any, images: Tensor) -> None:
     spikes = {}
     for penalty in (0.0, 1.0):

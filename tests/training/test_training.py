@@ -15,7 +15,9 @@ from snn2ann.data import dataset_spec
 from snn2ann.data.loading import PreparedDataset, load
 from snn2ann.data.prepare import fetch_and_prepare
 from snn2ann.errors import UserError
+from snn2ann.method.model import Step
 from snn2ann.method.options import RELEASED
+from snn2ann.method.snn2ann import Snn2Ann
 from snn2ann.training import loop
 from snn2ann.training.weights import load_tensors
 
@@ -95,6 +97,22 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
     assert epochs_run == [1, 2, 3, 3, 4]
     assert bytes_of(tmp_path / "unbroken") == bytes_of(tmp_path / "broken")
     assert not (tmp_path / "broken" / "checkpoint.pt").exists()
+
+
+def test_the_model_is_told_how_far_its_training_is(
+    digits: PreparedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[float] = []
+    original = Snn2Ann.training_step
+
+    def watched(self: Snn2Ann, *arguments: Any) -> Step:
+        seen.append(self.progress)
+        return original(self, *arguments)
+
+    monkeypatch.setattr(Snn2Ann, "training_step", watched)
+    loop.train(spec("snn2ann"), digits, tmp_path, "cpu")
+    # 200 images in batches of 50, twice.
+    assert seen == [batch / 8 for batch in range(8)]
 
 
 def test_a_damaged_checkpoint_or_another_runs_is_not_gone_on_from(digits: PreparedDataset, tmp_path: Path) -> None:

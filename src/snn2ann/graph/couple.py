@@ -25,6 +25,7 @@ HONOURED: dict[str, tuple[Any, ...] | None] = {
     "pooling": ("step", "charge"),
     "noisy_spikes": ("after_dropout", "before_dropout"),
     "spike_penalty": None,
+    "spike_penalty_end": None,
     "ata": (True, False),
     "ata_rate": None,
     "ata_step": None,

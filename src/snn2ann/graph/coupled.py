@@ -73,7 +73,10 @@ class CoupledNetwork(nn.Module):
         neurons: layers of neurons by name.
         time_steps: T.
         options: how the branches are coupled.
+        progress: share of the training that is done, from 0 to 1, which a price on spikes may fall with; yours to set.
     """
+
+    progress: float = 0.0
 
     def __init__(self, model: nn.Module, plan: Plan, time_steps: int, options: CouplingOptions) -> None:
         super().__init__()
@@ -258,7 +261,7 @@ class CoupledNetwork(nn.Module):
         if ann is None:
             return Signal(spikes, None)
         window = (layer.threshold, self.time_steps) if options.gradient == "window" else None
-        penalty = options.spike_penalty / sum(other.threshold.numel() for _, other in self._neurons())
+        penalty = options.penalty_at(self.progress) / sum(other.threshold.numel() for _, other in self._neurons())
         unit = options.mapping_unit
         return Signal(spikes, map_spikes(ann, count, unit, dropout=dropout, window=window, penalty=penalty))
 

@@ -38,6 +38,9 @@ class Model(nn.Module, ABC):
     trains: ClassVar[bool] = True
     """Whether it is trained; else `convert` does all."""
 
+    progress: float = 0.0
+    """Share of its training that is done; whoever trains it says so before each batch."""
+
     def __init__(self, network: nn.Module, time_steps: int, options: dict[str, Any]) -> None:
         super().__init__()
         self.network: Any = network

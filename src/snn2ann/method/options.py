@@ -30,6 +30,7 @@ class CouplingOptions:
         noisy_spikes: noisy spikes are counted against the ANN activation "after_dropout" or "before_dropout".
         spike_penalty: what a spike a neuron, on the mean of the network's neurons and the batch's images, adds to the loss.
             The mapping unit's gradient has it; the loss that is reported has not.
+        spike_penalty_end: share of that price which is left at the end of the training; on the way it falls evenly.
         ata: whether thresholds are adjusted in training.
         ata_rate: noisy-spike rate of a layer above which its thresholds rise.
         ata_step: how far the adjusted thresholds lie above the present ones.
@@ -48,6 +49,7 @@ class CouplingOptions:
     pooling: Literal["step", "charge"] = "step"
     noisy_spikes: Literal["after_dropout", "before_dropout"] = "after_dropout"
     spike_penalty: float = 0.0
+    spike_penalty_end: float = 1.0
     ata: bool = True
     ata_rate: float = 0.1
     ata_step: float = 0.1
@@ -65,6 +67,10 @@ class CouplingOptions:
             problem = _problem(field.name, value, hints[field.name])
             if problem:
                 raise UserError(f"option {field.name}: {value!r} is not allowed; expected {problem}")
+
+    def penalty_at(self, progress: float) -> float:
+        """Return the price of a spike a neuron when a share `progress` of the training is done."""
+        return self.spike_penalty * (1 + (self.spike_penalty_end - 1) * progress)
 
     def bias_spread(self, time_steps: int, constant: bool) -> int:
         """Return over how many of `time_steps` a layer's bias is spread; `constant`: its input is the same at each."""

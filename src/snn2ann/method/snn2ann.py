@@ -26,13 +26,14 @@ class Snn2Ann(CoupledModel):
         self.options = CouplingOptions().with_options(options)
         for layer in self.network.spiking_layers().values():
             layer.start_thresholds(self.options.threshold_start)
-        self.penalty = self.options.spike_penalty / self.network.number_of_neurons()
+        self.neurons = self.network.number_of_neurons()
 
     def training_step(self, images: Tensor, labels: Tensor, loss: Loss, observer: Observer | None = None) -> Step:
         """Run both branches; the loss is that of the ANN branch's logits (demo behaviour)."""
         spiking = SpikingView(
             self.time_steps, self.time_steps, self.options, training=True, event_driven=self.event_driven
         )
-        view = CoupledView(spiking, adjust=self.options.ata, observer=observer, penalty=self.penalty)
+        penalty = self.options.penalty_at(self.progress) / self.neurons
+        view = CoupledView(spiking, adjust=self.options.ata, observer=observer, penalty=penalty)
         logits, _ = self.network(view, images)
         return Step(loss(logits, labels), logits)

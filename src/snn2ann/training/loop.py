@@ -56,7 +56,8 @@ class Trainer:
         self.loss = build_loss(recipe)
         self.optimiser = build_optimiser(self.model.parameters(), recipe)
         images = len(self.dataset.indices["train"])
-        self.schedule = build_schedule(self.optimiser, recipe, -(-images // recipe["batch_size"]))
+        self.batches = -(-images // recipe["batch_size"])
+        self.schedule = build_schedule(self.optimiser, recipe, self.batches)
 
     def run(self, checkpoint: Path, live: LiveFiles) -> None:
         """Train all epochs, going on from `checkpoint` if it holds this run's state."""
@@ -111,7 +112,9 @@ class Trainer:
         loss_sum = torch.zeros((), device=self.device)
         correct = torch.zeros((), device=self.device, dtype=torch.long)
         seen = 0
-        for images, labels in self.training_batches(epoch):
+        epochs = self.spec["recipe"]["epochs"]
+        for batch, (images, labels) in enumerate(self.training_batches(epoch)):
+            self.model.progress = (epoch - 1 + batch / self.batches) / epochs
             self.optimiser.zero_grad(set_to_none=True)
             with arithmetic(self.spec["recipe"]["precision"], self.device):
                 step = self.model.training_step(images, labels, self.loss, self.record.observe)
