@@ -54,8 +54,10 @@ def test_gradients_reach_every_weight_of_ones_own_network(images: Tensor) -> Non
     assert without == []
 
 
-def test_a_network_without_parameters_is_coupled(images: Tensor) -> None:
-    coupled = snn2ann.couple(nn.Sequential(nn.ReLU(), nn.Flatten()), time_steps=4, threshold_start=1.0)
+@pytest.mark.parametrize("image_shape", [None, (2, 8, 8)])
+def test_a_network_without_parameters_is_coupled(image_shape: tuple[int, ...] | None, images: Tensor) -> None:
+    plain = nn.Sequential(nn.ReLU(), nn.Flatten())
+    coupled = snn2ann.couple(plain, time_steps=4, image_shape=image_shape, threshold_start=1.0)
     ann, snn = coupled.branches(images)
     assert torch.equal(ann, snn)
     assert coupled.thresholds()["_0"].eq(1).sum() == 2 * 8 * 8

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
 
+import torch
 from torch import nn
 
 from snn2ann.errors import UserError
@@ -65,7 +66,7 @@ def couple(
     chosen = _options(variant, options)
     coupled = CoupledNetwork(model, trace(model), time_steps, chosen)
     if image_shape is not None:
-        coupled.make_thresholds(next(model.parameters()).new_zeros((1, *image_shape)))
+        coupled.make_thresholds(next(model.parameters(), torch.empty(0)).new_zeros((1, *image_shape)))
     return coupled
 
 
