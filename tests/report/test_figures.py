@@ -208,6 +208,22 @@ def test_legends_leave_out_what_was_not_run(small_study: Path, tmp_path: Path) -
         assert not any("reset=subtract" in words for words in told), name
 
 
+def test_runs_of_another_study_in_the_same_folder_are_not_drawn(small_study: Path, tmp_path: Path) -> None:
+    shutil.copytree(small_study.parent, tmp_path, dirs_exist_ok=True)
+    folder = tmp_path / small_study.name
+    content = json.loads((folder / "study.json").read_text())
+    own = [run for run in content["runs"] if run["method"] != "dummy"]
+    named = [run for run in content["runs"] if run["method"] == "dummy"]
+    (folder / "study.json").write_text(json.dumps(content | {"runs": own, "not_run": named}))
+    collect_results(folder)
+    for name in FIGURES:
+        make_figure(name, folder)
+        assert "dummy" not in set(data(folder, name)["method"]), name
+    make_table("provenance", folder)
+    made_with = pd.read_csv(folder / "tables" / "provenance.csv").set_index("item")
+    assert made_with.loc["torch", "runs"] == len(own)
+
+
 @pytest.mark.parametrize("name", FIGURES)
 def test_a_study_of_which_nothing_has_run(tmp_path: Path, name: str) -> None:
     folder = write_study(tmp_path, METHODS[:5], ("vgg-small",), (0,), cost=False)

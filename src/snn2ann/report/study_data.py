@@ -158,10 +158,15 @@ class StudyData:
         return [each for each in several if len(self.values(each, "accuracy"))] or [cell]
 
     @cached_property
+    def planned_runs(self) -> list[Run]:
+        """The runs that the study makes; files of one that it only names are there if another study made them."""
+        return [run for run in self.runs if run.planned]
+
+    @cached_property
     def missing(self) -> list[str]:
         """Names of the runs that should be made and have no accuracy in results.csv."""
         made = set(self.results.loc[self.results["measure"] == "accuracy", "run"])
-        return [run.name for run in self.runs if run.planned and run.name not in made]
+        return [run.name for run in self.planned_runs if run.name not in made]
 
     @cached_property
     def cost(self) -> pd.DataFrame | None:

@@ -87,7 +87,7 @@ def layers_by_epoch(study: StudyData, curve: LayerCurve) -> Drawing:
 def _data(study: StudyData, curve: LayerCurve) -> pd.DataFrame:
     """Mean over seeds of `curve.mean`; least and largest value over seeds of the other two."""
     frames = []
-    for run in study.runs:
+    for run in study.planned_runs:
         if not (run.folder / "layers.csv").exists():
             continue
         layers = try_read(read_layers, run.folder, study.problems)

@@ -35,7 +35,7 @@ LayerValue = Callable[[Mapping[str, Any], Mapping[str, Any], Configuration], flo
 def by_layer(study: StudyData, value: LayerValue) -> pd.DataFrame:
     """Mean over seeds of `value(entry, layer, configuration)` on the test images, for each layer: `COLUMNS`."""
     rows: list[dict[str, Any]] = []
-    for run in study.runs:
+    for run in study.planned_runs:
         path = run.folder / run.evaluation
         entries = try_read(read_evaluation, path, study.problems) if path.exists() else None
         for entry in entries or []:

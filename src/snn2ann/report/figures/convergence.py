@@ -62,7 +62,7 @@ def convergence(study: StudyData) -> Drawing:
 def _data(study: StudyData) -> pd.DataFrame:
     """Over seeds at each epoch; epochs that only some seeds reached have a smaller n."""
     frames = []
-    for run in study.runs:
+    for run in study.planned_runs:
         if not (run.folder / "history.csv").exists():
             continue
         history = try_read(read_history, run.folder, study.problems)

@@ -58,7 +58,7 @@ def _noisy_spike_rate(entry: Mapping[str, Any], layer: Mapping[str, Any], each: 
 
 def _over_epochs(study: StudyData) -> pd.DataFrame:
     frames = []
-    for run in study.runs:
+    for run in study.planned_runs:
         if not (run.folder / "layers.csv").exists():
             continue
         layers = try_read(read_layers, run.folder, study.problems)
@@ -74,7 +74,7 @@ def _over_epochs(study: StudyData) -> pd.DataFrame:
 def _target(study: StudyData) -> float | None:
     """The noisy-spike rate that calibration aims at; None where no run is calibrated or runs differ in it."""
     targets = set()
-    for run in study.runs:
+    for run in study.planned_runs:
         path = run.folder / (run.calibration or "-")
         content = try_read(read_calibration, path, study.problems) if path.exists() else None
         targets |= {float(content["target"])} if content else set()

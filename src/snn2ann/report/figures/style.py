@@ -238,8 +238,7 @@ def empty_drawing(words: str, columns: list[str]) -> Drawing:
 def note_missing(drawing: Drawing, study: StudyData) -> None:
     """Say above the panels that runs are missing, if any are."""
     if study.missing:
-        planned = sum(run.planned for run in study.runs)
-        words = f"Incomplete: {len(study.missing)} of {planned} runs have no results ({study.command})"
+        words = f"Incomplete: {len(study.missing)} of {len(study.planned_runs)} runs have no results ({study.command})"
         drawing.figure.suptitle(words, x=0.01, ha="left", fontsize=6.5, color="#595959")
 
 

@@ -78,5 +78,4 @@ def missing_notes(study: StudyData) -> list[str]:
     if not study.missing:
         return []
     few = ", ".join(study.missing[:3]) + (", ..." if len(study.missing) > 3 else "")
-    planned = sum(run.planned for run in study.runs)
-    return [f"{len(study.missing)} of {planned} runs have no results ({few}): `{study.command}`"]
+    return [f"{len(study.missing)} of {len(study.planned_runs)} runs have no results ({few}): `{study.command}`"]

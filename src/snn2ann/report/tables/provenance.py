@@ -42,10 +42,9 @@ def _study_rows(study: StudyData) -> Iterator[Row]:
 def _seed_rows(study: StudyData) -> Iterator[Row]:
     """The seeds of every configuration; they set the weights, the order of images, augmentation and dropout."""
     seeds: dict[str, list[int]] = {}
-    for run in study.runs:
-        if run.planned:
-            label = f"{run.dataset}, {network_name(run.network)}, {study.label(run.configuration)}"
-            seeds.setdefault(label, []).append(run.seed)
+    for run in study.planned_runs:
+        label = f"{run.dataset}, {network_name(run.network)}, {study.label(run.configuration)}"
+        seeds.setdefault(label, []).append(run.seed)
     for label, found in seeds.items():
         yield _row("Seeds", label, ", ".join(str(seed) for seed in found), len(found))
 
@@ -53,7 +52,7 @@ def _seed_rows(study: StudyData) -> Iterator[Row]:
 def _made_with_rows(study: StudyData) -> Iterator[Row]:
     """What the runs' training.json say of their making, equal ones counted, the values of one item together."""
     counts: dict[tuple[str, str], dict[str, int]] = {}
-    for run in study.runs:
+    for run in study.planned_runs:
         for group, item, value in _made_with(run, study.problems):
             values = counts.setdefault((group, item), {})
             values[value] = values.get(value, 0) + 1
