@@ -51,8 +51,9 @@ def main(epochs: int = 20) -> float:
     coupled = snn2ann.couple(Network(), time_steps=5)
 
     optimiser = torch.optim.Adam(coupled.parameters(), lr=2e-3)
-    for _ in range(epochs):
+    for epoch in range(epochs):
         coupled.train()
+        coupled.progress = epoch / epochs  # the price of spikes falls with it
         for batch in torch.randperm(len(images)).split(64):
             optimiser.zero_grad()
             loss = nn.functional.cross_entropy(coupled(images[batch]), labels[batch])

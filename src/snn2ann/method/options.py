@@ -111,20 +111,21 @@ RELEASED = CouplingOptions()
 # Both branches are the same function: a neuron is charged with what its ANN activation is made of, in training by the same
 # statistics, through max pooling and shortcuts; no charge is lost at a reset, and every count is passed on. The membrane
 # starts half full, so that counts are rounded and not cut; the gradient is that of a clipped count. Low thresholds make
-# counts fine, and a price on spikes keeps them where they are worth it.
+# counts fine, and a price on spikes keeps them few; it falls to nothing, so that the last batches are for accuracy alone.
 REFINED = CouplingOptions(
     mapping_unit="stsu",
     gradient="window",
     reset="subtract",
     statistics="batch",
-    threshold_start=0.8,
+    threshold_start=0.75,
     input_coding="direct",
     membrane_dropout=0.0,
     membrane_start=0.5,
     shortcut="spikes",
     pooling="charge",
     noisy_spikes="before_dropout",
-    spike_penalty=0.06,
+    spike_penalty=0.12,
+    spike_penalty_end=0.0,
     ata_rate=0.02,
 )
 
