@@ -54,6 +54,18 @@ def test_gradients_reach_every_weight_of_ones_own_network(images: Tensor) -> Non
     assert without == []
 
 
+def test_a_price_on_spikes_is_its_mean_where_the_loop_says_nothing_of_progress(images: Tensor) -> None:
+    def gradient(end: float, price: float, progress: float | None = None) -> Tensor:
+        coupled = own(spike_penalty=price, spike_penalty_end=end)
+        coupled.progress = coupled.progress if progress is None else progress
+        cross_entropy(coupled(images), torch.arange(4)).backward()
+        return torch.cat([value.grad.flatten() for value in coupled.parameters() if value.grad is not None])
+
+    silent = gradient(end=0.0, price=4.0)
+    torch.testing.assert_close(silent, gradient(end=1.0, price=2.0))
+    assert not torch.allclose(silent, gradient(end=0.0, price=4.0, progress=0.0))
+
+
 @pytest.mark.parametrize("image_shape", [None, (2, 8, 8)])
 def test_a_network_without_parameters_is_coupled(image_shape: tuple[int, ...] | None, images: Tensor) -> None:
     plain = nn.Sequential(nn.ReLU(), nn.Flatten())

@@ -73,10 +73,11 @@ class CoupledNetwork(nn.Module):
         neurons: layers of neurons by name.
         time_steps: T.
         options: how the branches are coupled.
-        progress: share of the training that is done, from 0 to 1, which a price on spikes may fall with; yours to set.
+        progress: share of the training that is done, from 0 to 1, which a price on spikes may fall with; yours to set. Where
+            nobody does, the price is its mean over the training, that of one half.
     """
 
-    progress: float = 0.0
+    progress: float = 0.5
 
     def __init__(self, model: nn.Module, plan: Plan, time_steps: int, options: CouplingOptions) -> None:
         super().__init__()
