@@ -117,7 +117,7 @@ def sum_events(layer: SpikingLayer, incoming: Spikes, skipped: Spikes | None) ->
 
 @torch.no_grad()
 def fire_on_sums(layer: SpikingLayer, sums: Sums, feed: Feed, settings: NeuronSettings) -> Spikes:
-    """Run a layer's neurons on sums that are there already."""
+    """Run a layer's neurons on sums that are there already; they may be overwritten."""
     addend = _scaled(sums.side, feed.side) if sums.side is not None else _skipped_current(layer, feed, settings)
     if settings.pools_charge(layer, feed.incoming):
         current = _scaled(sums.main, feed.main)
@@ -146,11 +146,13 @@ def fire_by_events(
     if settings.pools_charge(layer, feed.incoming):
         # The kernel that does both in one go pools the current of each step.
         every_step = sum_events(layer, feed.incoming, feed.skipped)
-        return fire_on_sums(layer, every_step, feed, settings), every_step.over_time() if add_up else None
-    side = None
+        sums = every_step.over_time() if add_up else None
+        return fire_on_sums(layer, every_step, feed, settings), sums
+    side = side_sum = None
     if isinstance(layer.shortcut, ConvolutionShortcut):
         assert feed.skipped is not None
         side = events.convolve(_bytes(feed.skipped), layer.shortcut.convolution)
+        side_sum = side.sum(0) if add_up else None
     fired = events.fire(
         _bytes(feed.incoming),
         layer.convolution,
@@ -160,9 +162,7 @@ def fire_by_events(
         total=add_up,
         currents=_keeps_current(layer, settings),
     )
-    sums = None
-    if fired.total is not None:
-        sums = Sums(fired.total, side.sum(0) if side is not None else None)
+    sums = Sums(fired.total, side_sum) if fired.total is not None else None
     return Spikes(fired.spikes, current=fired.currents, counted=fired.count), sums
 
 
@@ -191,9 +191,10 @@ def _skipped_current(layer: SpikingLayer, feed: Feed, settings: NeuronSettings) 
 
 
 def _scaled(sums: Tensor, affine: Affine | None) -> Tensor:
+    """Overwrites the sums: at every step of every neuron, they are the largest tensors of a layer."""
     assert affine is not None
     scale, bias = (value.view(-1, 1, 1) for value in affine)
-    return sums * scale + bias
+    return sums.mul_(scale).add_(bias)
 
 
 def _neurons(layer: SpikingLayer, feed: Feed, settings: NeuronSettings) -> events.Neurons:

@@ -34,7 +34,7 @@ def pool_charge(current: Tensor, pool: Callable[[Tensor], Tensor]) -> Tensor:
         [T, B, ...], as many steps.
     """
     charge = pool(current.cumsum(0).flatten(0, 1)).unflatten(0, current.shape[:2])
-    return charge.diff(dim=0, prepend=torch.zeros_like(charge[:1]))
+    return torch.cat((charge[:1], charge.diff(dim=0)))
 
 
 def _quarters(value: Tensor) -> tuple[Tensor, ...]:
