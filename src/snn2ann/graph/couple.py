@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import fields, replace
 from typing import Any
 
-import torch
 from torch import nn
 
 from snn2ann.errors import UserError
-from snn2ann.graph.coupled import CoupledNetwork
+from snn2ann.graph.coupled import CoupledNetwork, floats_of
 from snn2ann.graph.trace import trace
 from snn2ann.method.options import VARIANTS, CouplingOptions
 
@@ -66,7 +65,7 @@ def couple(
     chosen = _options(variant, options)
     coupled = CoupledNetwork(model, trace(model), time_steps, chosen)
     if image_shape is not None:
-        coupled.make_thresholds(next(model.parameters(), torch.empty(0)).new_zeros((1, *image_shape)))
+        coupled.make_thresholds(floats_of(model).new_zeros((1, *image_shape)))
     return coupled
 
 

@@ -57,6 +57,11 @@ class LayerReport:
     noisy_spike_rate: float | None
 
 
+def floats_of(model: nn.Module) -> Tensor:
+    """Give a tensor of the type and on the device of a model's weights; an ordinary one where it has none."""
+    return next((value.detach() for value in model.parameters() if value.is_floating_point()), torch.empty(0))
+
+
 class CoupledNetwork(nn.Module):
     """A network whose ReLU activations are, in training, the spike counts of IF neurons that share its weights.
 
@@ -85,8 +90,7 @@ class CoupledNetwork(nn.Module):
         self.plan = plan
         self.time_steps = time_steps
         self.options = options
-        like = next((value for value in model.parameters() if value.is_floating_point()), torch.empty(0))
-        self.neurons = nn.ModuleDict({name: Neurons(like.detach()) for name in plan.neurons})
+        self.neurons = nn.ModuleDict({name: Neurons(floats_of(model)) for name in plan.neurons})
         # The network's own modules keep their modes.
         self.training = model.training
 
