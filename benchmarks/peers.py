@@ -10,11 +10,11 @@ from spikingjelly.activation_based import functional as spikingjelly
 from torch import Tensor, nn
 from torch.nn.functional import dropout, max_pool2d
 
-from snn2ann.baselines.multi_step import MultiStepView
-from snn2ann.baselines.stbp import SpikeBasedBackpropagation
 from snn2ann.method.layers import ConvolutionShortcut, SpikingLayer
-from snn2ann.method.model import Loss, Model, Step
 from snn2ann.method.signals import Observer, Spikes
+from snn2ann.methods.model import Loss, Model, Step
+from snn2ann.methods.multi_step import MultiStepView
+from snn2ann.methods.stbp import SpikeBasedBackpropagation
 
 
 class SpikingJelly(SpikeBasedBackpropagation):

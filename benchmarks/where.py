@@ -9,9 +9,9 @@ import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
 from benchmarks.engine import CLASSES, SHAPE, make
+from snn2ann.engine import events
 from snn2ann.evaluation.cost import random_batch
 from snn2ann.files import write_csv
-from snn2ann.method import events
 from snn2ann.parameters import load_parameters
 from snn2ann.study import network_spec
 

@@ -13,9 +13,9 @@ import torch
 from torch.nn import functional
 
 from benchmarks.tables import TABLES, blocks
-from snn2ann.baselines import METHODS
-from snn2ann.graph import supported as graph
 from snn2ann.graph.couple import HONOURED
+from snn2ann.methods import METHODS
+from snn2ann.network import supported as graph
 from snn2ann.report.claims import SENTENCES
 from snn2ann.report.configurations import network_name
 from snn2ann.report.publish import BLOCKS, block_of, verdicts

@@ -14,9 +14,9 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snn2ann.baselines import METHODS
 from snn2ann.errors import UserError
-from snn2ann.method.options import VARIANTS
+from snn2ann.methods import METHODS
+from snn2ann.options import VARIANTS
 from snn2ann.parameters import digest, load_parameters, merge, validate
 from snn2ann.study import Study, resolve
 

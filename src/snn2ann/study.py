@@ -9,11 +9,11 @@ from importlib import resources
 from importlib.abc import Traversable
 from typing import Any
 
-from snn2ann.baselines import METHODS, MethodEntry
 from snn2ann.data import DATASETS, PLACES, dataset_spec
 from snn2ann.errors import UserError
-from snn2ann.method.options import VARIANTS
-from snn2ann.networks import NETWORKS
+from snn2ann.methods import METHODS, MethodEntry
+from snn2ann.models import NETWORKS
+from snn2ann.options import VARIANTS
 from snn2ann.parameters import choose, digest, load_parameters, merge, validate
 
 __all__ = ["Run", "Study", "digest", "load_parameters", "resolve", "validate"]

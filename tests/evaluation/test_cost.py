@@ -9,10 +9,10 @@ import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
 
-from snn2ann.baselines import METHODS
 from snn2ann.evaluation.cost import measure
 from snn2ann.evaluation.memory import saved_for_backward
-from snn2ann.method.options import RELEASED
+from snn2ann.methods import METHODS
+from snn2ann.options import RELEASED
 
 
 def method(name: str, time_steps: int | None) -> dict[str, Any]:

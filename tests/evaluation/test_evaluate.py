@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from snn2ann.baselines import METHODS
-from snn2ann.baselines.build import build_model
 from snn2ann.evaluation.calibrate import calibrate_thresholds
 from snn2ann.evaluation.evaluate import evaluate_split
-from snn2ann.method.model import Model
-from snn2ann.method.options import RELEASED
 from snn2ann.method.signals import Observation
+from snn2ann.methods import METHODS
+from snn2ann.methods.build import build_model
+from snn2ann.methods.model import Model
+from snn2ann.options import RELEASED
 
 VGG = {"kind": "vgg", "blocks": [[6], [8]], "pooled_blocks": [2], "dropout": [0, 0]}
 DATASET = {"shape": (1, 8, 8), "classes": 4}

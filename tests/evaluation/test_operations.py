@@ -11,14 +11,14 @@ from spikingjelly.activation_based.op_counter import DispatchCounterMode, MACCou
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from snn2ann.baselines import METHODS
-from snn2ann.baselines.build import build_model
 from snn2ann.evaluation.evaluate import ann_multiply_accumulates, evaluate_split
 from snn2ann.evaluation.operations import accumulates, multiply_accumulates
 from snn2ann.method.layers import IdentityShortcut
-from snn2ann.method.model import Model
-from snn2ann.method.options import REFINED
 from snn2ann.method.signals import Observation
+from snn2ann.methods import METHODS
+from snn2ann.methods.build import build_model
+from snn2ann.methods.model import Model
+from snn2ann.options import REFINED
 from snn2ann.study import load_parameters, network_spec
 
 VGG = {"kind": "vgg", "blocks": [[4, 5], [6]], "pooled_blocks": [1, 2], "dropout": [0, 0]}

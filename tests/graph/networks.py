@@ -7,9 +7,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from snn2ann.method.layers import ConvolutionShortcut, SpikingLayer
-from snn2ann.networks.resnet import BasicBlock
-from snn2ann.networks.resnet import ResNet as OurResNet
-from snn2ann.networks.vgg import VGG as OurVGG
+from snn2ann.models.resnet import BasicBlock
+from snn2ann.models.resnet import ResNet as OurResNet
+from snn2ann.models.vgg import VGG as OurVGG
 
 
 def statistics_seen(model: nn.Module, seed: int = 0) -> nn.Module:

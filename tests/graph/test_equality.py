@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 import snn2ann
-from snn2ann.baselines.build import build_model
 from snn2ann.graph.coupled import CoupledNetwork
-from snn2ann.method.options import VARIANTS
-from snn2ann.method.snn2ann import Snn2Ann
-from snn2ann.networks.resnet import ResNet
+from snn2ann.methods.build import build_model
+from snn2ann.methods.snn2ann import Snn2Ann
+from snn2ann.models.resnet import ResNet
+from snn2ann.options import VARIANTS
 from tests.graph.networks import PlainResNet, PlainVGG, statistics_seen
 
 NETWORKS: dict[str, dict[str, Any]] = {

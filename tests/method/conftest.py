@@ -8,9 +8,9 @@ import pytest
 import torch
 from torch import nn
 
-from snn2ann.baselines.build import build_model
-from snn2ann.method.options import VARIANTS
-from snn2ann.method.snn2ann import Snn2Ann
+from snn2ann.methods.build import build_model
+from snn2ann.methods.snn2ann import Snn2Ann
+from snn2ann.options import VARIANTS
 
 VGG: dict[str, Any] = {
     "kind": "vgg",

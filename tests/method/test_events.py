@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.functional import cross_entropy
 
+from snn2ann.engine import events
+from snn2ann.engine.dropout import draw_bits
+from snn2ann.engine.events import Neurons
+from snn2ann.engine.neuron import integrate_and_fire
 from snn2ann.evaluation.memory import saved_for_backward
-from snn2ann.method import events
-from snn2ann.method.dropout import draw_bits
-from snn2ann.method.events import Neurons
-from snn2ann.method.neuron import integrate_and_fire
 from snn2ann.method.signals import Observation
-from snn2ann.method.snn2ann import Snn2Ann
+from snn2ann.methods.snn2ann import Snn2Ann
 
 LABELS = torch.tensor([0, 1, 2, 3, 4, 0])
 RELAXED = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

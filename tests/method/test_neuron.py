@@ -10,7 +10,7 @@ from norse.torch.functional.iaf import IAFFeedForwardState, IAFParameters, iaf_f
 from spikingjelly.activation_based import functional as spikingjelly
 from spikingjelly.activation_based import neuron
 
-from snn2ann.method.neuron import integrate_and_fire, integrate_and_fire_step
+from snn2ann.engine.neuron import integrate_and_fire, integrate_and_fire_step
 
 
 def spikes_of(currents: list[float], threshold: float, **options: object) -> list[float]:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from snn2ann.errors import UserError
-from snn2ann.method.options import RELEASED, VARIANTS, CouplingOptions
+from snn2ann.options import RELEASED, VARIANTS, CouplingOptions
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from scipy.ndimage import maximum_filter
 from torch import Tensor
 from torch.nn.functional import max_pool2d
 
-from snn2ann.method.pooling import max_pool, pool_charge
+from snn2ann.engine.pooling import max_pool, pool_charge
 
 
 def currents(seed: int, steps: int) -> Tensor:

@@ -12,8 +12,8 @@ from torch.nn.functional import cross_entropy
 
 from snn2ann.method.coupling import CoupledView
 from snn2ann.method.layers import ConvolutionShortcut
-from snn2ann.method.snn2ann import Snn2Ann
 from snn2ann.method.views import SpikingView
+from snn2ann.methods.snn2ann import Snn2Ann
 
 LABELS = torch.tensor([0, 1, 2, 3, 4, 0])
 

@@ -10,7 +10,7 @@ from spikingjelly.activation_based import neuron
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from snn2ann.method.counts import Counts
+from snn2ann.engine.counts import Counts
 from snn2ann.method.coupling import CoupledView
 from snn2ann.method.layers import SpikingLayer, fold
 from snn2ann.method.signals import Observation, Spikes

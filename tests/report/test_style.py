@@ -8,7 +8,7 @@ import pytest
 from matplotlib import pyplot as plt
 from matplotlib.lines import Line2D
 
-from snn2ann.baselines import METHODS as REGISTERED
+from snn2ann.methods import METHODS as REGISTERED
 from snn2ann.report.configurations import METHOD_NAMES, Configuration, network_name
 from snn2ann.report.figures.style import ROWS_WITH_ROOM, WIDTH, legend_below, looks, method_look, theme
 from snn2ann.report.results import COLUMNS

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from snn2ann.baselines import METHODS
-from snn2ann.baselines.build import build_model
-from snn2ann.method import events
-from snn2ann.method.options import RELEASED
+from snn2ann.engine import events
+from snn2ann.methods import METHODS
+from snn2ann.methods.build import build_model
+from snn2ann.options import RELEASED
 from snn2ann.training.precision import arithmetic
 
 NETWORK = {"kind": "vgg", "blocks": [[6, 6], [8]], "pooled_blocks": [1], "dropout": [0.2, 0]}

@@ -12,10 +12,10 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from snn2ann.baselines import METHODS
-from snn2ann.baselines.build import build_model
 from snn2ann.evaluation.evaluate import evaluate_split
-from snn2ann.method.options import VARIANTS
+from snn2ann.methods import METHODS
+from snn2ann.methods.build import build_model
+from snn2ann.options import VARIANTS
 
 RECORD = Path(__file__).with_name("revisions.json")
 NETWORK = {"kind": "resnet", "channels": [4, 4, 6], "strides": [1, 1, 2], "blocks_per_stage": 1, "dropout": 0.2}
@@ -53,7 +53,7 @@ def test_results_move_only_with_the_revision(case: str) -> None:
     recorded, found = json.loads(RECORD.read_text())[case], tiny_run(case)
     assert found["revision"] == recorded["revision"], "the revision was raised: make the record anew"
     # Another processor rounds otherwise and may flip a spike here and there; a change of the method does more than that.
-    message = f"{case}: results moved; raise its revision in snn2ann.baselines.METHODS and make the record anew"
+    message = f"{case}: results moved; raise its revision in snn2ann.methods.METHODS and make the record anew"
     assert found["losses"] == pytest.approx(recorded["losses"], rel=0.01), message
     assert found["spikes"] == pytest.approx(recorded["spikes"], rel=0.02, abs=0.5), message
 

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 import torch
 
-from snn2ann.baselines import METHODS
 from snn2ann.data import dataset_spec
 from snn2ann.data.loading import PreparedDataset, load
 from snn2ann.data.prepare import fetch_and_prepare
 from snn2ann.errors import UserError
-from snn2ann.method.model import Step
-from snn2ann.method.options import RELEASED
-from snn2ann.method.snn2ann import Snn2Ann
+from snn2ann.methods import METHODS
+from snn2ann.methods.model import Step
+from snn2ann.methods.snn2ann import Snn2Ann
+from snn2ann.options import RELEASED
 from snn2ann.training import loop
 from snn2ann.training.weights import load_tensors
 

@@ -7,7 +7,7 @@ import pytest
 from tests.workflow.project import Project
 
 FILES = ("weights", "thresholds", "last/weights", "last/thresholds")
-CONVERSION = "src/snn2ann/baselines/conversion.py"
+CONVERSION = "src/snn2ann/methods/conversion.py"
 
 
 def rerun(project: Project, name: str, *options: str, fails: bool = False) -> str:

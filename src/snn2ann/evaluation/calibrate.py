@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from snn2ann.baselines.build import build_model
 from snn2ann.data.loading import PreparedDataset
 from snn2ann.evaluation.census import AgreementCensus
 from snn2ann.files import write_json
-from snn2ann.method.model import Model
+from snn2ann.methods.build import build_model
+from snn2ann.methods.model import Model
+from snn2ann.progress import progress
 from snn2ann.training.loop import plain_batches
-from snn2ann.training.progress import progress
 from snn2ann.training.weights import load_state, save_tensors, split_state
 
 Batches = Callable[[], Iterator[Tensor]]

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from snn2ann.evaluation.operations import layer_accumulates
-from snn2ann.method.model import Model
 from snn2ann.method.signals import Observation
+from snn2ann.methods.model import Model
 
 
 @dataclass

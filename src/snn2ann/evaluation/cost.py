@@ -12,14 +12,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from snn2ann.baselines import METHODS
-from snn2ann.baselines.build import build_model
 from snn2ann.columns import TRAINING_COST
 from snn2ann.evaluation.memory import peak_growth, saved_for_backward
 from snn2ann.files import write_csv
-from snn2ann.method.model import Model
+from snn2ann.methods import METHODS
+from snn2ann.methods.build import build_model
+from snn2ann.methods.model import Model
+from snn2ann.progress import progress
 from snn2ann.training.precision import arithmetic
-from snn2ann.training.progress import progress
 from snn2ann.training.provenance import provenance
 
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 
-from snn2ann.baselines import METHODS
-from snn2ann.baselines.build import build_model
 from snn2ann.data import DATASETS
 from snn2ann.evaluation.evaluate import ann_multiply_accumulates
+from snn2ann.methods import METHODS
+from snn2ann.methods.build import build_model
 from snn2ann.study import Run
 
 

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from snn2ann.baselines.build import build_model
 from snn2ann.data.loading import PreparedDataset
 from snn2ann.evaluation.census import AgreementCensus, SpikeCensus
 from snn2ann.evaluation.operations import (
@@ -18,9 +17,10 @@ from snn2ann.evaluation.operations import (
     multiply_accumulates,
 )
 from snn2ann.files import write_json
-from snn2ann.method.model import Model
+from snn2ann.methods.build import build_model
+from snn2ann.methods.model import Model
+from snn2ann.progress import progress
 from snn2ann.training.loop import plain_batches
-from snn2ann.training.progress import progress
 from snn2ann.training.weights import load_state
 
 Batches = Callable[[], Iterator[tuple[Tensor, Tensor]]]

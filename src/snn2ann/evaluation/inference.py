@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from snn2ann.baselines import METHODS
-from snn2ann.baselines.build import build_model
 from snn2ann.columns import INFERENCE
 from snn2ann.evaluation.settling import settle
 from snn2ann.files import write_csv
-from snn2ann.method.model import Model
-from snn2ann.training.progress import progress
+from snn2ann.methods import METHODS
+from snn2ann.methods.build import build_model
+from snn2ann.methods.model import Model
+from snn2ann.progress import progress
 from snn2ann.training.provenance import provenance
 
 

@@ -3,7 +3,7 @@
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from snn2ann.method.model import Model
+from snn2ann.methods.model import Model
 
 BATCHES = 3
 

@@ -8,8 +8,8 @@ from torch import nn
 
 from snn2ann.errors import UserError
 from snn2ann.graph.coupled import CoupledNetwork, floats_of
-from snn2ann.graph.trace import trace
-from snn2ann.method.options import VARIANTS, CouplingOptions
+from snn2ann.network.trace import trace
+from snn2ann.options import VARIANTS, CouplingOptions
 
 HONOURED: dict[str, tuple[Any, ...] | None] = {
     "mapping_unit": ("resu", "stsu"),

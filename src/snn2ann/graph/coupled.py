@@ -7,20 +7,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from snn2ann.engine.counts import Counts, count_type
+from snn2ann.engine.dropout import Dropout
+from snn2ann.engine.neuron import integrate_and_fire
+from snn2ann.engine.pooling import max_pool, pool_charge
 from snn2ann.graph.deploy import deploy
 from snn2ann.graph.neurons import Neurons
-from snn2ann.graph.operations import Operation, affine, apply_scaled
-from snn2ann.graph.plan import Plan
 from snn2ann.graph.saving import counts_as_bytes
 from snn2ann.graph.spiking import SpikingNetwork
-from snn2ann.method.counts import Counts, count_type
-from snn2ann.method.dropout import Dropout
 from snn2ann.method.layers import normalise
 from snn2ann.method.mapping import map_spikes, noisy_spike_rate
-from snn2ann.method.neuron import integrate_and_fire
-from snn2ann.method.options import CouplingOptions
-from snn2ann.method.pooling import max_pool, pool_charge
 from snn2ann.method.thresholds import adjust_threshold
+from snn2ann.network.operations import Operation, affine, apply_scaled
+from snn2ann.network.plan import Plan
+from snn2ann.options import CouplingOptions
 
 Statistics = tuple[Tensor, Tensor] | None
 

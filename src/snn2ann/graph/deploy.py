@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from snn2ann.graph.neurons import IntegrateAndFire, Neurons
-from snn2ann.graph.operations import Operation, affine
-from snn2ann.graph.plan import Plan
 from snn2ann.graph.spiking import Encode, PoolCharge, Rate, Repeat, Scale, SpikingNetwork, Step
-from snn2ann.method.options import CouplingOptions
+from snn2ann.network.operations import Operation, affine
+from snn2ann.network.plan import Plan
+from snn2ann.options import CouplingOptions
 
 
 def deploy(

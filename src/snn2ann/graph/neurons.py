@@ -4,8 +4,8 @@ from typing import Any, Literal
 
 from torch import Tensor, nn
 
+from snn2ann.engine.neuron import Reset, integrate_and_fire
 from snn2ann.errors import UserError
-from snn2ann.method.neuron import Reset, integrate_and_fire
 from snn2ann.method.thresholds import start_thresholds
 
 

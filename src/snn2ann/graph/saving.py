@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from snn2ann.method.counts import Counts
+from snn2ann.engine.counts import Counts
 
 
 @contextmanager

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from snn2ann.graph.operations import apply_scaled
-from snn2ann.method.pooling import pool_charge
+from snn2ann.engine.pooling import pool_charge
+from snn2ann.network.operations import apply_scaled
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ class Scale(nn.Module):
 
 
 class PoolCharge(nn.Module):
-    """Max pooling of the charge so far; see `snn2ann.method.pooling.pool_charge`.
+    """Max pooling of the charge so far; see `snn2ann.engine.pooling.pool_charge`.
 
     Args:
         pooling: of [N, C, H, W].

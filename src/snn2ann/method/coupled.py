@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from snn2ann.method.coupling import CoupledView
-from snn2ann.method.model import Model
-from snn2ann.method.options import CouplingOptions
 from snn2ann.method.signals import Observer
 from snn2ann.method.views import SpikingView
+from snn2ann.methods.model import Model
+from snn2ann.options import CouplingOptions
 
 
 class CoupledModel(Model):

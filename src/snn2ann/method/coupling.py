@@ -5,9 +5,9 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from snn2ann.method import events
-from snn2ann.method.counts import Counts
-from snn2ann.method.dropout import Dropout
+from snn2ann.engine import events
+from snn2ann.engine.counts import Counts
+from snn2ann.engine.dropout import Dropout
 from snn2ann.method.firing import (
     Feed,
     Sums,

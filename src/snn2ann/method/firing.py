@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from snn2ann.method import events
-from snn2ann.method.dropout import draw_bits
+from snn2ann.engine import events
+from snn2ann.engine.dropout import draw_bits
+from snn2ann.engine.neuron import Reset, integrate_and_fire
+from snn2ann.engine.pooling import pool_charge
 from snn2ann.method.layers import ConvolutionShortcut, SpikingLayer, convolve
-from snn2ann.method.neuron import Reset, integrate_and_fire
-from snn2ann.method.pooling import pool_charge
 from snn2ann.method.signals import Spikes
 
 Affine = tuple[Tensor, Tensor]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from snn2ann.method.pooling import max_pool
+from snn2ann.engine.pooling import max_pool
 from snn2ann.method.thresholds import start_thresholds
 
 

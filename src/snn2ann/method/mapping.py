@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from snn2ann.method.counts import Counts, substitute
-from snn2ann.method.dropout import Dropout
+from snn2ann.engine.counts import Counts, substitute
+from snn2ann.engine.dropout import Dropout
 
 
 class _Substitute(torch.autograd.Function):

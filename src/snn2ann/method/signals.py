@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from snn2ann.method.counts import Counts, count_type
+from snn2ann.engine.counts import Counts, count_type
 from snn2ann.method.layers import SpikingLayer
 
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from snn2ann.method import events
-from snn2ann.method.counts import Counts
+from snn2ann.engine import events
+from snn2ann.engine.counts import Counts
 from snn2ann.method.firing import (
     Affine,
     Feed,
@@ -24,8 +24,8 @@ from snn2ann.method.firing import (
     fire_on_image,
 )
 from snn2ann.method.layers import ConvolutionShortcut, IdentityShortcut, SpikingLayer, normalise, scale_and_bias
-from snn2ann.method.options import CouplingOptions
 from snn2ann.method.signals import Observation, Observer, Spikes
+from snn2ann.options import CouplingOptions
 
 
 class View(Protocol):

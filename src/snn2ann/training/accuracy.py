@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from snn2ann.method.model import Loss, Model
+from snn2ann.methods.model import Loss, Model
 
 
 @dataclass

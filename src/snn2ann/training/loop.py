@@ -10,16 +10,16 @@ import torch
 import yaml
 from torch import Tensor
 
-from snn2ann.baselines.build import build_model
 from snn2ann.columns import HISTORY, LAYERS
 from snn2ann.data.loading import PreparedDataset, batches
 from snn2ann.files import write_csv, write_json, write_text
-from snn2ann.method.model import Model
+from snn2ann.methods.build import build_model
+from snn2ann.methods.model import Model
+from snn2ann.progress import progress
 from snn2ann.training.accuracy import Score, score
 from snn2ann.training.checkpoint import load_checkpoint, save_checkpoint
 from snn2ann.training.live import LiveFiles
 from snn2ann.training.precision import arithmetic
-from snn2ann.training.progress import progress
 from snn2ann.training.provenance import snapshot
 from snn2ann.training.recipe import build_loss, build_optimiser, build_schedule
 from snn2ann.training.record import LayerRecord

@@ -5,8 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from snn2ann.method.model import Model
 from snn2ann.method.signals import Observation
+from snn2ann.methods.model import Model
 
 
 class LayerRecord:

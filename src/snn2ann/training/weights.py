@@ -8,7 +8,7 @@ from torch import Tensor
 
 from snn2ann.errors import UserError
 from snn2ann.files import atomic_path
-from snn2ann.method.model import Model
+from snn2ann.methods.model import Model
 
 State = dict[str, Tensor]
 

@@ -1,0 +1,1 @@
+"""How layers are run: neurons, dropout, pooling, counts, and events on a CPU."""

@@ -1,0 +1,90 @@
+"""Spatial learning through time (SLTT, Meng et al. 2023): spike-based backpropagation without its gradients through time.
+
+Every step goes backward on its own, so that memory does not grow with T. SpikingJelly's `SLTTLIFNode`, without leak.
+"""
+
+from math import inf
+from typing import Any
+
+from spikingjelly.activation_based import functional as spikingjelly
+from spikingjelly.activation_based import neuron
+from torch import Tensor, nn
+
+from snn2ann.method.signals import Observer, Spikes
+from snn2ann.method.views import View
+from snn2ann.methods.model import Loss, Step
+from snn2ann.methods.multi_step import MultiStepView
+from snn2ann.methods.stbp import SURROGATES, SpikeBasedBackpropagation
+
+
+class SpatialLearningThroughTime(SpikeBasedBackpropagation):
+    """A spiking network trained step by step; options as for `SpikeBasedBackpropagation`, without `detach_reset`.
+
+    The loss of a batch is the mean over time of each step's own (Meng et al. 2023, equation 12), and BatchNorm takes the
+    statistics of each step.
+    """
+
+    def make_neurons(self, options: dict[str, Any]) -> nn.Module:
+        """Make a layer's neurons, which run one step at a time."""
+        return neuron.SLTTLIFNode(
+            tau=inf,
+            decay_input=False,
+            v_threshold=float(options["threshold"]),
+            v_reset=0.0,
+            surrogate_function=SURROGATES[options["surrogate"]](alpha=options["surrogate_width"]),
+        )
+
+    def training_step(self, images: Tensor, labels: Tensor, loss: Loss, observer: Observer | None = None) -> Step:
+        """Run and go backward from every step but the last, whose graph the returned loss has."""
+        spikingjelly.reset_net(self)
+        mean: Tensor | float = 0.0
+        total: Tensor | float = 0.0
+        for step in range(self.time_steps):
+            logits = self.network(self.make_step_view(), images)
+            share = loss(logits, labels) / self.time_steps
+            if step + 1 < self.time_steps:
+                share.backward()
+                share = share.detach()
+            total = total + share
+            mean = mean + logits.detach() / self.time_steps
+        assert isinstance(total, Tensor) and isinstance(mean, Tensor)
+        return Step(total, mean)
+
+    def make_step_view(self) -> View:
+        """Make the view of one training step of all layers, which gives logits [B, classes]."""
+        return _SingleStepView(self.neurons)
+
+    def make_view(self, time_steps: int, observer: Observer | None) -> MultiStepView:
+        """Make the view of a forward pass without gradient."""
+        return RepeatedView(self.neurons, time_steps, observer)
+
+
+class _SingleStepView(MultiStepView):
+    """One step of all layers: the neurons go on from where they are."""
+
+    def __init__(self, neurons: nn.ModuleList) -> None:
+        super().__init__(nn.ModuleList(_OneStep(each) for each in neurons), 1)
+
+    def readout(self, classifier: nn.Linear, signal: Spikes) -> Tensor:
+        return super().readout(classifier, signal)[0]
+
+
+class RepeatedView(MultiStepView):
+    """All steps of a layer before the next layer's."""
+
+    def __init__(self, neurons: nn.ModuleList, time_steps: int, observer: Observer | None) -> None:
+        super().__init__(nn.ModuleList(_EachStep(each) for each in neurons), time_steps, observer)
+
+
+class _OneStep(nn.Module):
+    def __init__(self, neurons: nn.Module) -> None:
+        super().__init__()
+        self.neurons = neurons
+
+    def forward(self, current: Tensor) -> Tensor:
+        return self.neurons(current[0])[None]
+
+
+class _EachStep(_OneStep):
+    def forward(self, current: Tensor) -> Tensor:
+        return spikingjelly.multi_step_forward(current, self.neurons)

@@ -1,0 +1,87 @@
+"""Spike-based backpropagation through time (STBP, Wu et al. 2018), on SpikingJelly's multi-step neurons.
+
+An independent implementation of the neuron: SpikingJelly's `IFNode` fires at equality (m >= V; ours is strict), and has one
+threshold a layer where ours has one a neuron. BatchNorm runs over time and batch together, as SpikingJelly's layers do.
+"""
+
+from typing import Any
+
+import torch
+from spikingjelly.activation_based import functional as spikingjelly
+from spikingjelly.activation_based import neuron, surrogate
+from torch import Tensor, nn
+
+from snn2ann.errors import UserError
+from snn2ann.method.signals import Observer
+from snn2ann.methods.limits import number_above, number_from
+from snn2ann.methods.model import Loss, Model, Step
+from snn2ann.methods.multi_step import MultiStepView
+
+SURROGATES = {
+    "atan": surrogate.ATan,
+    "sigmoid": surrogate.Sigmoid,
+    "triangle": surrogate.PiecewiseQuadratic,
+}
+
+
+class SpikeBasedBackpropagation(Model):
+    """A spiking network trained by unrolling its T steps, with a surrogate gradient.
+
+    Args:
+        network: its convolutions, BatchNorms and classifier are used; its neurons are SpikingJelly's.
+        time_steps: T of training.
+        options: threshold (of every neuron), surrogate (atan, sigmoid or triangle), surrogate_width (SpikingJelly's alpha),
+            detach_reset (no gradient through the reset), spike_penalty (what a spike a neuron, on the mean of the network's
+            neurons and the batch's images, adds to the loss).
+
+    Raises:
+        UserError: an option that is not allowed.
+    """
+
+    def __init__(self, network: nn.Module, time_steps: int, options: dict[str, Any]) -> None:
+        super().__init__(network, time_steps, options)
+        if options["surrogate"] not in SURROGATES:
+            raise UserError(f"option surrogate: {options['surrogate']!r}; expected one of {', '.join(SURROGATES)}")
+        for name in ("threshold", "surrogate_width"):
+            number_above(options, name, 0)
+        # Methods that derive from this one may not have the option.
+        whole = number_from(options, "spike_penalty", 0) if "spike_penalty" in options else 0.0
+        self.penalty = whole / self.network.number_of_neurons()
+        self.neurons = nn.ModuleList()
+        for layer in self.network.spiking_layers().values():
+            layer.start_thresholds(options["threshold"])
+            self.neurons.append(self.make_neurons(options))
+
+    def make_neurons(self, options: dict[str, Any]) -> nn.Module:
+        """Make a layer's neurons."""
+        return neuron.IFNode(
+            v_threshold=float(options["threshold"]),
+            v_reset=0.0,
+            surrogate_function=SURROGATES[options["surrogate"]](alpha=options["surrogate_width"]),
+            detach_reset=options["detach_reset"],
+            step_mode="m",
+        )
+
+    def training_step(self, images: Tensor, labels: Tensor, loss: Loss, observer: Observer | None = None) -> Step:
+        """Unroll T steps; the loss is that of the mean logits over time, and the price of the spikes."""
+        spikes: list[Tensor] = []
+        count = (lambda seen: spikes.append(seen.outgoing.value.sum())) if self.penalty else None
+        logits = self._run(images, self.time_steps, count).mean(0)
+        price = self.penalty * sum(spikes) / len(images)
+        return Step(loss(logits, labels) + price, logits)
+
+    @torch.no_grad()
+    def spiking_forward(self, images: Tensor, time_steps: int, observer: Observer | None = None) -> Tensor:
+        """Run for `time_steps`; logits after each step are the mean over the steps so far: [T, B, classes]."""
+        logits = self._run(images, time_steps, observer)
+        steps = torch.arange(1, time_steps + 1, device=logits.device, dtype=logits.dtype)
+        return logits.cumsum(0) / steps.view(-1, 1, 1)
+
+    def _run(self, images: Tensor, time_steps: int, observer: Observer | None) -> Tensor:
+        spikingjelly.reset_net(self)
+        logits: Tensor = self.network(self.make_view(time_steps, observer), images)
+        return logits
+
+    def make_view(self, time_steps: int, observer: Observer | None) -> MultiStepView:
+        """Make the view that the network is run with."""
+        return MultiStepView(self.neurons, time_steps, observer)

@@ -1,0 +1,159 @@
+"""A network's operations in the paper's order: convolution, BatchNorm, pooling, dropout, neurons."""
+
+from collections import Counter
+from dataclasses import dataclass, replace
+
+from torch import nn
+
+from snn2ann.errors import UserError
+from snn2ann.network.operations import Operation
+from snn2ann.options import CouplingOptions
+
+Operations = list[Operation]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is run, in order.
+
+    Attributes:
+        operations: each after those that it takes.
+        output: the name of the one that gives the logits.
+        constant: names of those whose result is the same at every step, as no neurons come before them.
+        readout: names of those after the last neurons, which are given counts / T.
+        spent: for each operation, names of those whose result no later one takes.
+    """
+
+    operations: tuple[Operation, ...]
+    output: str
+    constant: frozenset[str]
+    readout: frozenset[str]
+    spent: dict[str, tuple[str, ...]]
+
+    @property
+    def neurons(self) -> list[str]:
+        """Names of the layers of neurons, in order."""
+        return [operation.name for operation in self.operations if operation.kind == "neurons"]
+
+    def bias_spread(self, operation: Operation, options: CouplingOptions, time_steps: int) -> int:
+        """Return over how many of `time_steps` the bias of an operation is spread."""
+        return 1 if operation.name in self.readout else options.bias_spread(time_steps, operation.name in self.constant)
+
+
+def make_plan(operations: Operations, output: str) -> Plan:
+    """Bring operations into the paper's order and say what comes before, between and after neurons.
+
+    Args:
+        operations: as the network has them, each after those that it takes.
+        output: the name of the one that gives the logits.
+
+    Raises:
+        UserError: there are no neurons, or what feeds neurons is read out as well.
+    """
+    operations, output = _without_identities(operations, output)
+    operations, output = _neurons_last(operations, output)
+    operations = _join(operations, "weighted", "norm", "weighted", "weights")
+    operations = _join(operations, "neurons", "", "dropout", "dropout")
+    constant: set[str] = set()
+    for operation in operations:
+        if operation.kind != "neurons" and constant.issuperset(operation.inputs):
+            constant.add(operation.name)
+    readout = _readout(operations)
+    _check(operations, output, readout)
+    return Plan(tuple(operations), output, frozenset(constant), frozenset(readout), _spent(operations, output))
+
+
+def _renamed(operations: Operations, old: str, new: str) -> Operations:
+    return [
+        replace(operation, inputs=tuple(new if name == old else name for name in operation.inputs))
+        for operation in operations
+    ]
+
+
+def _uses(operations: Operations) -> Counter[str]:
+    return Counter(name for operation in operations for name in operation.inputs)
+
+
+def _without_identities(operations: Operations, output: str) -> tuple[Operations, str]:
+    kept: Operations = []
+    same: dict[str, str] = {}
+    for operation in operations:
+        operation = replace(operation, inputs=tuple(same.get(name, name) for name in operation.inputs))
+        if isinstance(operation.function, nn.Identity):
+            same[operation.name] = operation.inputs[0]
+        else:
+            kept.append(operation)
+    return kept, same.get(output, output)
+
+
+def _neurons_last(operations: Operations, output: str) -> tuple[Operations, str]:
+    """Move a max pooling or a dropout straight after a ReLU before it, where it gives the same activations.
+
+    A ReLU that something else takes as well keeps its place, and the pooling gets neurons of its own.
+    """
+    place = 0
+    while place < len(operations):
+        moved = operations[place]
+        before = {operation.name: operation for operation in operations[:place]}
+        neurons = before.get(moved.inputs[0]) if moved.kind in ("pooling", "dropout") else None
+        alone = neurons is not None and _uses(operations)[neurons.name] == 1 and neurons.name != output
+        if neurons is None or neurons.kind != "neurons" or not (alone or moved.kind == "pooling"):
+            place += 1
+            continue
+        after = replace(neurons, name=neurons.name if alone else f"{neurons.name}_{moved.name}", inputs=(moved.name,))
+        head = [operation for operation in operations[:place] if not (alone and operation is neurons)]
+        tail = _renamed(operations[place + 1 :], moved.name, after.name)
+        operations = [*head, replace(moved, inputs=neurons.inputs), after, *tail]
+        output = after.name if output == moved.name else output
+        # The neurons that moved may be followed by another pooling or dropout.
+        place = len(head) + 1
+    return operations, output
+
+
+def _join(operations: Operations, kind: str, field: str, before_kind: str, before_field: str) -> Operations:
+    """Join an operation with the one before it, which nothing else takes: BatchNorm to weights, neurons to dropout."""
+    uses = _uses(operations)
+    by_name: dict[str, Operation] = {}
+    for operation in operations:
+        before = by_name.get(operation.inputs[0]) if operation.inputs else None
+        joins = operation.kind == kind and (not field or (bool(operation.norm) and not operation.weights))
+        if joins and before and uses[before.name] == 1 and before.kind == before_kind and not before.norm:
+            del by_name[before.name]
+            value = getattr(before, before_field)
+            operation = replace(operation, inputs=before.inputs, **{before_field: value})
+        by_name[operation.name] = operation
+    return list(by_name.values())
+
+
+def _readout(operations: Operations) -> set[str]:
+    """Find the operations from which no path leads to neurons."""
+    feeding: set[str] = set()
+    for operation in reversed(operations):
+        if operation.kind == "neurons" or operation.name in feeding:
+            feeding.update(operation.inputs)
+    return {operation.name for operation in operations if operation.name not in feeding and operation.kind != "neurons"}
+
+
+def _check(operations: Operations, output: str, readout: set[str]) -> None:
+    kinds = {operation.name: operation.kind for operation in operations}
+    if "neurons" not in kinds.values():
+        raise UserError("the network cannot be coupled: it has no ReLU, whose place neurons could take")
+    for operation in operations:
+        mixed = [name for name in operation.inputs if name not in readout and kinds[name] != "neurons"]
+        if operation.name in readout and mixed:
+            raise UserError(
+                f"the network cannot be coupled: {operation.name} reads out {', '.join(mixed)}, "
+                "which feeds neurons as well; only what neurons give can be read out"
+            )
+    if output not in readout and kinds[output] != "neurons":
+        raise UserError(f"the network cannot be coupled: its output, {output}, feeds neurons as well")
+
+
+def _spent(operations: Operations, output: str) -> dict[str, tuple[str, ...]]:
+    last: dict[str, str] = {}
+    for operation in operations:
+        last |= dict.fromkeys((operation.name, *operation.inputs), operation.name)
+    last.pop(output)
+    return {
+        operation.name: tuple(name for name, user in last.items() if user == operation.name) for operation in operations
+    }

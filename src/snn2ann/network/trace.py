@@ -1,0 +1,170 @@
+"""From a network as its author wrote it to a plan of operations, or to a list of all that cannot be coupled."""
+
+import inspect
+import operator
+import traceback
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import fx, nn
+
+from snn2ann.errors import UserError
+from snn2ann.network.operations import Operation
+from snn2ann.network.plan import Plan, make_plan
+from snn2ann.network.supported import MODULES, Unsupported, is_batch_size, is_kind, kind_of, read
+
+Offences = dict[str, str]
+
+_ADVICE = "what it does must not depend on the values or the sizes of a signal"
+
+
+class _Proxy(fx.Proxy):
+    """Records `x += y` as what it is, where torch.fx takes it for `x = x + y`."""
+
+    def __iadd__(self, other: Any) -> Any:
+        return self.tracer.create_proxy("call_function", operator.iadd, (self, other), {})
+
+
+class _Tracer(fx.Tracer):
+    """Looks into every module but PyTorch's own, and those that only inherit the forward of one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inside: list[str] = []
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return super().is_leaf_module(m, module_qualified_name) or any(is_kind(m, kind) for kind in MODULES)
+
+    def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
+        # Not left when something is raised, so that the innermost module can be named.
+        self.inside.append(f"{self.path_of_module(m)} ({type(m).__name__})")
+        result = super().call_module(m, forward, args, kwargs)
+        self.inside.pop()
+        return result
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        return _Proxy(node, self)
+
+
+def trace(model: nn.Module) -> Plan:
+    """Trace a network and write it as a plan; the network is not changed.
+
+    Raises:
+        UserError: names all that cannot be coupled, by module, kind and reason.
+    """
+    graph = _graph(model)
+    for node in graph.nodes:
+        # Operations become attributes of modules, which have some of their own.
+        node.name += "_" * hasattr(nn.ModuleDict, node.name)
+    nodes = {node.name: node for node in graph.nodes}
+    offences = _in_place(graph, model)
+    operations, wanted = {}, _output(graph)
+    while wanted:
+        node = nodes[wanted.pop()]
+        if node.name in operations:
+            continue
+        try:
+            operation = read(node, _module(model, node))
+        except Unsupported as error:
+            offences[node.name] = f"{_place(model, node)}: {error}"
+            # What goes into it may be an offender too.
+            inputs = tuple(source.name for source in node.all_input_nodes if not _is_size(source))
+            operation = Operation(node.name, "linear", inputs)
+        operations[node.name] = operation
+        wanted.extend(operation.inputs)
+    order = [name for name in nodes if name in operations or name in offences]
+    if offences:
+        raise refuse([offences[name] for name in order if name in offences])
+    return make_plan([operations[name] for name in order], _output(graph)[0])
+
+
+def refuse(reasons: list[str]) -> UserError:
+    """Make the error that says why a network cannot be coupled."""
+    return UserError("\n  ".join(["the network cannot be coupled:", *reasons]))
+
+
+def _graph(model: nn.Module) -> fx.Graph:
+    tracer = _Tracer()
+    parameters = list(inspect.signature(model.forward).parameters.values())
+    # Arguments with a default are left at it.
+    fixed = {p.name: p.default for p in parameters if p.default is not p.empty}
+    if len(parameters) - len(fixed) != 1:
+        raise refuse([f"its forward (of {type(model).__name__}) must take images and nothing else that has no default"])
+    try:
+        return tracer.trace(model, concrete_args=fixed or None)
+    except Exception as error:
+        where = tracer.inside[-1] if tracer.inside else f"its forward (of {type(model).__name__})"
+        raise refuse([f"{where}{_line(error)}: it cannot be traced ({error}); {_ADVICE}"]) from error
+
+
+def _line(error: Exception) -> str:
+    own = Path(torch.__file__).parent
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if own not in Path(frame.filename).parents]
+    last = frames[-1]
+    return "" if Path(last.filename) == Path(__file__) else f", {Path(last.filename).name} line {last.lineno}"
+
+
+def _output(graph: fx.Graph) -> list[str]:
+    (result,) = next(node for node in graph.nodes if node.op == "output").args
+    if not isinstance(result, fx.Node):
+        raise refuse([f"its forward gives {type(result).__name__}; it must give one tensor, the logits"])
+    return [result.name]
+
+
+def _module(model: nn.Module, node: fx.Node) -> nn.Module | None:
+    return model.get_submodule(str(node.target)) if node.op == "call_module" else None
+
+
+def _place(model: nn.Module, node: fx.Node) -> str:
+    kind = kind_of(node, _module(model, node))
+    if node.op == "call_module":
+        return f"{node.target} ({kind})"
+    if node.op == "get_attr":
+        return f"{node.target} (parameter or buffer)"
+    stack = list(node.meta.get("nn_module_stack", {}).values())
+    inside = f"in {stack[-1][0]} ({stack[-1][1].__name__})" if stack else f"in forward of {type(model).__name__}"
+    return f"{kind} {inside}"
+
+
+def _is_size(node: fx.Node) -> bool:
+    return is_batch_size(node) or node.target in ("size", getattr)
+
+
+def _in_place(graph: fx.Graph, model: nn.Module) -> Offences:
+    """Find what overwrites a value that is used again, which no longer has the value that the graph says."""
+    order = {node: number for number, node in enumerate(graph.nodes)}
+    offences = {}
+    for node in graph.nodes:
+        if node.args and isinstance(node.args[0], fx.Node) and _overwrites(node, _module(model, node)):
+            users = _users_of_storage(node.args[0], model)
+            if any(order[user] > order[node] for user in users):
+                reason = "it works in place on a value that is used again; use its form that is not in place"
+                offences[node.name] = f"{_place(model, node)}: {reason}"
+    return offences
+
+
+def _overwrites(node: fx.Node, module: nn.Module | None) -> bool:
+    if module is not None:
+        return bool(getattr(module, "inplace", False))
+    # PyTorch's own mark, beside `x += y`.
+    return node.target is operator.iadd or kind_of(node, None).endswith("_") or bool(node.kwargs.get("inplace"))
+
+
+def _users_of_storage(node: fx.Node, model: nn.Module) -> list[fx.Node]:
+    """All that use a value or a view of it."""
+    while _is_view(node, model) and isinstance(node.args[0], fx.Node):
+        node = node.args[0]
+    found, views = [], [node]
+    while views:
+        users = list(views.pop().users)
+        found += users
+        views += [user for user in users if _is_view(user, model)]
+    return found
+
+
+def _is_view(node: fx.Node, model: nn.Module) -> bool:
+    module = _module(model, node)
+    if module is not None:
+        return isinstance(module, nn.Flatten | nn.Identity | nn.Dropout | nn.Dropout2d)
+    return kind_of(node, None) in ("flatten", "view", "reshape", "contiguous")

@@ -1,0 +1,68 @@
+"""Conversion: the spiking network's rates approach the ANN's activations as T grows.
+
+Without max pooling, that is: it lets the largest current of each step pass, not the largest rate, and so keeps a bias.
+"""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from snn2ann.methods import METHODS
+from snn2ann.methods.build import build_model
+from snn2ann.methods.conversion import Conversion
+
+NETWORKS: dict[str, dict[str, Any]] = {
+    "vgg": {"kind": "vgg", "blocks": [[6, 6], [8]], "pooled_blocks": [], "dropout": [0, 0]},
+    "resnet": {"kind": "resnet", "channels": [6, 6, 8], "strides": [1, 1, 2], "blocks_per_stage": 2, "dropout": 0},
+}
+DATASET = {"shape": (2, 8, 8), "classes": 5}
+
+
+def pair(kind: str, percentile: float) -> tuple[nn.Module, Conversion, torch.Tensor]:
+    """A plain ANN with lived-in BatchNorms, its conversion, and the images that it was converted on."""
+    torch.manual_seed(0)
+    images = torch.rand(32, 2, 8, 8)
+    spec = {"dataset": DATASET, "network": NETWORKS[kind], "method": {"name": "ann", "time_steps": None, "options": {}}}
+    ann = build_model(spec)
+    for _ in range(30):
+        ann.ann_forward(torch.rand(32, 2, 8, 8))
+    ann.eval()
+    options = METHODS["conversion"].defaults | {"percentile": percentile}
+    converted = build_model(spec | {"method": {"name": "conversion", "time_steps": None, "options": options}})
+    assert isinstance(converted, Conversion)
+    converted.network.load_state_dict(ann.network.state_dict())
+    converted.convert([images[:16], images[16:]])
+    return ann, converted, images
+
+
+@pytest.mark.parametrize("kind", ["vgg", "resnet"])
+def test_logits_approach_the_anns_as_t_grows(kind: str) -> None:
+    ann, converted, images = pair(kind, 100.0)
+    with torch.no_grad():
+        expected = ann.ann_forward(images)  # type: ignore[operator]
+        logits = converted.spiking_forward(images, 256)
+    scale = float(expected.std())
+    errors = [float((logits[step - 1] - expected).abs().mean()) / scale for step in (4, 32, 256)]
+    assert errors[0] > errors[1] > errors[2]
+    assert errors[2] < 0.05
+
+
+def test_thresholds_are_the_activations_percentile() -> None:
+    _, converted, images = pair("vgg", 100.0)
+    ann, *_ = pair("vgg", 100.0)
+    largest: list[float] = []
+    with torch.no_grad():
+        for part in (images[:16], images[16:]):
+            found: list[float] = []
+            ann.ann_forward(part, lambda layer, activation, found=found: found.append(float(activation.max())))  # type: ignore[operator]
+            largest = [a + b / 2 for a, b in zip(largest or [0.0] * len(found), found, strict=True)]
+    thresholds = [float(layer.threshold.mean()) for layer in converted.network.spiking_layers().values()]
+    assert thresholds == pytest.approx(largest, rel=1e-5)
+
+
+def test_a_lower_percentile_gives_lower_thresholds() -> None:
+    high = pair("resnet", 100.0)[1].network.spiking_layers()
+    low = pair("resnet", 90.0)[1].network.spiking_layers()
+    assert all(low[name].threshold.mean() < high[name].threshold.mean() for name in high)

@@ -1,0 +1,96 @@
+"""Spike-based backpropagation equals a network put together of SpikingJelly's own layers."""
+
+from typing import Any
+
+import pytest
+import torch
+from spikingjelly.activation_based import functional as spikingjelly
+from spikingjelly.activation_based import layer, neuron, surrogate
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from snn2ann.errors import UserError
+from snn2ann.methods import METHODS
+from snn2ann.methods.build import build_model
+from snn2ann.methods.stbp import SpikeBasedBackpropagation
+
+VGG = {"kind": "vgg", "blocks": [[6, 6], [8]], "pooled_blocks": [1], "dropout": [0, 0]}
+DATASET = {"shape": (2, 8, 8), "classes": 5}
+
+
+def build(**options: Any) -> SpikeBasedBackpropagation:
+    torch.manual_seed(0)
+    method = {"name": "stbp", "time_steps": 4, "options": METHODS["stbp"].defaults | options}
+    model = build_model({"dataset": DATASET, "network": VGG, "method": method})
+    assert isinstance(model, SpikeBasedBackpropagation)
+    return model
+
+
+def twin_of(model: SpikeBasedBackpropagation) -> nn.Sequential:
+    parts: list[nn.Module] = []
+    for number, ours in enumerate(model.network.spiking_layers().values()):
+        convolution = layer.Conv2d(
+            ours.convolution.in_channels, ours.convolution.out_channels, 3, padding=1, step_mode="m"
+        )
+        norm = layer.BatchNorm2d(ours.convolution.out_channels, step_mode="m")
+        convolution.load_state_dict(ours.convolution.state_dict())
+        norm.load_state_dict(ours.norm.state_dict())
+        parts += [convolution, norm]
+        parts += [layer.MaxPool2d(2, step_mode="m")] if number == 1 else []
+        parts.append(
+            neuron.IFNode(surrogate_function=surrogate.ATan(alpha=2.0), detach_reset=True, v_reset=0.0, step_mode="m")
+        )
+    head = layer.Linear(8 * 16, 5, step_mode="m")
+    head.load_state_dict(model.network.classifier.state_dict())
+    return nn.Sequential(*parts, layer.Flatten(step_mode="m"), head)
+
+
+def test_forward_and_gradients_equal_spikingjellys_layers() -> None:
+    model = build()
+    twin = twin_of(model)
+    images = torch.randn(3, 2, 8, 8, generator=torch.Generator().manual_seed(1))
+    labels = torch.tensor([0, 1, 2])
+    step = model.training_step(images, labels, cross_entropy)
+    spikingjelly.reset_net(twin)
+    logits = twin(images.expand(4, -1, -1, -1, -1)).mean(0)
+    torch.testing.assert_close(step.logits, logits)
+    step.loss.backward()
+    cross_entropy(logits, labels).backward()
+    ours = [value.grad for value in model.network.parameters()]
+    theirs = [value.grad for value in twin.parameters()]
+    assert len(ours) == len(theirs)
+    for one, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
+
+
+def test_the_price_of_spikes_is_that_of_spikingjellys_neurons() -> None:
+    model = build(spike_penalty=2.0)
+    twin = twin_of(model)
+    images = torch.randn(3, 2, 8, 8, generator=torch.Generator().manual_seed(1))
+    labels = torch.tensor([0, 1, 2])
+    spikes: list[Tensor] = []
+    for module in twin.modules():
+        if isinstance(module, neuron.IFNode):
+            module.register_forward_hook(lambda _, __, output: spikes.append(output))
+    loss = cross_entropy(twin(images.expand(4, -1, -1, -1, -1)).mean(0), labels)
+    neurons = sum(output[0, 0].numel() for output in spikes)
+    loss = loss + 2.0 * sum(output.sum() for output in spikes) / (3 * neurons)
+    step = model.training_step(images, labels, cross_entropy)
+    torch.testing.assert_close(step.loss, loss)
+    step.loss.backward()
+    loss.backward()
+    for ours, theirs in zip(model.network.parameters(), twin.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad, atol=1e-5, rtol=1e-4)
+
+
+def test_logits_after_each_step_are_means_over_the_steps_so_far() -> None:
+    model = build().eval()
+    images = torch.randn(3, 2, 8, 8)
+    logits = model.spiking_forward(images, 6)
+    assert logits.shape == (6, 3, 5)
+    torch.testing.assert_close(model.spiking_forward(images, 2), logits[:2])
+
+
+def test_an_unknown_surrogate_is_named() -> None:
+    with pytest.raises(UserError, match=r"option surrogate: 'step'.*atan, sigmoid, triangle"):
+        build(surrogate="step")
