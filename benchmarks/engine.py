@@ -25,9 +25,9 @@ from benchmarks.peers import PEERS
 from snn2ann.evaluation.cost import Contender, memory_of, random_batch, timed
 from snn2ann.evaluation.settling import settle
 from snn2ann.files import write_csv
-from snn2ann.method.coupled import CoupledModel
 from snn2ann.methods import METHODS
 from snn2ann.methods.build import build_model
+from snn2ann.methods.coupled import CoupledModel
 from snn2ann.methods.model import Model
 from snn2ann.models.build import build_network
 from snn2ann.options import RELEASED

@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from snn2ann.method.coupled import CoupledModel
 from snn2ann.method.layers import ConvolutionShortcut, IdentityShortcut, SpikingLayer, fold
+from snn2ann.methods.coupled import CoupledModel
 from snn2ann.options import CouplingOptions
 
 

@@ -4,10 +4,10 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from snn2ann.method.coupled import CoupledModel
 from snn2ann.method.coupling import CoupledView
 from snn2ann.method.signals import Observer
 from snn2ann.method.views import SpikingView
+from snn2ann.methods.coupled import CoupledModel
 from snn2ann.methods.model import Loss, Step
 from snn2ann.options import CouplingOptions
 

@@ -127,8 +127,8 @@ def deployed(spec: Mapping[str, Any], folder: Path, time_steps: int) -> "nn.Modu
     """
     import torch
 
-    from snn2ann.method.coupled import CoupledModel
     from snn2ann.methods.build import build_model
+    from snn2ann.methods.coupled import CoupledModel
     from snn2ann.training.weights import load_state
 
     model = build_model(dict(spec))
