@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from snn2ann.graph.couple import couple
+    from snn2ann.method.couple import couple
 
 __version__ = "0.1.0"
 __all__ = ["couple"]
@@ -12,7 +12,7 @@ __all__ = ["couple"]
 def __getattr__(name: str) -> Any:
     # Not before it is used: it loads torch, which the command line does without.
     if name == "couple":
-        from snn2ann.graph.couple import couple
+        from snn2ann.method.couple import couple
 
         return couple
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

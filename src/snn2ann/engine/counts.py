@@ -3,6 +3,8 @@
 A `Counts` is a float tensor to autograd and bytes in memory: its `link` has the shape and the gradient, and no storage.
 """
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -116,7 +118,7 @@ class _Convolve(torch.autograd.Function):
         ctx: Any,
         link: Tensor,
         weight: Tensor,
-        bias: Tensor,
+        bias: Tensor | None,
         value: Tensor,
         factor: float,
         convolution: nn.Conv2d,
@@ -126,7 +128,7 @@ class _Convolve(torch.autograd.Function):
         ctx.factor, ctx.convolution = factor, convolution
         if total is not None:
             scaled = total if factor == 1 else total.mul_(factor)
-            return scaled.add_(bias.view(-1, 1, 1))
+            return scaled if bias is None else scaled.add_(bias.view(-1, 1, 1))
         dense = _Dense.apply(link, value, factor)
         return functional.conv2d(dense, weight, bias, convolution.stride, convolution.padding)
 
@@ -135,12 +137,14 @@ class _Convolve(torch.autograd.Function):
         (gradient,) = gradients
         weight, value = ctx.saved_tensors
         convolution, outputs = ctx.convolution, [weight.shape[0]]
+        biased = convolution.bias is not None
         # In bfloat16 the gradient is; the engine brings what is returned back to the type of what it belongs to.
         weight = weight.to(gradient.dtype)
 
-        def derive(gradient: Tensor, dense: Tensor, wanted: list[bool]) -> tuple[Tensor, Tensor, Tensor]:
+        def derive(gradient: Tensor, dense: Tensor, wanted: list[bool]) -> tuple[Tensor, Tensor, Tensor | None]:
             geometry = convolution.stride, convolution.padding, convolution.dilation, False, [0, 0], convolution.groups
-            return torch.ops.aten.convolution_backward(gradient, dense, weight, outputs, *geometry, wanted)
+            sizes = outputs if biased else None
+            return torch.ops.aten.convolution_backward(gradient, dense, weight, sizes, *geometry, wanted)
 
         # Channels-last is the faster layout for the input's gradient on a CPU, and the slower one for the weight's.
         contiguous = gradient.contiguous()
@@ -148,7 +152,62 @@ class _Convolve(torch.autograd.Function):
         if ctx.factor != 1:
             dense.mul_(ctx.factor)
         if gradient.is_contiguous():
-            return (*derive(gradient, dense, [True, True, True]), None, None, None, None)
+            return (*derive(gradient, dense, [True, True, biased]), None, None, None, None)
         to_input, *_ = derive(gradient, gradient.new_empty(()).expand(value.shape), [True, False, False])
-        _, to_weight, to_bias = derive(contiguous, dense, [False, True, True])
+        _, to_weight, to_bias = derive(contiguous, dense, [False, True, biased])
         return to_input, to_weight, to_bias, None, None, None, None
+
+
+class _LinearOfSum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, weight: Tensor, bias: Tensor | None, total: Tensor) -> Tensor:
+        ctx.save_for_backward(value, weight)
+        ctx.biased = bias is not None
+        return total if bias is None else total + bias
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
+        (gradient,) = gradients
+        value, weight = ctx.saved_tensors
+        rows = gradient.flatten(0, -2)
+        to_weight = rows.t() @ value.flatten(0, -2)
+        return gradient @ weight, to_weight, rows.sum(0) if ctx.biased else None, None
+
+
+def linear_of_sum(layer: nn.Linear, value: Tensor, total: Tensor) -> Tensor:
+    """Run a linear layer whose output without bias is known, and only its gradient is not.
+
+    Args:
+        layer: takes the gradient.
+        value: its input, [..., inputs], with gradient.
+        total: its output without bias, [..., outputs].
+    """
+    return _LinearOfSum.apply(value, layer.weight, layer.bias, total)
+
+
+@contextmanager
+def counts_as_bytes() -> Iterator[Callable[[Tensor | Counts], Tensor]]:
+    """Within, counts that an operation keeps for backward are kept as bytes; gives what makes them dense."""
+    kept: list[tuple[Tensor, Counts]] = []
+
+    def dense(value: Tensor | Counts) -> Tensor:
+        if not isinstance(value, Counts):
+            return value
+        kept.append((value.dense(), value))
+        return kept[-1][0]
+
+    def pack(saved: Tensor) -> Tensor | tuple[Counts, torch.dtype]:
+        for made, counts in kept:
+            if saved.data_ptr() == made.data_ptr() and saved.shape == made.shape and saved.dtype == made.dtype:
+                return counts, saved.dtype
+        return saved
+
+    def unpack(packed: Tensor | tuple[Counts, torch.dtype]) -> Tensor:
+        if isinstance(packed, Tensor):
+            return packed
+        counts, kind = packed
+        return counts.value.to(kind) if counts.factor == 1 else counts.value.to(kind) * counts.factor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
+        yield dense
+    kept.clear()

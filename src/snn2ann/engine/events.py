@@ -54,20 +54,33 @@ class Fired:
     currents: Tensor | None = None
 
 
-def suit(weight: Tensor, threshold: Tensor, time_steps: int) -> bool:
-    """Whether a layer can, and should, be run here: on a CPU, in single precision, large enough, counts that fit a byte.
+def unsuited(convolution: nn.Conv2d, threshold: Tensor, time_steps: int) -> str:
+    """Why a layer cannot, or should not, be run here; "" where it should.
 
     Args:
-        weight: the layer's, [C', C, k, k].
+        convolution: the layer's.
         threshold: one a neuron, [1, C', H, W].
         time_steps: T.
     """
-    large = weight.shape[0] >= FEWEST_CHANNELS and threshold[0, 0].numel() >= FEWEST_POSITIONS
-    return (
-        large
-        and weight.device.type == "cpu"
-        and weight.dtype == torch.float32
-        and count_type(time_steps) == torch.uint8
+    if threshold.device.type != "cpu":
+        return f"the device is {threshold.device.type}"
+    if convolution.weight.dtype != torch.float32 or threshold.dtype != torch.float32:
+        return f"weights are {str(convolution.weight.dtype).removeprefix('torch.')}"
+    if not _square(convolution):
+        return "the convolution is not square"
+    if count_type(time_steps) != torch.uint8:
+        return "counts do not fit a byte"
+    if convolution.out_channels < FEWEST_CHANNELS:
+        return f"fewer than {FEWEST_CHANNELS} channels"
+    if threshold[0, 0].numel() < FEWEST_POSITIONS:
+        return f"fewer than {FEWEST_POSITIONS} positions"
+    return ""
+
+
+def _square(convolution: nn.Conv2d) -> bool:
+    return all(
+        isinstance(value, tuple) and len(set(value)) == 1
+        for value in (convolution.kernel_size, convolution.stride, convolution.padding)
     )
 
 

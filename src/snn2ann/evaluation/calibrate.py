@@ -44,9 +44,9 @@ def calibrate_thresholds(
         caller may look at the model before it goes on.
     """
     model.eval()
-    layers = model.network.spiking_layers()
+    layers = model.network.by_label()
     for number in range(passes + 1):
-        census = AgreementCensus(model)
+        census = AgreementCensus()
         for images in batches():
             model.coupled_forward(images, time_steps, census.observe)
         rates = census.noisy_spike_rates()

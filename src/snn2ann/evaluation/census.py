@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from snn2ann.evaluation.operations import layer_accumulates
-from snn2ann.method.signals import Observation
-from snn2ann.methods.model import Model
+from snn2ann.engine.signals import Observation
+from snn2ann.engine.stages import firing
+from snn2ann.evaluation.operations import stage_operations
 
 
 @dataclass
@@ -15,33 +15,26 @@ class SpikeCensus:
     """Counts of a spiking network.
 
     Attributes:
-        model: its layers give the names.
+        time_steps: T.
         spikes: for each layer, spikes at each step summed over images, [T].
-        operations: accumulates at each step summed over images, [T], the classifier's with them.
+        operations: accumulates at each step summed over images, [T], the readout's with them.
+        products: multiply-accumulates at each step, [T]: of values between neurons that are not 0 or 1.
     """
 
-    model: Model
+    time_steps: int
     spikes: dict[str, Tensor] = field(default_factory=dict)
     operations: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
-
-    def __post_init__(self) -> None:
-        self.layers = self.model.network.spiking_layers()
-        self.names = {id(layer): name for name, layer in self.layers.items()}
-        self.last = list(self.layers)[-1]
+    products: Tensor = field(default_factory=lambda: torch.zeros((), dtype=torch.float64))
 
     def observe(self, observation: Observation) -> None:
-        """Add one layer's batch."""
-        name = self.names[id(observation.layer)]
-        spikes = observation.outgoing.value.double().sum((1, 2, 3, 4))
-        self.spikes[name] = self.spikes.get(name, torch.zeros_like(spikes)) + spikes
-        operations = layer_accumulates(observation)
-        if name == self.last:
-            operations = operations + spikes * self.model.network.classifier.out_features
-        self.operations = self.operations.to(spikes.device) + operations
-
-    def neurons(self) -> dict[str, int]:
-        """Neurons of each layer."""
-        return {name: layer.threshold.numel() for name, layer in self.layers.items()}
+        """Add one stage's batch."""
+        found = stage_operations(observation, self.time_steps)
+        self.operations = self.operations.to(found.accumulates.device) + found.accumulates
+        self.products = self.products.to(found.products.device) + found.products
+        fire = firing(observation.stage)
+        if fire:
+            spikes = observation.outgoing.value.double().flatten(1).sum(1)
+            self.spikes[fire.neurons.label] = self.spikes.get(fire.neurons.label, torch.zeros_like(spikes)) + spikes
 
 
 @dataclass
@@ -49,20 +42,18 @@ class AgreementCensus:
     """How well ANN activation and spike count agree, layer by layer, at one T.
 
     Attributes:
-        model: its layers give the names.
         sums: for each layer n, Σx, Σy, Σx², Σy², Σxy and the sum of noisy-spike rates times images.
     """
 
-    model: Model
     sums: dict[str, Tensor] = field(default_factory=dict)
     images: dict[str, int] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
-        self.names = {id(layer): name for name, layer in self.model.network.spiking_layers().items()}
-
     def observe(self, observation: Observation) -> None:
-        """Add one layer's batch."""
-        name = self.names[id(observation.layer)]
+        """Add one stage's batch; only layers count."""
+        fire = firing(observation.stage)
+        if fire is None:
+            return
+        name = fire.neurons.label
         assert observation.pre_activation is not None and observation.noisy_spike_rate is not None
         x = observation.pre_activation.relu().double()
         y = observation.outgoing.count.double()

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from snn2ann.data import DATASETS
-from snn2ann.evaluation.evaluate import ann_multiply_accumulates
+from snn2ann.evaluation.operations import image_operations
 from snn2ann.methods import METHODS
 from snn2ann.methods.build import build_model
 from snn2ann.study import Run
@@ -58,4 +58,4 @@ def _training_images(dataset: dict[str, Any]) -> float:
 def _multiply_accumulates(spec: dict[str, Any]) -> int:
     plain: dict[str, Any] = {"name": "ann", "time_steps": None, "options": {}}
     with torch.device("meta"):
-        return ann_multiply_accumulates(build_model(spec | {"method": plain}))
+        return image_operations(build_model(spec | {"method": plain}).network).all

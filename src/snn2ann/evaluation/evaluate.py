@@ -13,8 +13,7 @@ from snn2ann.evaluation.census import AgreementCensus, SpikeCensus
 from snn2ann.evaluation.operations import (
     JOULE_PER_ACCUMULATE,
     JOULE_PER_MAC,
-    layer_multiply_accumulates,
-    multiply_accumulates,
+    image_operations,
 )
 from snn2ann.files import write_json
 from snn2ann.methods.build import build_model
@@ -109,7 +108,7 @@ def _evaluate_ann(model: Model, batches: Iterator[tuple[Tensor, Tensor]]) -> dic
     for images, labels in batches:
         correct += int((model.ann_forward(images).argmax(1) == labels).sum())
         images_seen += len(labels)
-    operations = ann_multiply_accumulates(model)
+    operations = image_operations(model.network).all
     empty = (
         "time_steps",
         "accuracy",
@@ -128,15 +127,8 @@ def _evaluate_ann(model: Model, batches: Iterator[tuple[Tensor, Tensor]]) -> dic
     }
 
 
-def ann_multiply_accumulates(model: Model) -> int:
-    """Multiply-accumulates of the network as an ANN, for one image."""
-    layers = model.network.spiking_layers().values()
-    classifier = model.network.classifier
-    return sum(layer_multiply_accumulates(layer) for layer in layers) + classifier.in_features * classifier.out_features
-
-
 def _evaluate_spiking(model: Model, batches: Iterator[tuple[Tensor, Tensor]], time_steps: int) -> dict[str, Any]:
-    census = SpikeCensus(model)
+    census = SpikeCensus(time_steps)
     correct: Tensor | None = None
     images_seen = 0
     for images, labels in batches:
@@ -146,9 +138,10 @@ def _evaluate_spiking(model: Model, batches: Iterator[tuple[Tensor, Tensor]], ti
     assert correct is not None
     spikes = {name: (found.cumsum(0) / images_seen).tolist() for name, found in census.spikes.items()}
     totals = [sum(values) for values in zip(*spikes.values(), strict=True)]
-    neurons = census.neurons()
-    operations = (census.operations.cumsum(0) / images_seen).tolist()
-    analog = _first_layer_multiply_accumulates(model)
+    neurons = {label: layer.threshold.numel() for label, layer in model.network.by_label().items()}
+    operations, products = ((each.cumsum(0) / images_seen).tolist() for each in (census.operations, census.products))
+    # What the image alone decides is done once, its input being the same at every step.
+    analog = image_operations(model.network).analog
     return {
         "images": images_seen,
         "ann_accuracy": None,
@@ -156,9 +149,12 @@ def _evaluate_spiking(model: Model, batches: Iterator[tuple[Tensor, Tensor]], ti
         "accuracy": [hits / images_seen for hits in correct.tolist()],
         "spikes_per_image": totals,
         "firing_rate": [total / sum(neurons.values()) / step for step, total in enumerate(totals, start=1)],
-        "synaptic_operations": operations,
+        "synaptic_operations": [sum(both) for both in zip(operations, products, strict=True)],
         "multiply_accumulates": analog,
-        "energy": [analog * JOULE_PER_MAC + found * JOULE_PER_ACCUMULATE for found in operations],
+        "energy": [
+            (analog + product) * JOULE_PER_MAC + operation * JOULE_PER_ACCUMULATE
+            for operation, product in zip(operations, products, strict=True)
+        ],
         "ann_energy": None,
         "layers": [
             {
@@ -173,19 +169,11 @@ def _evaluate_spiking(model: Model, batches: Iterator[tuple[Tensor, Tensor]], ti
     }
 
 
-def _first_layer_multiply_accumulates(model: Model) -> int:
-    """The first layer's, whose input is analog: done once an image, its input being the same at every step."""
-    first = next(iter(model.network.spiking_layers().values()))
-    _, _, height, width = first.threshold.shape
-    side = 2 if first.pool else 1
-    return multiply_accumulates(first.convolution, (height * side, width * side))
-
-
 def _add_agreement(
     entry: dict[str, Any], model: Model, batches: Iterator[tuple[Tensor, Tensor]], time_steps: int
 ) -> None:
     """Fill in what needs both branches."""
-    census = AgreementCensus(model)
+    census = AgreementCensus()
     correct = 0
     for images, labels in batches:
         ann, _ = model.coupled_forward(images, time_steps, census.observe)

@@ -1,72 +1,185 @@
 """Operations and energy of a network: multiply-accumulates of analog inputs, accumulates of spikes."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from snn2ann.method.layers import ConvolutionShortcut, SpikingLayer
-from snn2ann.method.signals import Observation
+from snn2ann.engine.interpreter import Interpreter
+from snn2ann.engine.network import Network, floats_of
+from snn2ann.engine.normalisation import Weighing
+from snn2ann.engine.signals import Observation, Spikes
+from snn2ann.engine.stages import Apply, Drop, Fire, Layer, Pool, Weigh
 
 # 45 nm CMOS, 32-bit floating point: Horowitz (2014), "Computing's energy problem", figure 1.1.9.
 JOULE_PER_MAC = 4.6e-12
 JOULE_PER_ACCUMULATE = 0.9e-12
+# What is read out is a mean over steps; the share of one step is zero up to rounding.
+ROUNDING = 1e-5
 
 
-def accumulates(convolution: nn.Conv2d, spikes: Tensor) -> Tensor:
-    """Count the accumulates that spikes cause in a convolution: every spike is added once for each weight it meets.
+def accumulates(weights: Weighing, values: Tensor) -> Tensor:
+    """Count what values that are not zero meet in weights: each is added, or multiplied and added, once for each weight.
 
     Exact at the borders: a spike meets no weight that would lie in the padding.
 
     Args:
-        convolution: any stride and padding.
-        spikes: [T, B, C, H, W], 0 or 1.
+        weights: a convolution of any geometry, or a linear layer.
+        values: [T, B, ...], spikes or others.
 
     Returns:
         [T], summed over the batch.
     """
+    there = (values.abs() > ROUNDING).double()
+    if isinstance(weights, nn.Linear):
+        return there.flatten(1).sum(1) * weights.out_features
     # The channels meet the same taps, and so do the images of a batch: sum first, then let ones stand for the taps.
-    merged = spikes.double().sum((1, 2))[:, None]
-    taps = torch.ones(1, 1, *convolution.kernel_size, dtype=merged.dtype, device=merged.device)
-    met = nn.functional.conv2d(merged, taps, stride=convolution.stride, padding=convolution.padding)
-    return met.sum((1, 2, 3)) * convolution.out_channels
+    merged = there.sum((1, 2))[:, None]
+    taps = torch.ones(1, 1, *weights.kernel_size, dtype=merged.dtype, device=merged.device)
+    padded = weights.padding_mode != "zeros"
+    if padded:
+        merged = functional.pad(merged, weights._reversed_padding_repeated_twice, weights.padding_mode)
+    padding = 0 if padded else weights.padding
+    met = functional.conv2d(merged, taps, None, weights.stride, padding, weights.dilation)
+    return met.sum((1, 2, 3)) * (weights.out_channels // weights.groups)
 
 
-def multiply_accumulates(convolution: nn.Conv2d, size: tuple[int, int]) -> int:
-    """Count the multiply-accumulates of a convolution for one image, padding included, as is usual.
+def multiply_accumulates(weights: Weighing, shape: tuple[int, ...]) -> int:
+    """Count the multiply-accumulates of a convolution or linear layer for one image, padding included, as is usual.
 
     Args:
-        convolution: any.
-        size: (height, width) of its output.
+        weights: any.
+        shape: of its output, without the batch.
     """
-    height, width = convolution.kernel_size
-    taps = height * width * convolution.in_channels // convolution.groups
-    return taps * convolution.out_channels * size[0] * size[1]
+    outputs = torch.Size(shape).numel()
+    if isinstance(weights, nn.Linear):
+        return weights.in_features * outputs
+    height, width = weights.kernel_size
+    return height * width * weights.in_channels // weights.groups * outputs
 
 
-def layer_accumulates(observation: Observation) -> Tensor:
-    """Accumulates of one spiking layer at each step, [T], summed over the batch.
+@dataclass(frozen=True)
+class StepOperations:
+    """What a stage does at each step, [T] each, summed over the batch.
 
-    A layer with analog input has none in its convolution. An identity shortcut costs one for each spike; where it hands on
-    the previous block's current, one for each neuron.
+    Attributes:
+        accumulates: caused by spikes: in weights, and one for each that an identity shortcut adds; where that hands on the
+            current, one for each neuron.
+        products: multiply-accumulates, caused by values that are not 0 or 1, as averages of spikes are.
     """
-    layer, incoming, skipped = observation.layer, observation.incoming, observation.skipped
-    outgoing = observation.outgoing.value
-    total = torch.zeros(len(outgoing), dtype=torch.float64, device=outgoing.device)
-    if not incoming.constant:
-        total = total + accumulates(layer.convolution, incoming.value)
-    if layer.shortcut is None or skipped is None:
-        return total
-    if isinstance(layer.shortcut, ConvolutionShortcut):
-        return total + accumulates(layer.shortcut.convolution, skipped.value)
-    if skipped.current is not None:
-        return total + outgoing[0].numel()
-    return total + skipped.value.double().sum((1, 2, 3, 4))
+
+    accumulates: Tensor
+    products: Tensor
 
 
-def layer_multiply_accumulates(layer: SpikingLayer) -> int:
-    """Multiply-accumulates of a layer as an ANN, for one image, with its convolution shortcut."""
-    _, _, height, width = layer.threshold.shape
-    size = (height * 2, width * 2) if layer.pool else (height, width)
-    total = multiply_accumulates(layer.convolution, size)
-    if isinstance(layer.shortcut, ConvolutionShortcut):
-        total += multiply_accumulates(layer.shortcut.convolution, size)
-    return total
+def stage_operations(seen: Observation, time_steps: int) -> StepOperations:
+    """Count a stage's operations; what the image alone decides is done once and not counted here."""
+    device = seen.outgoing.value.device
+    added, products = (torch.zeros(time_steps, dtype=torch.float64, device=device) for _ in range(2))
+    for weights, signal in _weighed(seen):
+        if weights.module is not None and not signal.constant:
+            met = accumulates(weights.module, _of_each_step(signal))
+            # Behind the last neurons an average, which is linear, may stand between spikes and weights.
+            if signal.binary or weights.readout:
+                added = added + met
+            else:
+                products = products + met
+    for signal in _added(seen):
+        added = added + (
+            signal.value.double().flatten(1).sum(1) if signal.current is None else float(signal.value[0].numel())
+        )
+    return StepOperations(added, products)
+
+
+def _weighed(seen: Observation) -> list[tuple[Weigh, Spikes]]:
+    stage = seen.stage
+    if isinstance(stage, Weigh):
+        return [(stage, seen.incoming[0])]
+    if not isinstance(stage, Layer):
+        return []
+    main = [(stage.main, seen.incoming[0])]
+    return main if stage.side is None else [*main, (stage.side, seen.incoming[1])]
+
+
+def _added(seen: Observation) -> list[Spikes]:
+    """Spikes that an identity shortcut adds to a current."""
+    stage = seen.stage
+    if isinstance(stage, Layer):
+        return seen.incoming[1:] if stage.side is None else []
+    adds = isinstance(stage, Apply) and stage.adds and not all(signal.binary for signal in seen.incoming)
+    return [signal for signal in seen.incoming if signal.binary] if adds else []
+
+
+def _of_each_step(signal: Spikes) -> Tensor:
+    if not signal.rates:
+        return signal.value
+    steps = torch.arange(1, len(signal.value) + 1, device=signal.value.device, dtype=signal.value.dtype)
+    totals = signal.value * steps.view(-1, *[1] * (signal.value.dim() - 1))
+    return torch.cat((totals[:1], totals.diff(dim=0)))
+
+
+@dataclass(frozen=True)
+class ImageOperations:
+    """Multiply-accumulates for one image.
+
+    Attributes:
+        all: of the network as an ANN.
+        analog: of the weights that the image alone feeds, which a spiking network runs once.
+    """
+
+    all: int
+    analog: int
+
+
+def image_operations(network: Network) -> ImageOperations:
+    """Count the multiply-accumulates of a network, for images of the size that its neurons were made for."""
+    assert network.image_shape is not None
+    counter = _Counter()
+    with torch.no_grad():
+        network.run_by(counter, floats_of(network).new_zeros((1, *network.image_shape)))
+    return ImageOperations(counter.total, counter.analog)
+
+
+@dataclass(frozen=True)
+class _Value:
+    value: Tensor
+    constant: bool
+
+
+class _Counter(Interpreter[_Value, None]):
+    """Adds up the multiply-accumulates of all weights, and of those that no neurons come before."""
+
+    def __init__(self) -> None:
+        self.total = self.analog = 0
+
+    def image(self, images: Tensor) -> _Value:
+        return _Value(images, constant=True)
+
+    def weigh(self, stage: Weigh, incoming: _Value) -> _Value:
+        if stage.module is None:
+            return incoming
+        value = stage.module(incoming.value)
+        count = multiply_accumulates(stage.module, tuple(value.shape[1:]))
+        self.total += count
+        self.analog += count if incoming.constant else 0
+        return _Value(value, incoming.constant)
+
+    def apply(self, stage: Apply, signals: list[_Value]) -> _Value:
+        constant = all(signal.constant for signal in signals)
+        return _Value(stage.function(*[signal.value for signal in signals]), constant)
+
+    def pool(self, stage: Pool, incoming: _Value) -> _Value:
+        return _Value(stage.function(incoming.value), incoming.constant)
+
+    def drop(self, stage: Drop, incoming: _Value) -> _Value:
+        return incoming
+
+    def fire(self, stage: Fire, incoming: _Value) -> _Value:
+        return _Value(incoming.value, constant=False)
+
+    def rate(self, signal: _Value) -> _Value:
+        return signal
+
+    def result(self, signal: _Value) -> None:
+        return None

@@ -1,8 +1,9 @@
 """Bring an untrained network to where its neurons fire as in training, so that what follows the spikes can be timed."""
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from snn2ann.engine.normalisation import BatchNorm
 from snn2ann.methods.model import Model
 
 BATCHES = 3
@@ -18,7 +19,7 @@ def settle(model: Model, images: Tensor, labels: Tensor) -> None:
         images: [B, C, H, W].
         labels: [B].
     """
-    norms = [module for module in model.modules() if isinstance(module, nn.BatchNorm2d)]
+    norms = [module for module in model.modules() if isinstance(module, BatchNorm)]
     thresholds = {name: value.clone() for name, value in model.named_buffers() if name.endswith("threshold")}
     momenta = [norm.momentum for norm in norms]
     for norm in norms:

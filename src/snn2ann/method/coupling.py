@@ -1,30 +1,24 @@
-"""Both branches at once, layer by layer: the paper's training, and the evaluation of both."""
-
-from dataclasses import replace
+"""Both branches at once, stage by stage: the paper's training, and the evaluation of both."""
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from snn2ann.engine import events
-from snn2ann.engine.counts import Counts
+from snn2ann.engine.counts import Counts, counts_as_bytes, linear_of_sum
 from snn2ann.engine.dropout import Dropout
-from snn2ann.method.firing import (
-    Feed,
-    Sums,
-    fire_by_events,
-    fire_densely,
-    fire_on_image,
-    fire_on_sums,
-    sum_events,
-)
-from snn2ann.method.layers import ConvolutionShortcut, SpikingLayer
+from snn2ann.engine.firing import Sums, fire_by_events, fire_densely, fire_on_image, fire_on_sums, sum_events
+from snn2ann.engine.interpreter import Interpreter
+from snn2ann.engine.normalisation import Statistics, normalise
+from snn2ann.engine.pooling import pool
+from snn2ann.engine.signals import Coupled, Observation, Observer, Spikes
+from snn2ann.engine.stages import Apply, Drop, Fire, Layer, Pool, Stage, Weigh, firing
 from snn2ann.method.mapping import map_spikes, noisy_spike_rate
-from snn2ann.method.signals import Coupled, Observation, Observer, Spikes
+from snn2ann.method.spiking import BatchStatistics, SpikingInterpreter
 from snn2ann.method.thresholds import adjust_threshold
-from snn2ann.method.views import PreActivation, SpikingView, pre_activation
 
 
-class CoupledView:
+class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
     """The ANN's activations are replaced by the SNN's spike counts.
 
     The ANN branch sees counts as if from `bias_steps` steps, so with T steps they are taken times bias_steps / T.
@@ -32,13 +26,13 @@ class CoupledView:
     Args:
         spiking: the SNN branch; if it is in training mode, so must be the network.
         adjust: whether thresholds are adjusted (ATA), each layer's after its neurons ran.
-        observer: is shown every layer.
+        observer: is shown every stage.
         penalty: what each spike of an image adds to the loss.
     """
 
     def __init__(
         self,
-        spiking: SpikingView,
+        spiking: SpikingInterpreter,
         *,
         adjust: bool = False,
         observer: Observer | None = None,
@@ -50,94 +44,198 @@ class CoupledView:
         self.observer = observer
         self.penalty = penalty
         self.share = spiking.bias_steps / spiking.time_steps
+        # Of the neurons that ran last, for the observer: p after dropout, and their noisy-spike rate.
+        self.last: tuple[Tensor | None, Tensor | None] = (None, None)
 
-    def encode(self, images: Tensor) -> Coupled:
+    def image(self, images: Tensor) -> Coupled:
         """Give the image to the ANN branch once, and to the SNN branch at every step."""
-        return Coupled(images, self.spiking.encode(images))
+        return Coupled(images, self.spiking.image(images))
 
-    def layer(self, layer: SpikingLayer, incoming: Coupled, skipped: Coupled | None = None) -> Coupled:
+    # Whole layers.
+
+    def layer(self, stage: Layer, incoming: Coupled, skipped: Coupled | None = None) -> Coupled:
         """Run one layer of both branches, and map the spike counts."""
-        ann, dropout, spikes = self._branches(layer, incoming, skipped)
-        self._watch(Observation(layer, incoming.spikes, skipped.spikes if skipped else None, spikes), ann, dropout)
-        window = (layer.threshold, self.spiking.bias_steps) if self.options.gradient == "window" else None
-        activation = map_spikes(
-            ann.value,
-            spikes.count,
-            self.options.mapping_unit,
-            dropout=dropout,
-            window=window,
-            factor=self.share,
-            penalty=self.penalty,
-        )
-        return Coupled(activation, spikes)
+        value, dropout, spikes = self._branches(stage, incoming, skipped)
+        return self._mapped(stage.fire, value, dropout, spikes)
 
     def _branches(
-        self, layer: SpikingLayer, incoming: Coupled, skipped: Coupled | None
-    ) -> tuple[PreActivation, Dropout | None, Spikes]:
-        """Run the layer's ANN arithmetic and its neurons.
+        self, stage: Layer, incoming: Coupled, skipped: Coupled | None
+    ) -> tuple[Tensor, Dropout | None, Spikes]:
+        """Run the layer's ANN arithmetic up to its dropout, and its neurons.
 
         Running statistics are folded as they were before this batch changes them (demo behaviour). Where the neurons go
         first, the ANN's convolution of the counts is the sum over time of theirs, and is not done again.
         """
         spiking, before = self.spiking, incoming.spikes
-        by_batch = self.options.statistics == "batch" and spiking.training
-        affine = None if by_batch else spiking.affine(layer, before)
-        dropout = self._draw_dropout(layer, incoming)
         other = skipped.spikes if skipped else None
-        by_events = spiking.runs_by_events(layer)
-        if by_events and affine and not before.constant:
-            spikes, known = fire_by_events(layer, Feed(before, other, *affine), spiking.settings, add_up=True)
-            return self._ann(layer, incoming, skipped, known), dropout, spikes
-        sums = sum_events(layer, before, other) if by_events and not before.constant else None
-        ann = self._ann(layer, incoming, skipped, sums.over_time() if sums else None)
-        feed = Feed(before, other, *(affine or spiking.affine(layer, before, ann)))
+        feed = None if self._by_batch else spiking.feed(stage, before, other)
+        by_events = spiking.runs_by_events(stage, before, other)
+        dropout = self._draw_dropout(stage.fire, before.samples)
+        adds_up = by_events and not before.constant and _known(incoming, skipped, stage)
+        if feed and by_events and not before.constant:
+            spikes, sums = fire_by_events(stage, feed, spiking.settings, add_up=adds_up)
+            return self._pre_activation(stage, incoming, skipped, sums)[0], dropout, spikes
+        sums = sum_events(stage, before, other) if by_events and not before.constant else None
+        known = sums.over_time() if sums and adds_up else None
+        value, statistics = self._pre_activation(stage, incoming, skipped, known)
+        feed = feed or spiking.feed(stage, before, other, statistics)
         if sums:
-            return ann, dropout, fire_on_sums(layer, sums, feed, spiking.settings)
+            return value, dropout, fire_on_sums(stage, sums, feed, spiking.settings)
         fire = fire_on_image if by_events else fire_densely
-        return ann, dropout, fire(layer, feed, spiking.settings)
+        return value, dropout, fire(stage, feed, spiking.settings)
 
-    def _draw_dropout(self, layer: SpikingLayer, incoming: Coupled) -> Dropout | None:
-        # Before the neurons draw theirs, whichever branch goes first.
-        if not (layer.dropout and layer.training):
-            return None
-        shape = torch.Size((incoming.spikes.samples, *layer.threshold.shape[1:]))
-        return Dropout.draw(shape, layer.dropout, layer.threshold)
-
-    def _ann(
-        self, layer: SpikingLayer, incoming: Coupled, skipped: Coupled | None, known: Sums | None
-    ) -> PreActivation:
+    def _pre_activation(
+        self, stage: Layer, incoming: Coupled, skipped: Coupled | None, known: Sums | None
+    ) -> tuple[Tensor, BatchStatistics]:
+        """Run a layer's ANN arithmetic up to its dropout and ReLU; `known` sums are overwritten."""
         if known:
-            side = layer.shortcut.convolution if isinstance(layer.shortcut, ConvolutionShortcut) else None
-            _take_off(known.main, layer.convolution, incoming.unmapped)
-            if side and skipped:
-                assert known.side is not None
-                _take_off(known.side, side, skipped.unmapped)
-        return pre_activation(layer, incoming.activation, skipped.activation if skipped else None, known)
+            _take_off(known.main, stage.main, incoming.unmapped)
+            if known.side is not None and stage.side and skipped:
+                _take_off(known.side, stage.side, skipped.unmapped)
+        value, main = self._normalised(stage.main, _convolve(stage.main, incoming, known.main if known else None))
+        side = None
+        if stage.side and skipped:
+            convolved = _convolve(stage.side, skipped, known.side if known else None)
+            addend, side = self._normalised(stage.side, convolved)
+            value = value + addend
+        elif skipped:
+            value = value + skipped.dense
+        return value if stage.pool is None else pool(stage.pool, value), BatchStatistics(main, side)
+
+    # Single operations.
+
+    def weigh(self, stage: Weigh, incoming: Coupled) -> Coupled:
+        """Run a convolution or linear layer and its BatchNorm in both branches."""
+        spiking, before = self.spiking, incoming.spikes
+        folded = None if self._by_batch else spiking.affine(stage, before)
+        sums = _linear_sums(stage, incoming)
+        value, statistics = self._normalised(stage, _run(stage.module, incoming, sums))
+        scale, bias = folded or spiking.affine(stage, before, statistics)
+        if sums is None:
+            return Coupled(value, spiking.weigh_with(stage, before, scale, bias))
+        return Coupled(value, Spikes(_scaled(sums, scale, bias)))
+
+    def apply(self, stage: Apply, signals: list[Coupled]) -> Coupled:
+        """Run a function in both branches."""
+        with counts_as_bytes() as dense:
+            value = stage.function(*[dense(signal.activation) for signal in signals])
+        adds_up = not stage.adds and all(signal.adds_up for signal in signals)
+        return Coupled(value, self.spiking.apply(stage, [signal.spikes for signal in signals]), adds_up)
+
+    def pool(self, stage: Pool, incoming: Coupled) -> Coupled:
+        """Pool in both branches."""
+        with counts_as_bytes() as dense:
+            value = pool(stage.function, dense(incoming.activation))
+        return Coupled(value, self.spiking.pool(stage, incoming.spikes))
+
+    def drop(self, stage: Drop, incoming: Coupled) -> Coupled:
+        """Drop in the ANN branch."""
+        with counts_as_bytes() as dense:
+            return Coupled(stage.dropout(dense(incoming.activation)), incoming.spikes)
+
+    def fire(self, stage: Fire, incoming: Coupled) -> Coupled:
+        """Run a layer's neurons on the SNN branch's current, and map the spike counts."""
+        dropout = self._draw_dropout(stage, incoming.spikes.samples)
+        spikes = self.spiking.fire(stage, incoming.spikes)
+        return self._mapped(stage, incoming.dense, dropout, spikes)
+
+    # What both have in common.
+
+    @property
+    def _by_batch(self) -> bool:
+        return self.options.statistics == "batch" and self.spiking.training
+
+    def _normalised(self, stage: Weigh, value: Tensor) -> tuple[Tensor, Statistics | None]:
+        return (value, None) if stage.norm is None else normalise(stage.norm, value)
+
+    def _draw_dropout(self, stage: Fire, samples: int) -> Dropout | None:
+        # Before the neurons draw theirs, whichever branch goes first.
+        if not stage.drops or stage.dropout is None:
+            return None
+        shape = (samples, *stage.neurons.threshold.shape[1:])
+        if isinstance(stage.dropout, nn.Dropout2d):
+            shape = (*shape[:2], 1, 1)
+        return Dropout.draw(torch.Size(shape), stage.dropout.p, stage.neurons.threshold)
+
+    def _mapped(self, stage: Fire, value: Tensor, dropout: Dropout | None, spikes: Spikes) -> Coupled:
+        self._watch(stage, value, dropout, spikes)
+        neurons, unit, factor = stage.neurons, self.options.mapping_unit, self.share * spikes.worth
+        window = (neurons.threshold, self.spiking.bias_steps) if self.options.gradient == "window" else None
+        activation = map_spikes(
+            value, spikes.count, unit, dropout=dropout, window=window, factor=factor, penalty=self.penalty
+        )
+        return Coupled(activation, spikes, adds_up=unit == "stsu" and factor == 1)
 
     @torch.no_grad()
-    def _watch(self, seen: Observation, ann: PreActivation, dropout: Dropout | None) -> None:
+    def _watch(self, stage: Fire, value: Tensor, dropout: Dropout | None, spikes: Spikes) -> None:
+        """Measure noisy spikes, and adjust the thresholds where there are too many (ATA)."""
+        self.last = (None, None)
         if not (self.adjust or self.observer):
             return
-        options = self.options
-        value = ann.value.detach()
+        options, value = self.options, value.detach()
         dropped = dropout.apply(value) if dropout else value
-        rate = noisy_spike_rate(dropped if options.noisy_spikes == "after_dropout" else value, seen.outgoing.count)
-        if self.observer:
-            self.observer(replace(seen, pre_activation=dropped, noisy_spike_rate=rate))
+        rate = noisy_spike_rate(dropped if options.noisy_spikes == "after_dropout" else value, spikes.count)
+        self.last = (dropped, rate)
         if self.adjust:
-            adjust_threshold(seen.layer.threshold, rate, options.ata_rate, options.ata_step, options.ata_momentum)
+            threshold = stage.neurons.threshold
+            adjust_threshold(threshold, rate, options.ata_rate, options.ata_step, options.ata_momentum)
 
-    def readout(self, classifier: nn.Linear, signal: Coupled) -> tuple[Tensor, Tensor]:
-        """Give the logits of the ANN branch, with gradient, and of the SNN branch after T steps: [B, classes] each."""
-        assert isinstance(signal.activation, Counts)
-        ann = classifier(signal.activation.dense().flatten(1) / self.spiking.bias_steps)
+    def observe(self, stage: Stage, incoming: list[Coupled], outgoing: Coupled) -> None:
+        """Show a stage to the observer."""
+        if self.observer:
+            shown = self.last if firing(stage) else (None, None)
+            self.observer(Observation(stage, [signal.spikes for signal in incoming], outgoing.spikes, *shown))
+
+    def rate(self, signal: Coupled) -> Coupled:
+        """Give counts / T, which is what is read out in both branches."""
         with torch.no_grad():
-            counts = signal.spikes.count.flatten(1).to(classifier.weight.dtype)
-            snn = classifier(counts / self.spiking.time_steps)
-        return ann, snn
+            counts = self.spiking.in_the_type_of_weights(signal.spikes.count)
+            rates = counts.to(torch.get_default_dtype()) / self.spiking.time_steps * signal.spikes.worth
+        return Coupled(signal.dense / self.spiking.bias_steps, Spikes(rates, constant=True))
+
+    def result(self, signal: Coupled) -> tuple[Tensor, Tensor]:
+        """Logits of the ANN branch, with gradient, and of the SNN branch after T steps: [B, classes] each."""
+        return signal.dense, signal.spikes.value
 
 
-def _take_off(sums: Tensor, convolution: nn.Conv2d, counts: Tensor | None) -> None:
+def _known(incoming: Coupled, skipped: Coupled | None, stage: Layer) -> bool:
+    """Whether the neurons' sums over time are the ANN's convolutions, up to counts that were held back."""
+    taken = [incoming.activation] + ([skipped.activation] if skipped and stage.side else [])
+    return all(isinstance(activation, Counts) for activation in taken)
+
+
+def _convolve(stage: Weigh, incoming: Coupled, known: Tensor | None) -> Tensor:
+    activation = incoming.activation
+    if isinstance(activation, Counts):
+        return activation.convolve(stage.convolution, known)
+    return stage.convolution(activation)
+
+
+def _run(module: nn.Module | None, incoming: Coupled, sums: Tensor | None) -> Tensor:
+    if module is None:
+        return incoming.dense
+    if sums is not None and isinstance(module, nn.Linear):
+        return linear_of_sum(module, incoming.dense, sums.sum(0))
+    with counts_as_bytes() as dense:
+        return module(dense(incoming.activation))
+
+
+@torch.no_grad()
+def _linear_sums(stage: Weigh, incoming: Coupled) -> Tensor | None:
+    """A linear layer's sums of every step without bias, [T, B, ...], where their sum over time is the ANN's as well."""
+    spikes = incoming.spikes
+    low = torch.is_autocast_enabled(spikes.value.device.type)
+    if not isinstance(stage.module, nn.Linear) or not incoming.adds_up or stage.readout or spikes.constant or low:
+        return None
+    return functional.linear(spikes.value.to(stage.module.weight.dtype), stage.module.weight)
+
+
+def _scaled(sums: Tensor, scale: Tensor | None, bias: Tensor | None) -> Tensor:
+    scaled = sums if scale is None else sums * scale
+    return scaled if bias is None else scaled + bias
+
+
+def _take_off(sums: Tensor, stage: Weigh, counts: Tensor | None) -> None:
     """Take the counts that the mapping unit held back, which are few, out of the neurons' sums."""
     if counts is not None and bool(counts.any()):
-        sums.sub_(events.convolve(counts[None], convolution, repeat=True)[0])
+        sums.sub_(events.convolve(counts[None], stage.convolution, repeat=True)[0])

@@ -1,17 +1,7 @@
 """Adaptive threshold adjustment (ATA): raise a layer's thresholds where too many of its spikes are noisy."""
 
-from typing import Literal
-
 import torch
 from torch import Tensor
-
-
-def start_thresholds(threshold: Tensor, start: float | Literal["uniform"]) -> None:
-    """Set every threshold to `start`, or draw each from the uniform distribution over [0, 1)."""
-    if start == "uniform":
-        threshold.uniform_(0, 1)
-    else:
-        threshold.fill_(start)
 
 
 @torch.no_grad()

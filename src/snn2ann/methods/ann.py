@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from snn2ann.method.signals import Observer
+from snn2ann.engine.signals import Observer
 from snn2ann.methods.model import Loss, Model, Step
 
 

@@ -3,6 +3,9 @@
 from importlib import import_module
 from typing import Any
 
+import torch
+
+from snn2ann.engine.network import Network
 from snn2ann.methods import METHODS
 from snn2ann.methods.model import Model
 from snn2ann.models.build import build_network
@@ -13,10 +16,15 @@ def build_model(spec: dict[str, Any]) -> Model:
 
     Args:
         spec: a run's specification with `dataset`, `network` and `method`.
+
+    Raises:
+        UserError: the network cannot be coupled, or an option is not allowed.
     """
     channels, height, width = spec["dataset"]["shape"]
-    network = build_network(spec["network"], (channels, height, width), spec["dataset"]["classes"])
+    module = build_network(spec["network"], (channels, height, width), spec["dataset"]["classes"])
+    network = Network(module)
+    network.make_neurons(torch.zeros(1, channels, height, width), 1.0)
     method = spec["method"]
-    module, _, name = METHODS[method["name"]].path.partition(":")
-    model: Model = getattr(import_module(module), name)(network, method["time_steps"] or 1, method["options"])
+    path, _, name = METHODS[method["name"]].path.partition(":")
+    model: Model = getattr(import_module(path), name)(network, method["time_steps"] or 1, method["options"])
     return model

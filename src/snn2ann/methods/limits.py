@@ -1,12 +1,12 @@
 """What a method's number must be, beyond its kind, which the parameters file is checked for."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from snn2ann.errors import UserError
 
 
-def number_above(options: dict[str, Any], name: str, limit: float) -> float:
+def number_above(options: Mapping[str, Any], name: str, limit: float) -> float:
     """Give a method's option.
 
     Args:
@@ -20,7 +20,7 @@ def number_above(options: dict[str, Any], name: str, limit: float) -> float:
     return _number(name, options[name], f"a number above {limit:g}", allowed=lambda number: number > limit)
 
 
-def number_from(options: dict[str, Any], name: str, limit: float) -> float:
+def number_from(options: Mapping[str, Any], name: str, limit: float) -> float:
     """Give a method's option.
 
     Args:

@@ -1,15 +1,16 @@
 """What a method is to the rest of the project: one object that builds itself, takes a training step and runs as an SNN."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from torch import Tensor, nn
 
-from snn2ann.method.layers import SpikingLayer
-from snn2ann.method.signals import Observer
-from snn2ann.method.views import AnnView
+from snn2ann.engine.interpreter import AnnInterpreter
+from snn2ann.engine.network import Network
+from snn2ann.engine.signals import Observer
+from snn2ann.engine.thresholds import start_thresholds
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -26,7 +27,7 @@ class Model(nn.Module, ABC):
     """A network trained by one method.
 
     Args:
-        network: shared by every view that the method takes of it.
+        network: its neurons have thresholds of 1.
         time_steps: T of training; 1 for methods that are trained without time.
         options: the method's own options, all resolved.
     """
@@ -41,9 +42,9 @@ class Model(nn.Module, ABC):
     progress: float = 0.0
     """Share of its training that is done; whoever trains it says so before each batch."""
 
-    def __init__(self, network: nn.Module, time_steps: int, options: dict[str, Any]) -> None:
+    def __init__(self, network: Network, time_steps: int, options: Mapping[str, Any]) -> None:
         super().__init__()
-        self.network: Any = network
+        self.network = network
         self.time_steps = time_steps
 
     def convert(self, batches: Iterable[Tensor]) -> None:
@@ -86,7 +87,16 @@ class Model(nn.Module, ABC):
         """Run both branches, nothing adjusted: logits of the ANN and of the SNN branch, [B, classes] each."""
         raise NotImplementedError
 
-    def ann_forward(self, images: Tensor, observer: Callable[[SpikingLayer, Tensor], None] | None = None) -> Tensor:
-        """Run as an ordinary ANN, with no spikes: logits [B, classes]."""
-        logits: Tensor = self.network(AnnView(observer), images)
-        return logits
+    def ann_forward(self, images: Tensor, observer: Callable[[str, Tensor], None] | None = None) -> Tensor:
+        """Run as an ordinary ANN, with no spikes: logits [B, classes].
+
+        Args:
+            images: [B, C, H, W].
+            observer: is shown every layer's label and activation.
+        """
+        return self.network.run_by(AnnInterpreter(observer), images)
+
+    def start_thresholds(self, start: float | Literal["uniform"]) -> None:
+        """Set every threshold to `start`, or draw each from the uniform distribution over [0, 1)."""
+        for layer in self.network.by_label().values():
+            start_thresholds(layer.threshold, start)

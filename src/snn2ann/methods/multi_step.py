@@ -1,86 +1,96 @@
-"""The view of a network whose neurons are SpikingJelly's, all steps of a layer before the next layer's."""
+"""A network with SpikingJelly's neurons, all steps of a stage before the next stage's."""
+
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import dropout
+from torch.nn.functional import dropout, dropout2d
 
-from snn2ann.method.layers import ConvolutionShortcut, SpikingLayer
-from snn2ann.method.signals import Observation, Observer, Spikes
+from snn2ann.engine.interpreter import Interpreter
+from snn2ann.engine.pooling import pool
+from snn2ann.engine.signals import Observation, Observer, Spikes
+from snn2ann.engine.stages import Apply, Drop, Fire, Pool, Stage, Weigh
 
 
-class MultiStepView:
-    """The network with SpikingJelly's neurons: spikes [T, B, C, H, W], with gradient, handed on in `Spikes`.
+class MultiStepInterpreter(Interpreter[Spikes, Tensor]):
+    """The network with SpikingJelly's neurons: spikes [T, B, ...], with gradient, handed on in `Spikes`.
+
+    The image is the input of every step: what it alone decides is done once, which changes no number.
 
     Args:
-        neurons: one layer's after the other.
+        neurons: SpikingJelly's, in multi-step mode, by the layer's label.
         time_steps: T.
-        observer: is shown every layer.
+        observer: is shown every stage.
     """
 
-    def __init__(self, neurons: nn.ModuleList, time_steps: int, observer: Observer | None = None) -> None:
-        self.neurons = iter(neurons)
+    def __init__(self, neurons: Mapping[str, nn.Module], time_steps: int, observer: Observer | None = None) -> None:
+        self.neurons = neurons
         self.time_steps = time_steps
         self.observer = observer
 
-    def encode(self, images: Tensor) -> Spikes:
+    def image(self, images: Tensor) -> Spikes:
         """Direct coding: the image is the input of every step."""
         return Spikes(images, constant=True)
 
-    def layer(self, layer: SpikingLayer, incoming: Spikes, skipped: Spikes | None = None) -> Spikes:
-        """Run one layer over all steps."""
-        block = MultiStepLayer(layer, next(self.neurons), self.time_steps)
-        outgoing = Spikes(self.run(block, incoming.value, skipped.value if skipped else None))
+    def weigh(self, stage: Weigh, incoming: Spikes) -> Spikes:
+        """Run the modules; BatchNorm runs over time and batch together."""
+        value = merged(incoming)
+        value = value if stage.module is None else stage.module(value)
+        return self.split(value if stage.norm is None else stage.norm(value), constant=incoming.constant)
+
+    def apply(self, stage: Apply, signals: list[Spikes]) -> Spikes:
+        """Run the function at every step."""
+        constant = all(signal.constant for signal in signals)
+        values = [merged(signal if constant else self.repeated(signal)) for signal in signals]
+        given = self.split(stage.function(*values), constant=constant)
+        given.binary = stage.rearranges and all(signal.binary for signal in signals)
+        return given
+
+    def pool(self, stage: Pool, incoming: Spikes) -> Spikes:
+        """Pool every step."""
+        return self.split(pool(stage.function, merged(incoming)), constant=incoming.constant)
+
+    def drop(self, stage: Drop, incoming: Spikes) -> Spikes:
+        """Drop, with one mask for all steps."""
+        return Spikes(drop(stage.dropout, incoming.timed), constant=False) if not incoming.constant else incoming
+
+    def fire(self, stage: Fire, incoming: Spikes) -> Spikes:
+        """Run a layer's neurons over all steps."""
+        current = drop(stage.dropout, self.repeated(incoming).value)
+        return Spikes(self.neurons[stage.neurons.label](current), binary=True)
+
+    def rate(self, signal: Spikes) -> Spikes:
+        """Every step is read out by itself."""
+        return signal
+
+    def result(self, signal: Spikes) -> Tensor:
+        """Logits of every step: [T, B, classes]."""
+        return signal.value
+
+    def observe(self, stage: Stage, incoming: list[Spikes], outgoing: Spikes) -> None:
+        """Show a stage to the observer."""
         if self.observer:
-            self.observer(Observation(layer, incoming, skipped, outgoing))
-        return outgoing
+            self.observer(Observation(stage, incoming, outgoing))
 
-    def run(self, block: nn.Module, value: Tensor, skipped: Tensor | None) -> Tensor:
-        """Run a block."""
-        return block(value, skipped)
+    def repeated(self, signal: Spikes) -> Spikes:
+        """A signal of T steps."""
+        if not signal.constant:
+            return signal
+        return Spikes(signal.value.expand(self.time_steps, *signal.value.shape), binary=signal.binary)
 
-    def readout(self, classifier: nn.Linear, signal: Spikes) -> Tensor:
-        """Give the logits of every step: [T, B, classes]."""
-        return classifier(signal.value.flatten(2))
-
-
-class MultiStepLayer(nn.Module):
-    """A layer's arithmetic and SpikingJelly's neurons as one module, for a forward pass.
-
-    Args:
-        layer: the network's.
-        neurons: SpikingJelly's, in multi-step mode.
-        time_steps: T.
-    """
-
-    def __init__(self, layer: SpikingLayer, neurons: nn.Module, time_steps: int) -> None:
-        super().__init__()
-        self.layer, self.neurons, self.time_steps = layer, neurons, time_steps
-
-    def forward(self, value: Tensor, skipped: Tensor | None) -> Tensor:
-        """Give spikes [T, B, C, H, W] for spikes [T, B, ...] or an image [B, ...]."""
-        layer, constant = self.layer, value.dim() == 4
-        current = layer.norm(layer.convolution(_merged(value)))
-        if isinstance(layer.shortcut, ConvolutionShortcut):
-            assert skipped is not None
-            current = current + layer.shortcut.norm(layer.shortcut.convolution(_merged(skipped)))
-        elif layer.shortcut is not None:
-            assert skipped is not None
-            current = current + _merged(skipped)
-        current = layer.reduce(current)
-        if constant:
-            # The image is the input of every step: its convolution is done once, which changes no number.
-            current = current.expand(self.time_steps, *current.shape)
-        else:
-            current = current.unflatten(0, (self.time_steps, -1))
-        return self.neurons(drop(layer, current))
+    def split(self, value: Tensor, *, constant: bool) -> Spikes:
+        """Make a signal of [T·B, ...], or of [B, ...] if constant."""
+        return Spikes(value if constant else value.unflatten(0, (self.time_steps, -1)), constant=constant)
 
 
-def _merged(value: Tensor) -> Tensor:
-    return value.flatten(0, 1) if value.dim() == 5 else value
+def merged(signal: Spikes) -> Tensor:
+    """[T·B, ...], or [B, ...] if constant."""
+    return signal.value if signal.constant else signal.value.flatten(0, 1)
 
 
-def drop(layer: SpikingLayer, current: Tensor) -> Tensor:
+def drop(module: nn.Module | None, current: Tensor) -> Tensor:
     """Drop currents [T, B, ...]: one mask for all steps, as SpikingJelly's multi-step dropout draws it."""
-    if not (layer.dropout and layer.training):
+    if not isinstance(module, nn.Dropout | nn.Dropout2d) or not (module.p and module.training):
         return current
-    return current * dropout(torch.ones_like(current[0]), layer.dropout)
+    function = dropout2d if isinstance(module, nn.Dropout2d) else dropout
+    return current * function(torch.ones_like(current[0]), module.p)

@@ -5,6 +5,7 @@ of spikes so far, so that the past takes part without a graph through time; memo
 wants sequences as [B, T, ...] where its other layers want [T, B, ...]; here it is given one step at a time.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +13,12 @@ from spikingjelly.activation_based import layer as spikingjelly
 from spikingjelly.activation_based import neuron
 from torch import Tensor, nn
 
-from snn2ann.method.layers import ConvolutionShortcut, SpikingLayer
-from snn2ann.method.signals import Observer
-from snn2ann.method.views import View
+from snn2ann.engine.interpreter import Interpreter
+from snn2ann.engine.pooling import pool
+from snn2ann.engine.stages import Apply, Drop, Fire, Pool, Weigh
 from snn2ann.methods.limits import number_above
-from snn2ann.methods.multi_step import MultiStepView, drop
-from snn2ann.methods.sltt import RepeatedView, SpatialLearningThroughTime
+from snn2ann.methods.multi_step import drop
+from snn2ann.methods.sltt import SpatialLearningThroughTime
 from snn2ann.methods.stbp import SURROGATES
 
 
@@ -38,7 +39,7 @@ class OnlineTrainingThroughTime(SpatialLearningThroughTime):
         UserError: an option that is not allowed.
     """
 
-    def make_neurons(self, options: dict[str, Any]) -> nn.Module:
+    def make_neurons(self, options: Mapping[str, Any]) -> nn.Module:
         """Make a layer's neurons; in training a step of theirs gives spikes and traces."""
         return neuron.OTTTLIFNode(
             tau=number_above(options, "tau", 1),
@@ -47,13 +48,13 @@ class OnlineTrainingThroughTime(SpatialLearningThroughTime):
             surrogate_function=SURROGATES[options["surrogate"]](alpha=options["surrogate_width"]),
         )
 
-    def make_step_view(self) -> View:
-        """Make the view of one training step of all layers, which gives logits [B, classes]."""
-        return _TracedView(self.neurons)
+    def make_step_interpreter(self) -> Interpreter[Any, Tensor]:
+        """Make the interpreter of one training step of all layers, which gives logits [B, classes]."""
+        return _TracedInterpreter(self.neurons_by_label())
 
-    def make_view(self, time_steps: int, observer: Observer | None) -> MultiStepView:
-        """Make the view of a forward pass without gradient, and without traces."""
-        return RepeatedView(nn.ModuleList(_WithoutTrace(each) for each in self.neurons), time_steps, observer)
+    def neurons_in_evaluation(self) -> dict[str, nn.Module]:
+        """The neurons, which then give no traces."""
+        return {label: _WithoutTrace(each) for label, each in self.neurons_by_label().items()}
 
 
 class _WithoutTrace(nn.Module):
@@ -68,7 +69,7 @@ class _WithoutTrace(nn.Module):
 
 @dataclass(frozen=True)
 class _Traced:
-    """A step's spikes and traces, [B, C, H, W] each; the image has no trace."""
+    """A step's spikes and traces, [B, ...] each; the image, and what weights give, has no trace."""
 
     value: Tensor
     trace: Tensor | None = None
@@ -80,25 +81,37 @@ class _Traced:
         return spikingjelly.GradwithTrace(module)([self.value, self.trace])
 
 
-class _TracedView:
+class _TracedInterpreter(Interpreter[_Traced, Tensor]):
     """One training step of all layers: neurons and traces go on from where they are."""
 
-    def __init__(self, neurons: nn.ModuleList) -> None:
-        self.neurons = iter(neurons)
+    def __init__(self, neurons: Mapping[str, nn.Module]) -> None:
+        self.neurons = neurons
 
-    def encode(self, images: Tensor) -> _Traced:
+    def image(self, images: Tensor) -> _Traced:
         return _Traced(images)
 
-    def layer(self, layer: SpikingLayer, incoming: _Traced, skipped: _Traced | None = None) -> _Traced:
-        current = layer.norm(incoming.weigh(layer.convolution))
-        if isinstance(layer.shortcut, ConvolutionShortcut):
-            assert skipped is not None
-            current = current + layer.shortcut.norm(skipped.weigh(layer.shortcut.convolution))
-        elif layer.shortcut is not None:
-            assert skipped is not None
-            current = current + skipped.value
-        return _Traced(*next(self.neurons)(drop(layer, layer.reduce(current)[None])[0]))
+    def weigh(self, stage: Weigh, incoming: _Traced) -> _Traced:
+        value = incoming.value if stage.module is None else incoming.weigh(stage.module)
+        return _Traced(value if stage.norm is None else stage.norm(value))
 
-    def readout(self, classifier: nn.Linear, signal: _Traced) -> Tensor:
-        assert signal.trace is not None
-        return _Traced(signal.value.flatten(1), signal.trace.flatten(1)).weigh(classifier)
+    def apply(self, stage: Apply, signals: list[_Traced]) -> _Traced:
+        value = stage.function(*[signal.value for signal in signals])
+        traces = [signal.trace for signal in signals if signal.trace is not None]
+        # Where a current is among them, what comes out is one, and has no trace.
+        return _Traced(value, stage.function(*traces) if len(traces) == len(signals) else None)
+
+    def pool(self, stage: Pool, incoming: _Traced) -> _Traced:
+        trace = incoming.trace
+        return _Traced(pool(stage.function, incoming.value), None if trace is None else pool(stage.function, trace))
+
+    def drop(self, stage: Drop, incoming: _Traced) -> _Traced:
+        return _Traced(drop(stage.dropout, incoming.value[None])[0], incoming.trace)
+
+    def fire(self, stage: Fire, incoming: _Traced) -> _Traced:
+        return _Traced(*self.neurons[stage.neurons.label](drop(stage.dropout, incoming.value[None])[0]))
+
+    def rate(self, signal: _Traced) -> _Traced:
+        return signal
+
+    def result(self, signal: _Traced) -> Tensor:
+        return signal.value

@@ -6,18 +6,20 @@ membrane, and the membrane starts half full. For a constant current and T = L, Î
 they fall on a threshold: these neurons fire above it, the paper's at it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from snn2ann.engine.firing import fire_densely
+from snn2ann.engine.interpreter import AnnInterpreter
+from snn2ann.engine.network import Network
+from snn2ann.engine.signals import Observer, Spikes
+from snn2ann.engine.stages import Fire, Layer, Stage
 from snn2ann.errors import UserError
-from snn2ann.method.firing import Feed, fire_densely
-from snn2ann.method.layers import SpikingLayer
-from snn2ann.method.signals import Observation, Observer, Spikes
-from snn2ann.method.views import AnnView, SpikingView
+from snn2ann.method.spiking import SpikingInterpreter
 from snn2ann.methods.limits import number_above
 from snn2ann.methods.model import Loss, Model, Step
 from snn2ann.options import CouplingOptions
@@ -39,24 +41,24 @@ class QuantisedConversion(Model):
         UserError: an option that is not allowed.
     """
 
-    def __init__(self, network: nn.Module, time_steps: int, options: dict[str, Any]) -> None:
+    def __init__(self, network: Network, time_steps: int, options: Mapping[str, Any]) -> None:
         levels = number_above(options, "levels", 0)
         if levels != int(levels):
             raise UserError(f"option levels: {levels!r} is not allowed; expected a whole number above 0")
         super().__init__(network, int(levels), options)
         self.levels = int(levels)
         start = float(number_above(options, "ceiling", 0))
-        for layer in self.network.spiking_layers().values():
+        self.start_thresholds(start)
+        for layer in self.network.by_label().values():
             layer.register_parameter("ceiling", nn.Parameter(torch.tensor(start)))
-            layer.start_thresholds(start)
 
     def train(self, mode: bool = True) -> "QuantisedConversion":
         """Enter training mode, or evaluation mode with every Î» as its layer's threshold."""
         super().train(mode)
         if not mode:
             with torch.no_grad():
-                for layer in self.network.spiking_layers().values():
-                    layer.threshold.copy_(layer.ceiling.expand_as(layer.threshold))
+                for layer in self.network.by_label().values():
+                    layer.threshold.copy_(layer.get_parameter("ceiling").expand_as(layer.threshold))
         return self
 
     def training_step(self, images: Tensor, labels: Tensor, loss: Loss, observer: Observer | None = None) -> Step:
@@ -64,15 +66,13 @@ class QuantisedConversion(Model):
         logits = self.ann_forward(images)
         return Step(loss(logits, labels), logits)
 
-    def ann_forward(self, images: Tensor, observer: Callable[[SpikingLayer, Tensor], None] | None = None) -> Tensor:
+    def ann_forward(self, images: Tensor, observer: Callable[[str, Tensor], None] | None = None) -> Tensor:
         """Run the ANN with its quantised activations: logits [B, classes]."""
-        logits: Tensor = self.network(_QuantisedView(self.levels, observer), images)
-        return logits
+        return self.network.run_by(_QuantisedInterpreter(self.levels, observer), images)
 
     def spiking_forward(self, images: Tensor, time_steps: int, observer: Observer | None = None) -> Tensor:
         """Run the SNN, biases in full at every step: logits after each step, [T, B, classes]."""
-        logits: Tensor = self.network(_ThresholdSpikesView(time_steps, 1, _NEURONS, observer=observer), images)
-        return logits
+        return self.network.run_by(_ThresholdSpikes(time_steps, 1, _NEURONS, observer=observer), images)
 
 
 def qcfs(value: Tensor, ceiling: Tensor, levels: int) -> Tensor:
@@ -90,44 +90,40 @@ def qcfs(value: Tensor, ceiling: Tensor, levels: int) -> Tensor:
     return rounded / levels * ceiling
 
 
-class _QuantisedView(AnnView):
+class _QuantisedInterpreter(AnnInterpreter):
     """The network as the ANN that is trained."""
 
-    def __init__(self, levels: int, observer: Callable[[SpikingLayer, Tensor], None] | None) -> None:
+    def __init__(self, levels: int, observer: Callable[[str, Tensor], None] | None) -> None:
         super().__init__(observer)
         self.levels = levels
 
-    def activate(self, layer: SpikingLayer, value: Tensor) -> Tensor:
-        return qcfs(value, layer.get_parameter("ceiling"), self.levels)
+    def activate(self, stage: Fire, value: Tensor) -> Tensor:
+        return qcfs(value, stage.neurons.get_parameter("ceiling"), self.levels)
 
 
 @dataclass
-class _Weighted(Spikes):
-    """Spikes that stand for `worth`, which broadcasts: the threshold of the neuron that made them; 1 for the image."""
+class _Amounts(Spikes):
+    """What spikes stand for, [T, B, ...]: the threshold of the neuron that made each; and the spikes themselves."""
 
-    worth: Tensor | float = 1.0
-
-    def amount(self) -> Spikes:
-        """Give what they stand for."""
-        return Spikes(self.value * self.worth, constant=self.constant)
+    spikes: Spikes | None = None
 
 
-class _ThresholdSpikesView(SpikingView):
+class _ThresholdSpikes(SpikingInterpreter):
     """The deployed spiking network, whose spikes are worth the threshold that they took."""
 
-    def encode(self, images: Tensor) -> _Weighted:
-        return _Weighted(images, constant=True)
-
     @torch.no_grad()
-    def layer(self, layer: SpikingLayer, incoming: Spikes, skipped: Spikes | None = None) -> _Weighted:
-        assert isinstance(incoming, _Weighted)
-        amount = skipped.amount() if isinstance(skipped, _Weighted) else None
-        fired = fire_densely(layer, Feed(incoming.amount(), amount, *self.affine(layer, incoming)), self.settings)
-        outgoing = _Weighted(fired.value, worth=layer.threshold)
-        if self.observer:
-            self.observer(Observation(layer, incoming, skipped, outgoing))
-        return outgoing
+    def layer(self, stage: Layer, incoming: Spikes, skipped: Spikes | None = None) -> Spikes:
+        return self._amounts(stage.fire, fire_densely(stage, self.feed(stage, incoming, skipped), self.settings))
 
-    def readout(self, classifier: nn.Linear, signal: Spikes) -> Tensor:
-        assert isinstance(signal, _Weighted)
-        return super().readout(classifier, signal.amount())
+    def fire(self, stage: Fire, incoming: Spikes) -> Spikes:
+        return self._amounts(stage, super().fire(stage, incoming))
+
+    def _amounts(self, stage: Fire, spikes: Spikes) -> Spikes:
+        return _Amounts(spikes.value * stage.neurons.threshold, spikes=spikes)
+
+    def observe(self, stage: Stage, incoming: list[Spikes], outgoing: Spikes) -> None:
+        super().observe(stage, [_spikes(signal) for signal in incoming], _spikes(outgoing))
+
+
+def _spikes(signal: Spikes) -> Spikes:
+    return signal.spikes if isinstance(signal, _Amounts) and signal.spikes else signal

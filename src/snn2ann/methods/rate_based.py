@@ -7,6 +7,7 @@ a leak λ and a reset to zero e_{t+1} = 1 + λ e_t (1 - s_t - m_t σ'(m_t - V));
 and with a detached reset the last term is left out: e_t counts the steps since the neuron last fired.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,13 +15,14 @@ import torch
 from spikingjelly.activation_based import functional as spikingjelly
 from torch import Tensor, nn
 
-from snn2ann.method.layers import ConvolutionShortcut, SpikingLayer, normalise
-from snn2ann.method.signals import Observer
+from snn2ann.engine.interpreter import Interpreter
+from snn2ann.engine.normalisation import BatchNorm, Statistics, normalise
+from snn2ann.engine.pooling import pool
+from snn2ann.engine.signals import Observer
+from snn2ann.engine.stages import Apply, Drop, Fire, Pool, Weigh
 from snn2ann.methods.model import Loss, Step
 from snn2ann.methods.multi_step import drop
 from snn2ann.methods.stbp import SpikeBasedBackpropagation
-
-Statistics = tuple[Tensor, Tensor]
 
 
 class RateBasedBackpropagation(SpikeBasedBackpropagation):
@@ -33,66 +35,81 @@ class RateBasedBackpropagation(SpikeBasedBackpropagation):
     def training_step(self, images: Tensor, labels: Tensor, loss: Loss, observer: Observer | None = None) -> Step:
         """Run all steps and the rates behind them; the loss is that of the mean logits over time."""
         spikingjelly.reset_net(self)
-        logits = self.network(_RateView(self.neurons, self.time_steps), images)
+        logits = self.network.run_by(_RateInterpreter(self.neurons_by_label(), self.time_steps), images)
         return Step(loss(logits, labels), logits)
 
 
 @dataclass(frozen=True)
 class _Rates:
-    """The spikes of all steps [T, B, C, H, W] and their mean over time [B, C, H, W], which has the gradient."""
+    """The values of all steps, and their mean over time, which has the gradient.
 
-    rate: Tensor
-    spikes: Tensor | None = None
+    Attributes:
+        mean: [B, ...].
+        steps: [T, B, ...], without gradient; [1, B, ...] where all are the same: the image, and what it alone decides.
+    """
 
-    @property
-    def merged(self) -> Tensor:
-        """What a convolution takes: all spikes, or the image once, its current being every step's."""
-        return self.rate if self.spikes is None else self.spikes.flatten(0, 1)
+    mean: Tensor
+    steps: Tensor
+
+    def at_every_step(self, function: Callable[[Tensor], Tensor]) -> Tensor:
+        """Run a function that knows nothing of time on the steps, without gradient."""
+        with torch.no_grad():
+            return function(self.steps.flatten(0, 1)).unflatten(0, self.steps.shape[:2])
 
 
-class _RateView:
-    """A layer's neurons over all steps, then its rates; the spikes are freed when the next layer has them."""
+class _RateInterpreter(Interpreter[_Rates, Tensor]):
+    """A stage over all steps, then its mean; the steps are freed when the next stage has them."""
 
-    def __init__(self, neurons: nn.ModuleList, time_steps: int) -> None:
-        self.neurons = iter(neurons)
+    def __init__(self, neurons: Mapping[str, nn.Module], time_steps: int) -> None:
+        self.neurons = neurons
         self.time_steps = time_steps
 
-    def encode(self, images: Tensor) -> _Rates:
-        return _Rates(images)
+    def image(self, images: Tensor) -> _Rates:
+        return _Rates(images, images[None])
 
-    def layer(self, layer: SpikingLayer, incoming: _Rates, skipped: _Rates | None = None) -> _Rates:
-        current, main, side = self._currents(layer, incoming, skipped)
-        spikes, slope = _fire(next(self.neurons), layer, current)
-        mean = _renormalise(layer.norm, layer.convolution(incoming.rate), main)
-        if isinstance(layer.shortcut, ConvolutionShortcut):
-            assert skipped is not None
-            mean = mean + _renormalise(layer.shortcut.norm, layer.shortcut.convolution(skipped.rate), side)
-        elif layer.shortcut is not None:
-            assert skipped is not None
-            mean = mean + skipped.rate
-        return _Rates(_Rate.apply(layer.reduce(mean), spikes.mean(0, dtype=torch.float32), slope), spikes)
+    def weigh(self, stage: Weigh, incoming: _Rates) -> _Rates:
+        statistics: Statistics | None = None
 
-    @torch.no_grad()
-    def _currents(
-        self, layer: SpikingLayer, incoming: _Rates, skipped: _Rates | None
-    ) -> tuple[Tensor, Statistics | None, Statistics | None]:
-        """Give the currents of all steps [T, B, C, H, W], and the statistics of the BatchNorms."""
-        current, main = normalise(layer.norm, layer.convolution(incoming.merged))
-        side = None
-        if isinstance(layer.shortcut, ConvolutionShortcut):
-            assert skipped is not None
-            addend, side = normalise(layer.shortcut.norm, layer.shortcut.convolution(skipped.merged))
-            current = current + addend
-        elif layer.shortcut is not None:
-            assert skipped is not None
-            current = current + skipped.merged
-        current = layer.reduce(current)
-        if incoming.spikes is None:
-            return current.expand(self.time_steps, *current.shape), main, side
-        return current.unflatten(0, (self.time_steps, -1)), main, side
+        def weighed(value: Tensor) -> Tensor:
+            return value if stage.module is None else stage.module(value)
 
-    def readout(self, classifier: nn.Linear, signal: _Rates) -> Tensor:
-        return classifier(signal.rate.flatten(1))
+        def normalised(value: Tensor) -> Tensor:
+            nonlocal statistics
+            value = weighed(value)
+            if stage.norm is not None:
+                value, statistics = normalise(stage.norm, value)
+            return value
+
+        steps = incoming.at_every_step(normalised)
+        mean = weighed(incoming.mean)
+        return _Rates(mean if stage.norm is None else _renormalise(stage.norm, mean, statistics), steps)
+
+    def apply(self, stage: Apply, signals: list[_Rates]) -> _Rates:
+        length = max(len(signal.steps) for signal in signals)
+        merged = [signal.steps.expand(length, *signal.steps.shape[1:]).flatten(0, 1) for signal in signals]
+        with torch.no_grad():
+            steps = stage.function(*merged).unflatten(0, (length, -1))
+        return _Rates(stage.function(*[signal.mean for signal in signals]), steps)
+
+    def pool(self, stage: Pool, incoming: _Rates) -> _Rates:
+        steps = incoming.at_every_step(lambda value: pool(stage.function, value))
+        return _Rates(pool(stage.function, incoming.mean), steps)
+
+    def drop(self, stage: Drop, incoming: _Rates) -> _Rates:
+        kept = drop(stage.dropout, torch.ones_like(incoming.mean[None]))[0]
+        return _Rates(incoming.mean * kept, incoming.steps * kept)
+
+    def fire(self, stage: Fire, incoming: _Rates) -> _Rates:
+        current = incoming.steps.expand(self.time_steps, *incoming.steps.shape[1:])
+        spikes, slope = _fire(self.neurons[stage.neurons.label], stage, current)
+        return _Rates(_Rate.apply(incoming.mean, spikes.mean(0, dtype=torch.float32), slope), spikes)
+
+    def rate(self, signal: _Rates) -> _Rates:
+        # Of the readout only the mean is wanted.
+        return _Rates(signal.mean, signal.mean.detach()[None])
+
+    def result(self, signal: _Rates) -> Tensor:
+        return signal.mean
 
 
 class _Rate(torch.autograd.Function):
@@ -110,13 +127,13 @@ class _Rate(torch.autograd.Function):
 
 
 @torch.no_grad()
-def _fire(neurons: Any, layer: SpikingLayer, current: Tensor) -> tuple[Tensor, Tensor]:
+def _fire(neurons: Any, stage: Fire, current: Tensor) -> tuple[Tensor, Tensor]:
     """Run a layer's neurons, currents dropped before.
 
     Returns:
         Their spikes [T, B, C, H, W]; the rate's derivative by a constant current, with dropout's factor, [B, C, H, W].
     """
-    kept = drop(layer, torch.ones_like(current[:1]))
+    kept = drop(stage.dropout, torch.ones_like(current[:1]))
     spikes = torch.empty_like(current, memory_format=torch.contiguous_format)
     membrane = slope = torch.zeros_like(current[0])
     sensitivity = torch.ones_like(current[0])
@@ -137,13 +154,16 @@ def _derivative(surrogate: nn.Module, value: Tensor) -> Tensor:
         return torch.autograd.grad(surrogate(value).sum(), value)[0]
 
 
-def _renormalise(norm: nn.BatchNorm2d, value: Tensor, statistics: Statistics | None) -> Tensor:
+def _renormalise(norm: BatchNorm, value: Tensor, statistics: Statistics | None) -> Tensor:
     """Normalise mean currents by the statistics of all steps (μ, 1/√(v+ε)), with the derivatives of their own."""
     if statistics is None:
         return norm(value)
     value = value.float()
     mean, inverse = statistics
-    variance, own = torch.var_mean(value, (0, 2, 3), correction=0)
+    variance, own = torch.var_mean(value, [0, *range(2, value.dim())], correction=0)
     mean = mean + own - own.detach()
-    scale = norm.weight * (inverse**-2 + variance - variance.detach()).rsqrt()
-    return (value - mean.view(-1, 1, 1)) * scale.view(-1, 1, 1) + norm.bias.view(-1, 1, 1)
+    scale = (inverse**-2 + variance - variance.detach()).rsqrt()
+    scale = scale if norm.weight is None else norm.weight * scale
+    shape = (-1, *[1] * (value.dim() - 2))
+    scaled = (value - mean.view(shape)) * scale.view(shape)
+    return scaled if norm.bias is None else scaled + norm.bias.view(shape)

@@ -3,6 +3,7 @@
 Every step goes backward on its own, so that memory does not grow with T. SpikingJelly's `SLTTLIFNode`, without leak.
 """
 
+from collections.abc import Mapping
 from math import inf
 from typing import Any
 
@@ -10,10 +11,10 @@ from spikingjelly.activation_based import functional as spikingjelly
 from spikingjelly.activation_based import neuron
 from torch import Tensor, nn
 
-from snn2ann.method.signals import Observer, Spikes
-from snn2ann.method.views import View
+from snn2ann.engine.interpreter import Interpreter
+from snn2ann.engine.signals import Observer, Spikes
 from snn2ann.methods.model import Loss, Step
-from snn2ann.methods.multi_step import MultiStepView
+from snn2ann.methods.multi_step import MultiStepInterpreter
 from snn2ann.methods.stbp import SURROGATES, SpikeBasedBackpropagation
 
 
@@ -24,7 +25,7 @@ class SpatialLearningThroughTime(SpikeBasedBackpropagation):
     statistics of each step.
     """
 
-    def make_neurons(self, options: dict[str, Any]) -> nn.Module:
+    def make_neurons(self, options: Mapping[str, Any]) -> nn.Module:
         """Make a layer's neurons, which run one step at a time."""
         return neuron.SLTTLIFNode(
             tau=inf,
@@ -40,7 +41,7 @@ class SpatialLearningThroughTime(SpikeBasedBackpropagation):
         mean: Tensor | float = 0.0
         total: Tensor | float = 0.0
         for step in range(self.time_steps):
-            logits = self.network(self.make_step_view(), images)
+            logits = self.network.run_by(self.make_step_interpreter(), images)
             share = loss(logits, labels) / self.time_steps
             if step + 1 < self.time_steps:
                 share.backward()
@@ -50,30 +51,29 @@ class SpatialLearningThroughTime(SpikeBasedBackpropagation):
         assert isinstance(total, Tensor) and isinstance(mean, Tensor)
         return Step(total, mean)
 
-    def make_step_view(self) -> View:
-        """Make the view of one training step of all layers, which gives logits [B, classes]."""
-        return _SingleStepView(self.neurons)
+    def make_step_interpreter(self) -> Interpreter[Any, Tensor]:
+        """Make the interpreter of one training step of all layers, which gives logits [B, classes]."""
+        return _SingleStepInterpreter(self.neurons_by_label())
 
-    def make_view(self, time_steps: int, observer: Observer | None) -> MultiStepView:
-        """Make the view of a forward pass without gradient."""
-        return RepeatedView(self.neurons, time_steps, observer)
+    def make_interpreter(self, time_steps: int, observer: Observer | None) -> MultiStepInterpreter:
+        """Make the interpreter of a forward pass without gradient."""
+        neurons = {label: _EachStep(each) for label, each in self.neurons_in_evaluation().items()}
+        return MultiStepInterpreter(neurons, time_steps, observer)
+
+    def neurons_in_evaluation(self) -> dict[str, nn.Module]:
+        """The neurons as a forward pass without gradient takes them."""
+        return self.neurons_by_label()
 
 
-class _SingleStepView(MultiStepView):
+class _SingleStepInterpreter(MultiStepInterpreter):
     """One step of all layers: the neurons go on from where they are."""
 
-    def __init__(self, neurons: nn.ModuleList) -> None:
-        super().__init__(nn.ModuleList(_OneStep(each) for each in neurons), 1)
+    def __init__(self, neurons: Mapping[str, nn.Module]) -> None:
+        super().__init__({label: _OneStep(each) for label, each in neurons.items()}, 1)
 
-    def readout(self, classifier: nn.Linear, signal: Spikes) -> Tensor:
-        return super().readout(classifier, signal)[0]
-
-
-class RepeatedView(MultiStepView):
-    """All steps of a layer before the next layer's."""
-
-    def __init__(self, neurons: nn.ModuleList, time_steps: int, observer: Observer | None) -> None:
-        super().__init__(nn.ModuleList(_EachStep(each) for each in neurons), time_steps, observer)
+    def result(self, signal: Spikes) -> Tensor:
+        """Logits [B, classes]."""
+        return signal.value[0]
 
 
 class _OneStep(nn.Module):

@@ -1,12 +1,13 @@
 """The paper's method: an SNN branch without gradient and an ANN branch with it, sharing one set of weights."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from snn2ann.method.coupling import CoupledView
-from snn2ann.method.signals import Observer
-from snn2ann.method.views import SpikingView
+from snn2ann.engine.network import Network
+from snn2ann.engine.signals import Observer
+from snn2ann.method.coupling import CoupledInterpreter
 from snn2ann.methods.coupled import CoupledModel
 from snn2ann.methods.model import Loss, Step
 from snn2ann.options import CouplingOptions
@@ -21,19 +22,19 @@ class Snn2Ann(CoupledModel):
         options: those of `CouplingOptions`.
     """
 
-    def __init__(self, network: nn.Module, time_steps: int, options: dict[str, Any]) -> None:
+    def __init__(self, network: Network, time_steps: int, options: Mapping[str, Any]) -> None:
         super().__init__(network, time_steps, options)
-        self.options = CouplingOptions().with_options(options)
-        for layer in self.network.spiking_layers().values():
-            layer.start_thresholds(self.options.threshold_start)
+        self.options = CouplingOptions().with_options(dict(options))
+        self.start_thresholds(self.options.threshold_start)
         self.neurons = self.network.number_of_neurons()
 
     def training_step(self, images: Tensor, labels: Tensor, loss: Loss, observer: Observer | None = None) -> Step:
         """Run both branches; the loss is that of the ANN branch's logits (demo behaviour)."""
-        spiking = SpikingView(
-            self.time_steps, self.time_steps, self.options, training=True, event_driven=self.event_driven
+        interpreter = CoupledInterpreter(
+            self._spiking(self.time_steps, training=True),
+            adjust=self.options.ata,
+            observer=observer,
+            penalty=self.options.penalty_at(self.progress) / self.neurons,
         )
-        penalty = self.options.penalty_at(self.progress) / self.neurons
-        view = CoupledView(spiking, adjust=self.options.ata, observer=observer, penalty=penalty)
-        logits, _ = self.network(view, images)
+        logits, _ = self.network.run_by(interpreter, images)
         return Step(loss(logits, labels), logits)

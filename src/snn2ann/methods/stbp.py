@@ -4,6 +4,7 @@ An independent implementation of the neuron: SpikingJelly's `IFNode` fires at eq
 threshold a layer where ours has one a neuron. BatchNorm runs over time and batch together, as SpikingJelly's layers do.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,11 +12,13 @@ from spikingjelly.activation_based import functional as spikingjelly
 from spikingjelly.activation_based import neuron, surrogate
 from torch import Tensor, nn
 
+from snn2ann.engine.network import Network
+from snn2ann.engine.signals import Observation, Observer
+from snn2ann.engine.stages import firing
 from snn2ann.errors import UserError
-from snn2ann.method.signals import Observer
 from snn2ann.methods.limits import number_above, number_from
 from snn2ann.methods.model import Loss, Model, Step
-from snn2ann.methods.multi_step import MultiStepView
+from snn2ann.methods.multi_step import MultiStepInterpreter
 
 SURROGATES = {
     "atan": surrogate.ATan,
@@ -38,7 +41,7 @@ class SpikeBasedBackpropagation(Model):
         UserError: an option that is not allowed.
     """
 
-    def __init__(self, network: nn.Module, time_steps: int, options: dict[str, Any]) -> None:
+    def __init__(self, network: Network, time_steps: int, options: Mapping[str, Any]) -> None:
         super().__init__(network, time_steps, options)
         if options["surrogate"] not in SURROGATES:
             raise UserError(f"option surrogate: {options['surrogate']!r}; expected one of {', '.join(SURROGATES)}")
@@ -47,12 +50,10 @@ class SpikeBasedBackpropagation(Model):
         # Methods that derive from this one may not have the option.
         whole = number_from(options, "spike_penalty", 0) if "spike_penalty" in options else 0.0
         self.penalty = whole / self.network.number_of_neurons()
-        self.neurons = nn.ModuleList()
-        for layer in self.network.spiking_layers().values():
-            layer.start_thresholds(options["threshold"])
-            self.neurons.append(self.make_neurons(options))
+        self.start_thresholds(options["threshold"])
+        self.neurons = nn.ModuleDict({name: self.make_neurons(options) for name in self.network.neurons})
 
-    def make_neurons(self, options: dict[str, Any]) -> nn.Module:
+    def make_neurons(self, options: Mapping[str, Any]) -> nn.Module:
         """Make a layer's neurons."""
         return neuron.IFNode(
             v_threshold=float(options["threshold"]),
@@ -65,8 +66,12 @@ class SpikeBasedBackpropagation(Model):
     def training_step(self, images: Tensor, labels: Tensor, loss: Loss, observer: Observer | None = None) -> Step:
         """Unroll T steps; the loss is that of the mean logits over time, and the price of the spikes."""
         spikes: list[Tensor] = []
-        count = (lambda seen: spikes.append(seen.outgoing.value.sum())) if self.penalty else None
-        logits = self._run(images, self.time_steps, count).mean(0)
+
+        def count(seen: Observation) -> None:
+            if firing(seen.stage):
+                spikes.append(seen.outgoing.value.sum())
+
+        logits = self._run(images, self.time_steps, count if self.penalty else None).mean(0)
         price = self.penalty * sum(spikes) / len(images)
         return Step(loss(logits, labels) + price, logits)
 
@@ -79,9 +84,12 @@ class SpikeBasedBackpropagation(Model):
 
     def _run(self, images: Tensor, time_steps: int, observer: Observer | None) -> Tensor:
         spikingjelly.reset_net(self)
-        logits: Tensor = self.network(self.make_view(time_steps, observer), images)
-        return logits
+        return self.network.run_by(self.make_interpreter(time_steps, observer), images)
 
-    def make_view(self, time_steps: int, observer: Observer | None) -> MultiStepView:
-        """Make the view that the network is run with."""
-        return MultiStepView(self.neurons, time_steps, observer)
+    def make_interpreter(self, time_steps: int, observer: Observer | None) -> MultiStepInterpreter:
+        """Make the interpreter that the network is run by."""
+        return MultiStepInterpreter(self.neurons_by_label(), time_steps, observer)
+
+    def neurons_by_label(self) -> dict[str, nn.Module]:
+        """The method's own neurons, by the label of the layer that they stand in."""
+        return dict(zip(self.network.by_label(), self.neurons.values(), strict=True))

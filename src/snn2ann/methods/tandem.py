@@ -5,10 +5,10 @@ the coupled layer without what SNN2ANN adds to it: the count is passed on everyw
 takes the threshold off the membrane, and no membrane is dropped.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
-from torch import nn
-
+from snn2ann.engine.network import Network
 from snn2ann.methods.limits import number_above
 from snn2ann.methods.snn2ann import Snn2Ann
 
@@ -39,6 +39,6 @@ class TandemLearning(Snn2Ann):
         UserError: the threshold is not above 0.
     """
 
-    def __init__(self, network: nn.Module, time_steps: int, options: dict[str, Any]) -> None:
+    def __init__(self, network: Network, time_steps: int, options: Mapping[str, Any]) -> None:
         threshold = number_above(options, "threshold", 0)
         super().__init__(network, time_steps, _COUPLING | {"threshold_start": threshold})

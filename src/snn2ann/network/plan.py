@@ -1,13 +1,13 @@
 """A network's operations in the paper's order: convolution, BatchNorm, pooling, dropout, neurons."""
 
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from torch import nn
 
 from snn2ann.errors import UserError
 from snn2ann.network.operations import Operation
-from snn2ann.options import CouplingOptions
 
 Operations = list[Operation]
 
@@ -21,23 +21,31 @@ class Plan:
         output: the name of the one that gives the logits.
         constant: names of those whose result is the same at every step, as no neurons come before them.
         readout: names of those after the last neurons, which are given counts / T.
-        spent: for each operation, names of those whose result no later one takes.
     """
 
     operations: tuple[Operation, ...]
     output: str
     constant: frozenset[str]
     readout: frozenset[str]
-    spent: dict[str, tuple[str, ...]]
 
     @property
-    def neurons(self) -> list[str]:
-        """Names of the layers of neurons, in order."""
-        return [operation.name for operation in self.operations if operation.kind == "neurons"]
+    def neurons(self) -> list[Operation]:
+        """The layers of neurons, in order."""
+        return [operation for operation in self.operations if operation.kind == "neurons"]
 
-    def bias_spread(self, operation: Operation, options: CouplingOptions, time_steps: int) -> int:
-        """Return over how many of `time_steps` the bias of an operation is spread."""
-        return 1 if operation.name in self.readout else options.bias_spread(time_steps, operation.name in self.constant)
+    @property
+    def normalised(self) -> bool:
+        """Whether a BatchNorm is before all neurons, with sums, pooling and shapes at most between them."""
+        by_name = {operation.name: operation for operation in self.operations}
+
+        def comes_from_norms(operation: Operation) -> bool:
+            if operation.kind in ("weighted", "image"):
+                return bool(operation.norm)
+            before = [by_name[name] for name in operation.inputs]
+            currents = [each for each in before if each.kind != "neurons"]
+            return bool(currents) and all(map(comes_from_norms, currents))
+
+        return all(map(comes_from_norms, self.neurons))
 
 
 def make_plan(operations: Operations, output: str) -> Plan:
@@ -60,7 +68,7 @@ def make_plan(operations: Operations, output: str) -> Plan:
             constant.add(operation.name)
     readout = _readout(operations)
     _check(operations, output, readout)
-    return Plan(tuple(operations), output, frozenset(constant), frozenset(readout), _spent(operations, output))
+    return Plan(tuple(_labelled(operations)), output, frozenset(constant), frozenset(readout))
 
 
 def _renamed(operations: Operations, old: str, new: str) -> Operations:
@@ -70,7 +78,8 @@ def _renamed(operations: Operations, old: str, new: str) -> Operations:
     ]
 
 
-def _uses(operations: Operations) -> Counter[str]:
+def uses(operations: Iterable[Operation]) -> Counter[str]:
+    """How often each operation's result is taken."""
     return Counter(name for operation in operations for name in operation.inputs)
 
 
@@ -96,7 +105,7 @@ def _neurons_last(operations: Operations, output: str) -> tuple[Operations, str]
         moved = operations[place]
         before = {operation.name: operation for operation in operations[:place]}
         neurons = before.get(moved.inputs[0]) if moved.kind in ("pooling", "dropout") else None
-        alone = neurons is not None and _uses(operations)[neurons.name] == 1 and neurons.name != output
+        alone = neurons is not None and uses(operations)[neurons.name] == 1 and neurons.name != output
         if neurons is None or neurons.kind != "neurons" or not (alone or moved.kind == "pooling"):
             place += 1
             continue
@@ -112,12 +121,12 @@ def _neurons_last(operations: Operations, output: str) -> tuple[Operations, str]
 
 def _join(operations: Operations, kind: str, field: str, before_kind: str, before_field: str) -> Operations:
     """Join an operation with the one before it, which nothing else takes: BatchNorm to weights, neurons to dropout."""
-    uses = _uses(operations)
+    taken = uses(operations)
     by_name: dict[str, Operation] = {}
     for operation in operations:
         before = by_name.get(operation.inputs[0]) if operation.inputs else None
         joins = operation.kind == kind and (not field or (bool(operation.norm) and not operation.weights))
-        if joins and before and uses[before.name] == 1 and before.kind == before_kind and not before.norm:
+        if joins and before and taken[before.name] == 1 and before.kind == before_kind and not before.norm:
             del by_name[before.name]
             value = getattr(before, before_field)
             operation = replace(operation, inputs=before.inputs, **{before_field: value})
@@ -149,11 +158,12 @@ def _check(operations: Operations, output: str, readout: set[str]) -> None:
         raise UserError(f"the network cannot be coupled: its output, {output}, feeds neurons as well")
 
 
-def _spent(operations: Operations, output: str) -> dict[str, tuple[str, ...]]:
-    last: dict[str, str] = {}
+def _labelled(operations: Operations) -> Iterator[Operation]:
+    """Number the calls of one module, so that every label stands once."""
+    calls: Counter[str] = Counter()
     for operation in operations:
-        last |= dict.fromkeys((operation.name, *operation.inputs), operation.name)
-    last.pop(output)
-    return {
-        operation.name: tuple(name for name, user in last.items() if user == operation.name) for operation in operations
-    }
+        if operation.kind == "neurons":
+            calls[operation.label] += 1
+            number = calls[operation.label]
+            operation = replace(operation, label=f"{operation.label}:{number}" if number > 1 else operation.label)
+        yield operation

@@ -3,6 +3,7 @@
 import inspect
 import operator
 import traceback
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ from snn2ann.network.operations import Operation
 from snn2ann.network.plan import Plan, make_plan
 from snn2ann.network.supported import MODULES, Unsupported, is_batch_size, is_kind, kind_of, read
 
-Offences = dict[str, str]
+# By node: where it stands, its kind, and why it cannot be coupled.
+Offences = dict[str, tuple[str, str, str]]
 
 _ADVICE = "what it does must not depend on the values or the sizes of a signal"
 
@@ -67,21 +69,32 @@ def trace(model: nn.Module) -> Plan:
         try:
             operation = read(node, _module(model, node))
         except Unsupported as error:
-            offences[node.name] = f"{_place(model, node)}: {error}"
+            offences[node.name] = (_place(model, node), kind_of(node, _module(model, node)), str(error))
             # What goes into it may be an offender too.
             inputs = tuple(source.name for source in node.all_input_nodes if not _is_size(source))
             operation = Operation(node.name, "linear", inputs)
-        operations[node.name] = operation
+        operations[node.name] = replace(operation, label=_label(model, node))
         wanted.extend(operation.inputs)
     order = [name for name in nodes if name in operations or name in offences]
     if offences:
-        raise refuse([offences[name] for name in order if name in offences])
+        raise refuse(_grouped([offences[name] for name in order if name in offences]))
     return make_plan([operations[name] for name in order], _output(graph)[0])
 
 
 def refuse(reasons: list[str]) -> UserError:
     """Make the error that says why a network cannot be coupled."""
     return UserError("\n  ".join(["the network cannot be coupled:", *reasons]))
+
+
+def _grouped(offences: list[tuple[str, str, str]]) -> list[str]:
+    """Write a line a kind and reason: the first place, and how many more there are."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for place, kind, reason in offences:
+        places.setdefault((kind, reason), []).append(place)
+    return [
+        f"{found[0]}{f' and {len(found) - 1} more' if len(found) > 1 else ''}: {reason}"
+        for (_, reason), found in places.items()
+    ]
 
 
 def _graph(model: nn.Module) -> fx.Graph:
@@ -116,6 +129,14 @@ def _module(model: nn.Module, node: fx.Node) -> nn.Module | None:
     return model.get_submodule(str(node.target)) if node.op == "call_module" else None
 
 
+def _label(model: nn.Module, node: fx.Node) -> str:
+    """Where a node stands: its module, else the module whose forward it is in, else its own name."""
+    if node.op == "call_module":
+        return str(node.target)
+    stack = list(node.meta.get("nn_module_stack", {}).values())
+    return str(stack[-1][0]) if stack else node.name
+
+
 def _place(model: nn.Module, node: fx.Node) -> str:
     kind = kind_of(node, _module(model, node))
     if node.op == "call_module":
@@ -140,7 +161,7 @@ def _in_place(graph: fx.Graph, model: nn.Module) -> Offences:
             users = _users_of_storage(node.args[0], model)
             if any(order[user] > order[node] for user in users):
                 reason = "it works in place on a value that is used again; use its form that is not in place"
-                offences[node.name] = f"{_place(model, node)}: {reason}"
+                offences[node.name] = (_place(model, node), kind_of(node, _module(model, node)), reason)
     return offences
 
 

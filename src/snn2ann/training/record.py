@@ -5,7 +5,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from snn2ann.method.signals import Observation
+from snn2ann.engine.signals import Observation
+from snn2ann.engine.stages import firing
 from snn2ann.methods.model import Model
 
 
@@ -13,8 +14,7 @@ class LayerRecord:
     """Sums up, layer by layer, what a coupled model's training batches show; reads the device once an epoch."""
 
     def __init__(self, model: Model) -> None:
-        self.layers = model.network.spiking_layers() if model.coupled else {}
-        self.names = {id(layer): name for name, layer in self.layers.items()}
+        self.layers = model.network.by_label() if model.coupled else {}
         self.rows: list[dict[str, Any]] = []
         self._clear()
 
@@ -24,9 +24,11 @@ class LayerRecord:
         self.batches = 0
 
     def observe(self, observation: Observation) -> None:
-        """Add one layer's batch."""
-        name = self.names[id(observation.layer)]
-        assert observation.noisy_spike_rate is not None
+        """Add one stage's batch; those of layers of neurons whose noisy spikes are known count."""
+        fire = firing(observation.stage)
+        if fire is None or observation.noisy_spike_rate is None:
+            return
+        name = fire.neurons.label
         zero = torch.zeros((), device=observation.noisy_spike_rate.device)
         self.noisy[name] = self.noisy.get(name, zero) + observation.noisy_spike_rate
         self.firing[name] = self.firing.get(name, zero) + observation.outgoing.value.float().mean()

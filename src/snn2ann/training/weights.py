@@ -4,6 +4,7 @@ from pathlib import Path
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from snn2ann.errors import UserError
@@ -14,10 +15,21 @@ State = dict[str, Tensor]
 
 
 def split_state(model: Model) -> tuple[State, State]:
-    """Copy the network's state to the CPU: (weights, thresholds)."""
-    state = {name: value.detach().cpu().clone() for name, value in model.network.state_dict().items()}
-    thresholds = {name: state.pop(name) for name in list(state) if name.endswith(".threshold")}
-    return state, thresholds
+    """Copy the network's state to the CPU: (weights, thresholds).
+
+    Weights have the names of the network's own parameters and buffers; what a layer of neurons has beside them has that of
+    its layer: `<layer>.threshold`, and `<layer>.worth` after a conversion, are thresholds; what is trained is a weight.
+    """
+    weights: State = dict(model.network.model.state_dict())
+    thresholds: State = {}
+    for label, layer in model.network.by_label().items():
+        weights |= {f"{label}.{name}": value for name, value in layer.named_parameters()}
+        thresholds |= {f"{label}.{name}": value for name, value in layer.named_buffers()}
+    return _copied(weights), _copied(thresholds)
+
+
+def _copied(state: State) -> State:
+    return {name: value.detach().cpu().clone() for name, value in state.items()}
 
 
 def save_state(folder: Path, weights: State, thresholds: State) -> None:
@@ -50,12 +62,31 @@ def load_state(model: Model, weights: Path, thresholds: Path | None = None) -> N
     Raises:
         UserError: a file is missing, damaged, or holds another network.
     """
-    state = load_tensors(weights)
-    if thresholds is None:
-        state |= {k: v for k, v in model.network.state_dict().items() if k.endswith(".threshold")}
-    else:
-        state |= load_tensors(thresholds)
-    try:
-        model.network.load_state_dict(state)
-    except RuntimeError as error:
-        raise UserError(f"{weights}: holds another network than the run's ({error})") from error
+    state = _without_scales(load_tensors(weights))
+    own = split_state(model)
+    state |= own[1] if thresholds is None else load_tensors(thresholds)
+    if problem := _difference(state, own[0] | own[1]):
+        raise UserError(f"{weights}: holds another network than the run's ({problem})")
+    with torch.no_grad():
+        for label, layer in model.network.by_label().items():
+            for name, value in layer.state_dict(keep_vars=True).items():
+                value.copy_(state.pop(f"{label}.{name}"))
+    model.network.model.load_state_dict(state)
+
+
+def _without_scales(state: State) -> State:
+    """Drop what files of earlier versions hold beside weights: identity shortcuts had a scale, 1 but in conversions."""
+    scales = {name for name, value in state.items() if name.endswith(".shortcut.scale") and bool((value == 1).all())}
+    return {name: value for name, value in state.items() if name not in scales}
+
+
+def _difference(found: State, own: State) -> str:
+    """Say how tensors of a file differ from those that a network has, in names and sizes; "" where they do not."""
+    words = [f"{name} is missing" for name in own if name not in found]
+    words += [f"{name} is not the network's" for name in found if name not in own]
+    words += [
+        f"{name} is {list(found[name].shape)}, not {list(value.shape)}"
+        for name, value in own.items()
+        if name in found and found[name].shape != value.shape
+    ]
+    return ", ".join(words[:3]) + (f" and {len(words) - 3} more" if len(words) > 3 else "")

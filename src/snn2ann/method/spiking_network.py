@@ -5,8 +5,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from snn2ann.engine.neuron import Reset, integrate_and_fire
+from snn2ann.engine.normalisation import weigh
 from snn2ann.engine.pooling import pool_charge
-from snn2ann.network.operations import apply_scaled
+from snn2ann.engine.stages import times
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ class Scale(nn.Module):
 
     def forward(self, value: Tensor) -> Tensor:
         """Give a·x + b, [N, C, ...]."""
-        return apply_scaled(None, value, self.scale, self.bias)
+        return weigh(None, value, self.scale, self.bias)
 
 
 class PoolCharge(nn.Module):
@@ -142,3 +144,43 @@ class Rate(nn.Module):
         counts = spikes.unflatten(0, (time_steps, -1)).cumsum(0)
         steps = torch.arange(1, time_steps + 1, device=counts.device, dtype=counts.dtype)
         return (counts / steps.view(-1, *[1] * (counts.dim() - 1))).flatten(0, 1)
+
+
+class IntegrateAndFire(nn.Module):
+    """The neurons of a plain spiking network.
+
+    Args:
+        threshold: V, [1, ...].
+        reset: "zero" or "subtract".
+        membrane_start: u before the first step, as a fraction of V.
+        constant: whether the current is the same at every step, and given once.
+    """
+
+    threshold: Tensor
+
+    def __init__(self, threshold: Tensor, reset: Reset, membrane_start: float, constant: bool) -> None:
+        super().__init__()
+        self.register_buffer("threshold", threshold)
+        self.reset: Reset = reset
+        self.membrane_start = membrane_start
+        self.constant = constant
+
+    def forward(self, current: Tensor, time_steps: int) -> Tensor:
+        """Run over all steps.
+
+        Args:
+            current: [T·B, ...], or [B, ...] if constant.
+            time_steps: T.
+
+        Returns:
+            The spikes, 0 or 1, [T·B, ...].
+        """
+        by_step = current.unflatten(0, (1 if self.constant else time_steps, -1))
+        by_step = by_step.expand(time_steps, *by_step.shape[1:]).to(self.threshold.dtype)
+        spikes = integrate_and_fire(by_step, self.threshold, reset=self.reset, membrane_start=self.membrane_start)
+        return spikes.flatten(0, 1)
+
+    def extra_repr(self) -> str:
+        """Say how many, and how they are run."""
+        shape = times(tuple(self.threshold.shape[1:]))
+        return f"{shape}, reset={self.reset}, membrane_start={self.membrane_start:g}"

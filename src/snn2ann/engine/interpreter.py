@@ -1,0 +1,138 @@
+"""What a method is: what it does with each kind of stage. The plain ANN's is here; a method's own stands with the method."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from torch import Tensor
+from torch.nn import functional
+
+from snn2ann.engine.pooling import pool
+from snn2ann.engine.stages import Apply, Drop, Fire, Layer, Pool, Stage, Weigh
+from snn2ann.network.operations import Add
+
+S = TypeVar("S")
+"""What travels between stages."""
+R = TypeVar("R")
+"""What a network gives."""
+
+ADDITION = Apply(Add())
+
+
+class Interpreter(ABC, Generic[S, R]):
+    """Runs the stages of a network in a method's way; made for one pass."""
+
+    @abstractmethod
+    def image(self, images: Tensor) -> S:
+        """Turn images [B, ...] into a signal."""
+
+    @abstractmethod
+    def weigh(self, stage: Weigh, incoming: S) -> S:
+        """Run a convolution or linear layer and its BatchNorm, or either."""
+
+    @abstractmethod
+    def apply(self, stage: Apply, signals: list[S]) -> S:
+        """Run a linear operation without weights."""
+
+    @abstractmethod
+    def pool(self, stage: Pool, incoming: S) -> S:
+        """Run a max pooling."""
+
+    @abstractmethod
+    def drop(self, stage: Drop, incoming: S) -> S:
+        """Run a dropout that is not straight before neurons."""
+
+    @abstractmethod
+    def fire(self, stage: Fire, incoming: S) -> S:
+        """Run a layer's neurons, with the dropout before them."""
+
+    @abstractmethod
+    def rate(self, signal: S) -> S:
+        """Make what the last neurons gave into what is read out."""
+
+    @abstractmethod
+    def result(self, signal: S) -> R:
+        """Give the network's result of its last signal."""
+
+    def layer(self, stage: Layer, incoming: S, skipped: S | None = None) -> S:
+        """Run a layer; here operation by operation."""
+        current = self.weigh(stage.main, incoming)
+        if skipped is not None:
+            addend = skipped if stage.side is None else self.weigh(stage.side, skipped)
+            current = self.apply(ADDITION, [current, addend])
+        if stage.pool is not None:
+            maximum = stage.pools_by_maximum
+            current = self.pool(Pool(stage.pool), current) if maximum else self.apply(Apply(stage.pool), [current])
+        return self.fire(stage.fire, current)
+
+    def observe(self, stage: Stage, incoming: list[S], outgoing: S) -> None:
+        """Show a stage to whoever looks on; here to nobody."""
+
+    def run(self, stage: Stage, taken: list[S]) -> S:
+        """Run a stage on the signals that it takes."""
+        match stage:
+            case Layer():
+                given = self.layer(stage, *taken)
+            case Weigh():
+                given = self.weigh(stage, taken[0])
+            case Apply():
+                given = self.apply(stage, taken)
+            case Pool():
+                given = self.pool(stage, taken[0])
+            case Drop():
+                given = self.drop(stage, taken[0])
+            case Fire():
+                given = self.fire(stage, taken[0])
+        self.observe(stage, taken, given)
+        return given
+
+
+class AnnInterpreter(Interpreter[Tensor, Tensor]):
+    """The network as an ordinary ANN: signals are activations [B, ...], with gradient.
+
+    Args:
+        observer: is shown the neurons' label and the activation of every layer.
+    """
+
+    def __init__(self, observer: Callable[[str, Tensor], None] | None = None) -> None:
+        self.observer = observer
+
+    def image(self, images: Tensor) -> Tensor:
+        """Give the images as they are."""
+        return images
+
+    def weigh(self, stage: Weigh, incoming: Tensor) -> Tensor:
+        """Run the modules."""
+        value = incoming if stage.module is None else stage.module(incoming)
+        return value if stage.norm is None else stage.norm(value)
+
+    def apply(self, stage: Apply, signals: list[Tensor]) -> Tensor:
+        """Run the function."""
+        return stage.function(*signals)
+
+    def pool(self, stage: Pool, incoming: Tensor) -> Tensor:
+        """Pool."""
+        return pool(stage.function, incoming)
+
+    def drop(self, stage: Drop, incoming: Tensor) -> Tensor:
+        """Drop."""
+        return stage.dropout(incoming)
+
+    def fire(self, stage: Fire, incoming: Tensor) -> Tensor:
+        """Drop and activate."""
+        activation = self.activate(stage, incoming if stage.dropout is None else stage.dropout(incoming))
+        if self.observer:
+            self.observer(stage.neurons.label, activation)
+        return activation
+
+    def activate(self, stage: Fire, value: Tensor) -> Tensor:
+        """Give a layer's activation."""
+        return functional.relu(value)
+
+    def rate(self, signal: Tensor) -> Tensor:
+        """Activations are read out as they are."""
+        return signal
+
+    def result(self, signal: Tensor) -> Tensor:
+        """Logits [B, classes]."""
+        return signal

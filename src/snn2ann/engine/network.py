@@ -1,0 +1,178 @@
+"""A network of any module: its plan, its neurons, and how an interpreter is led through it."""
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from snn2ann.engine.interpreter import Interpreter, R, S
+from snn2ann.engine.normalisation import BatchNorm, Weighing
+from snn2ann.engine.pooling import pool
+from snn2ann.engine.stages import Apply, Drop, Fire, Layer, Neurons, Pool, Stage, Weigh
+from snn2ann.network import fuse
+from snn2ann.network.operations import Operation
+from snn2ann.network.plan import Plan
+from snn2ann.network.trace import trace
+
+
+def floats_of(model: nn.Module) -> Tensor:
+    """Give a tensor of the type and on the device of a model's weights; an ordinary one where it has none."""
+    return next((value.detach() for value in model.parameters() if value.is_floating_point()), torch.empty(0))
+
+
+class Network(nn.Module):
+    """A module and the plan that methods run it by; its parameters and statistics are used as they are.
+
+    Args:
+        model: takes images and gives logits; it is traced here.
+
+    Attributes:
+        model: the module.
+        plan: its operations.
+        neurons: layers of neurons, by name of the operation, in the order in which they run.
+        image_shape: (C, H, W) of the images that the neurons were made for, where they were made here.
+
+    Raises:
+        UserError: the module cannot be coupled; all reasons are named.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.plan: Plan = trace(model)
+        self.image_shape: tuple[int, ...] | None = None
+        self._stages = fuse.fuse(self.plan, model)
+        self._spent = fuse.spent(self._stages, self.plan.output)
+        self._identities = fuse.identities(self._stages)
+        like = floats_of(model)
+        self.neurons = nn.ModuleDict({each.name: Neurons(each.label, like) for each in self.plan.neurons})
+
+    def by_label(self) -> dict[str, Neurons]:
+        """The layers of neurons by their label, in the order in which they run."""
+        return {layer.label: layer for layer in self.neurons.values() if isinstance(layer, Neurons)}
+
+    def number_of_neurons(self) -> int:
+        """Of all layers together."""
+        return sum(layer.threshold.numel() for layer in self.by_label().values())
+
+    def run_by(self, interpreter: Interpreter[S, R], images: Tensor) -> R:
+        """Run all stages in a method's way.
+
+        Args:
+            interpreter: the method's, for one pass.
+            images: [B, C, H, W], or whatever the module takes.
+        """
+        signals: dict[str, S] = {}
+        plan = self.plan
+        for planned in self._stages:
+            if _is_image(planned):
+                signals[planned.name] = interpreter.image(images)
+            else:
+                first = planned.name in plan.readout
+                taken = [
+                    interpreter.rate(signals[name]) if first and name not in plan.readout else signals[name]
+                    for name in planned.inputs
+                ]
+                signals[planned.name] = interpreter.run(self._bound(planned), taken)
+            # A layer's spikes are freed when no later one needs them.
+            for name in self._spent[planned.name]:
+                del signals[name]
+        output = signals[plan.output]
+        return interpreter.result(output if plan.output in plan.readout else interpreter.rate(output))
+
+    def stages(self) -> list[Stage]:
+        """The stages with their modules, in the order in which they run."""
+        return [self._bound(planned) for planned in self._stages if not _is_image(planned)]
+
+    def _bound(self, planned: fuse.Stage) -> Stage:
+        """Give a stage its modules, which are looked up anew for every pass: they may have been replaced or copied."""
+        if isinstance(planned, fuse.FusedLayer):
+            pooling = None if planned.pool is None else planned.pool.function
+            side = None if planned.side is None else self._weigh(planned.side)
+            return Layer(self._weigh(planned.main), self._fire(planned.neurons), side, bool(planned.skipped), pooling)
+        function = planned.function
+        if planned.kind == "weighted":
+            return self._weigh(planned)
+        if planned.kind == "neurons":
+            return self._fire(planned)
+        if planned.kind == "dropout":
+            return Drop(self.model.get_submodule(planned.dropout))
+        assert function is not None
+        if planned.kind == "pooling":
+            return Pool(function, planned.name in self.plan.readout)
+        return Apply(function)
+
+    def _weigh(self, planned: Operation) -> Weigh:
+        module = self.model.get_submodule(planned.weights) if planned.weights else None
+        norm = self.model.get_submodule(planned.norm) if planned.norm else None
+        assert module is None or isinstance(module, Weighing)
+        assert norm is None or isinstance(norm, BatchNorm)
+        return Weigh(module, norm, planned.name in self.plan.readout)
+
+    def _fire(self, planned: Operation) -> Fire:
+        neurons = self.neurons[planned.name]
+        dropout = self.model.get_submodule(planned.dropout) if planned.dropout else None
+        assert isinstance(neurons, Neurons)
+        assert dropout is None or isinstance(dropout, nn.Dropout | nn.Dropout2d)
+        return Fire(neurons, dropout, planned.name in self._identities)
+
+    def make_neurons(self, images: Tensor, start: float | Literal["uniform"]) -> None:
+        """Make a threshold for each neuron that images [B, ...] need, layer by layer; there may be some already.
+
+        Raises:
+            UserError: there are, for images of another size.
+        """
+        self.image_shape = tuple(images.shape[1:])
+        shapes = self.shapes(torch.zeros_like(images[:1]))
+        for label, layer in self.by_label().items():
+            layer.make(shapes[label], start)
+
+    @torch.no_grad()
+    def shapes(self, images: Tensor) -> dict[str, tuple[int, ...]]:
+        """Shape of what feeds each layer of neurons, [B, ...], by its label; nothing changes and nothing is drawn."""
+        found = Shapes()
+        self.run_by(found, images)
+        return found.shapes
+
+
+def _is_image(planned: fuse.Stage) -> bool:
+    return not isinstance(planned, fuse.FusedLayer) and planned.kind == "image"
+
+
+class Shapes(Interpreter[Tensor, None]):
+    """Runs weights and functions alone, to learn the shapes of what they give."""
+
+    def __init__(self) -> None:
+        self.shapes: dict[str, tuple[int, ...]] = {}
+
+    def image(self, images: Tensor) -> Tensor:
+        """Give the images."""
+        return images
+
+    def weigh(self, stage: Weigh, incoming: Tensor) -> Tensor:
+        """Run the weights; a BatchNorm keeps the shape."""
+        return incoming if stage.module is None else stage.module(incoming)
+
+    def apply(self, stage: Apply, signals: list[Tensor]) -> Tensor:
+        """Run the function."""
+        return stage.function(*signals)
+
+    def pool(self, stage: Pool, incoming: Tensor) -> Tensor:
+        """Pool."""
+        return pool(stage.function, incoming)
+
+    def drop(self, stage: Drop, incoming: Tensor) -> Tensor:
+        """Nothing is dropped."""
+        return incoming
+
+    def fire(self, stage: Fire, incoming: Tensor) -> Tensor:
+        """Take the shape down."""
+        self.shapes[stage.neurons.label] = tuple(incoming.shape)
+        return incoming
+
+    def rate(self, signal: Tensor) -> Tensor:
+        """Give it as it is."""
+        return signal
+
+    def result(self, signal: Tensor) -> None:
+        """Nothing is asked for."""

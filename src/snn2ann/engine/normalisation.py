@@ -1,0 +1,95 @@
+"""BatchNorm and the weights before it: folded into one step of the spiking branch, and run with its statistics shown."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+Weighing = nn.Conv2d | nn.Linear
+BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d
+Statistics = tuple[Tensor, Tensor]
+
+
+@torch.no_grad()
+def affine(
+    weights: Weighing | None, norm: BatchNorm | None, time_steps: int, statistics: Statistics | None = None
+) -> tuple[Tensor | None, Tensor | None]:
+    """Give a and b' of one time step: its current is a · (weights · input) + b'.
+
+    a = γ/√(v+ε); b' = (a·(b−μ)+β)/T, so that the total over T steps is the ANN's pre-activation of the counts. Source: demo
+    behaviour.
+
+    Args:
+        weights: a convolution or linear layer, if there is one.
+        norm: the BatchNorm after it, if there is one.
+        time_steps: T over which the bias is spread, or 1.
+        statistics: (μ, 1/√(v+ε)) per channel, to take the place of the running ones.
+
+    Returns:
+        a, [C] or None for 1, and b', [C] or None for 0; without gradient.
+    """
+    bias = None if weights is None else weights.bias
+    if norm is None:
+        return None, None if bias is None else bias.detach() / time_steps
+    if statistics is None:
+        assert norm.running_mean is not None and norm.running_var is not None
+        mean, root = norm.running_mean, torch.sqrt(norm.running_var + norm.eps)
+        scale = 1 / root if norm.weight is None else norm.weight / root
+    else:
+        mean, inverse = statistics
+        scale = inverse if norm.weight is None else norm.weight * inverse
+    shift = -scale * mean if bias is None else scale * (bias - mean)
+    return scale, (shift if norm.bias is None else shift + norm.bias) / time_steps
+
+
+def scaled_weight(weights: Weighing, scale: Tensor | None) -> Tensor:
+    """Give the weight times `scale` [C_out] per output channel, without gradient."""
+    weight = weights.weight.detach()
+    return weight if scale is None else weight * scale.view(-1, *[1] * (weight.dim() - 1))
+
+
+def weigh(weights: Weighing | None, value: Tensor, scale: Tensor | None, bias: Tensor | None) -> Tensor:
+    """Run a layer with its weight times `scale` per output channel and another bias; without a layer, a·x + b'.
+
+    Args:
+        weights: gives the weight and the geometry.
+        value: [N, ...].
+        scale: a, [C] or None.
+        bias: b', [C] or None.
+    """
+    if weights is None:
+        assert scale is not None and bias is not None
+        shape = (-1,) + (1,) * (value.dim() - 2)
+        return value * scale.view(shape) + bias.view(shape)
+    weight = scaled_weight(weights, scale)
+    value = value.to(weight.dtype)
+    if isinstance(weights, nn.Linear):
+        return functional.linear(value, weight, bias)
+    # The module's own, as it knows of padding by reflection or by name.
+    return weights._conv_forward(value, weight, bias)
+
+
+def normalise(norm: BatchNorm, value: Tensor) -> tuple[Tensor, Statistics | None]:
+    """Apply BatchNorm and say which statistics it used.
+
+    Args:
+        norm: its running statistics are updated in training mode.
+        value: [B, C, ...].
+
+    Returns:
+        The normalised value, and (μ, 1/√(v+ε)) of the batch in training mode, else None.
+    """
+    if not norm.training:
+        return norm(value), None
+    assert norm.num_batches_tracked is not None and norm.momentum is not None
+    norm.num_batches_tracked.add_(1)
+    output, mean, inverse = torch.native_batch_norm(
+        value,
+        norm.weight,
+        norm.bias,
+        norm.running_mean,
+        norm.running_var,
+        True,
+        norm.momentum,
+        norm.eps,
+    )
+    return output, (mean, inverse)

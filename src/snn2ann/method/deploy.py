@@ -1,0 +1,144 @@
+"""Makes a plain spiking network out of a coupled one's plan, weights and thresholds."""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from snn2ann.engine.network import Network
+from snn2ann.engine.normalisation import BatchNorm, Weighing, affine, scaled_weight
+from snn2ann.engine.stages import Neurons
+from snn2ann.method.spiking_network import (
+    Encode,
+    IntegrateAndFire,
+    PoolCharge,
+    Rate,
+    Repeat,
+    Scale,
+    SpikingNetwork,
+    Step,
+)
+from snn2ann.network.operations import Add, Operation
+from snn2ann.options import CouplingOptions
+
+
+def deploy(network: Network, options: CouplingOptions, time_steps: int) -> SpikingNetwork:
+    """Write a plan as layers and steps that share nothing with the network.
+
+    Args:
+        network: all its neurons have their thresholds.
+        options: reset, membrane start, pooling, shortcut and input coding are theirs.
+        time_steps: T over which biases are spread.
+    """
+    writer = _Writer(network, options, time_steps)
+    for operation in network.plan.operations:
+        writer.write(operation)
+    return writer.finished()
+
+
+class _Writer:
+    def __init__(self, network: Network, options: CouplingOptions, time_steps: int) -> None:
+        self.network, self.plan, self.model = network, network.plan, network.model
+        self.options, self.time_steps = options, time_steps
+        self.kinds = {operation.name: operation for operation in self.plan.operations}
+        self.layers: dict[str, nn.Module] = {}
+        self.steps: list[Step] = []
+        # Which result stands for an operation's.
+        self.stands: dict[str, str] = {}
+
+    def write(self, operation: Operation) -> None:
+        """Write an operation, after those that it takes."""
+        name = operation.name
+        inputs = [self._taken(operation, source) for source in operation.inputs]
+        if operation.kind == "image":
+            divides = self.options.input_coding == "divide"
+            self.stands[name] = self._add(name, Encode(self.time_steps), "images") if divides else "images"
+        elif operation.kind == "dropout":
+            self.stands[name] = inputs[0]
+        elif operation.kind == "neurons":
+            self.stands[name] = self._add(name, self._neurons(operation), *inputs, timed=True)
+        elif operation.kind == "pooling" and self._pools_charge(name):
+            assert operation.function is not None
+            self.stands[name] = self._add(name, PoolCharge(copy.deepcopy(operation.function)), *inputs, timed=True)
+        else:
+            self.stands[name] = self._add(name, self._without_time(operation), *inputs)
+
+    def finished(self) -> SpikingNetwork:
+        """Give the network."""
+        if self.plan.output not in self.plan.readout:
+            self._add("rate", Rate(), self.stands[self.plan.output], timed=True)
+        return SpikingNetwork(self.layers, self.steps, self.time_steps)
+
+    def _add(self, name: str, layer: nn.Module, *inputs: str, timed: bool = False) -> str:
+        if name not in self.layers:
+            self.layers[name] = layer
+            self.steps.append(Step(name, inputs, timed))
+        return name
+
+    def _taken(self, operation: Operation, name: str) -> str:
+        """Name of the result that an operation takes in the place of one of its inputs."""
+        plan = self.plan
+        source = self.kinds[name]
+        if self._hands_on_current(operation) and source.kind == "neurons":
+            # What fed the neurons, instead of what they gave.
+            name = source.inputs[0]
+        result = self.stands[name]
+        if operation.name in plan.readout and name not in plan.readout:
+            return self._add(f"{result}_rate", Rate(), result, timed=True)
+        mixed = operation.kind != "neurons" and operation.name not in plan.constant
+        repeated = mixed and name in plan.constant
+        return self._add(f"{result}_repeated", Repeat(), result, timed=True) if repeated else result
+
+    def _pools_charge(self, name: str) -> bool:
+        """Whether a max pooling is of the charge; where its input is every step's, or a mean, both ways are one."""
+        return self.options.pooling == "charge" and name not in self.plan.readout | self.plan.constant
+
+    def _hands_on_current(self, operation: Operation) -> bool:
+        """Whether an operation is an identity shortcut that is given currents."""
+        adds = isinstance(operation.function, Add) and operation.name not in self.plan.readout
+        spikes = all(self.kinds[name].kind == "neurons" for name in operation.inputs)
+        return self.options.shortcut == "current" and adds and not spikes
+
+    def _neurons(self, operation: Operation) -> nn.Module:
+        neurons = self.network.neurons[operation.name]
+        assert isinstance(neurons, Neurons)
+        constant = operation.inputs[0] in self.plan.constant
+        threshold = neurons.threshold.detach().clone()
+        return IntegrateAndFire(threshold, self.options.reset, self.options.membrane_start, constant)
+
+    def _without_time(self, operation: Operation) -> nn.Module:
+        if operation.kind != "weighted":
+            return copy.deepcopy(operation.function) if operation.function else nn.Identity()
+        weights = self.model.get_submodule(operation.weights) if operation.weights else None
+        norm = self.model.get_submodule(operation.norm) if operation.norm else None
+        assert weights is None or isinstance(weights, Weighing)
+        assert norm is None or isinstance(norm, BatchNorm)
+        spread = self.options.bias_spread(self.time_steps, operation.name in self.plan.constant)
+        scale, bias = affine(weights, norm, 1 if operation.name in self.plan.readout else spread)
+        if weights is None:
+            assert scale is not None and bias is not None
+            return Scale(scale.clone(), bias)
+        return _folded(weights, scale, bias)
+
+
+@torch.no_grad()
+def _folded(weights: Weighing, scale: Tensor | None, bias: Tensor | None) -> nn.Module:
+    layer: Weighing
+    if isinstance(weights, nn.Linear):
+        layer = nn.Linear(weights.in_features, weights.out_features, bias is not None, device="meta")
+    else:
+        layer = nn.Conv2d(
+            weights.in_channels,
+            weights.out_channels,
+            weights.kernel_size,  # type: ignore[arg-type]
+            weights.stride,  # type: ignore[arg-type]
+            weights.padding,  # type: ignore[arg-type]
+            weights.dilation,  # type: ignore[arg-type]
+            weights.groups,
+            bias is not None,
+            weights.padding_mode,
+            device="meta",
+        )
+    layer.weight = nn.Parameter(scaled_weight(weights, scale).clone(), requires_grad=False)
+    layer.bias = None if bias is None else nn.Parameter(bias.clone(), requires_grad=False)
+    return layer

@@ -1,0 +1,199 @@
+"""The spiking branch, deployable: no gradient and no ANN arithmetic."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from snn2ann.engine import events
+from snn2ann.engine.firing import (
+    Affine,
+    Feed,
+    NeuronSettings,
+    fire_by_events,
+    fire_densely,
+    fire_on_current,
+    fire_on_image,
+    pool_current,
+    shortcut,
+)
+from snn2ann.engine.interpreter import Interpreter
+from snn2ann.engine.normalisation import Statistics, affine, weigh
+from snn2ann.engine.signals import Observation, Observer, Spikes
+from snn2ann.engine.stages import Apply, Drop, Fire, Layer, Pool, Stage, Weigh
+from snn2ann.options import CouplingOptions
+
+
+@dataclass(frozen=True)
+class BatchStatistics:
+    """Those that a layer's BatchNorms took of a training batch, in the place of the running ones."""
+
+    main: Statistics | None
+    side: Statistics | None = None
+
+
+class SpikingInterpreter(Interpreter[Spikes, Tensor]):
+    """The network as a spiking network.
+
+    Args:
+        time_steps: T, how many steps to run.
+        bias_steps: T of training, over which biases are spread (and the image, with "divide" coding). A deployed network
+            keeps it whatever T it runs for, so that its first t steps are those of a run of T = t.
+        options: reset, input coding, shortcut, membrane start and dropout.
+        training: whether membranes are dropped.
+        observer: is shown every stage.
+        event_driven: whether layers that suit it are run spike by spike; see `events.unsuited`.
+    """
+
+    def __init__(
+        self,
+        time_steps: int,
+        bias_steps: int,
+        options: CouplingOptions,
+        *,
+        training: bool = False,
+        observer: Observer | None = None,
+        event_driven: bool = True,
+    ) -> None:
+        self.time_steps = time_steps
+        self.bias_steps = bias_steps
+        self.options = options
+        self.training = training
+        self.observer = observer
+        self.event_driven = event_driven
+        self.settings = NeuronSettings(
+            time_steps,
+            options.reset,
+            options.membrane_start,
+            options.membrane_dropout if training else 0.0,
+            options.shortcut,
+            options.pooling,
+        )
+
+    def image(self, images: Tensor) -> Spikes:
+        """Direct coding: the image, or its share, is the input of every step."""
+        divide = self.options.input_coding == "divide"
+        return Spikes(images / self.bias_steps if divide else images, constant=True)
+
+    @torch.no_grad()
+    def layer(self, stage: Layer, incoming: Spikes, skipped: Spikes | None = None) -> Spikes:
+        """Run one layer over all steps."""
+        feed = self.feed(stage, incoming, skipped)
+        if not self.runs_by_events(stage, incoming, skipped):
+            return fire_densely(stage, feed, self.settings)
+        if incoming.constant:
+            return fire_on_image(stage, feed, self.settings)
+        return fire_by_events(stage, feed, self.settings, add_up=False)[0]
+
+    def runs_by_events(self, stage: Layer, incoming: Spikes, skipped: Spikes | None) -> bool:
+        """Whether a layer is run spike by spike; its neurons are told, and why not."""
+        neurons, convolution = stage.fire.neurons, stage.main.convolution
+        reason = "" if self.event_driven else "events are switched off"
+        reason = reason or events.unsuited(convolution, neurons.threshold, self.time_steps)
+        if not (incoming.binary or incoming.constant) or (stage.side and skipped and not skipped.binary):
+            reason = reason or "its input is not spikes"
+        if not reason and (stage.pool is None or stage.halves):
+            height, width = events.output_size(convolution, list(incoming.value.shape[-2:]))
+            halved = (height // 2, width // 2) if stage.halves else (height, width)
+            neurons.check((convolution.out_channels, *halved))
+        neurons.way = f"densely: {reason}" if reason else "by events"
+        return not reason
+
+    def feed(
+        self, stage: Layer, incoming: Spikes, skipped: Spikes | None, batch: BatchStatistics | None = None
+    ) -> Feed:
+        """Give what feeds a layer's neurons, by the running statistics or those of the batch."""
+        main = self._pair(stage.main, incoming, batch.main if batch else None)
+        side = None
+        if stage.side is not None and skipped is not None:
+            side = self._pair(stage.side, skipped, batch.side if batch else None)
+        return Feed(incoming, skipped, main, side)
+
+    def affine(
+        self, stage: Weigh, incoming: Spikes, statistics: Statistics | None = None
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Give a and b' of weights, a of the incoming spikes' worth; None for 1 and for 0."""
+        spread = 1 if stage.readout else self.options.bias_spread(self.bias_steps, incoming.constant)
+        return affine(stage.module, stage.norm, spread, statistics)
+
+    def _pair(self, stage: Weigh, incoming: Spikes, statistics: Statistics | None) -> Affine:
+        scale, bias = self.affine(stage, incoming, statistics)
+        weight = stage.convolution.weight
+        scale = weight.new_ones(len(weight)) if scale is None else scale
+        bias = weight.new_zeros(len(weight)) if bias is None else bias
+        return scale.detach() * incoming.worth if incoming.worth != 1 else scale.detach(), bias.detach()
+
+    @torch.no_grad()
+    def weigh(self, stage: Weigh, incoming: Spikes) -> Spikes:
+        """Run weights at every step, folded with their BatchNorm."""
+        return self.weigh_with(stage, incoming, *self.affine(stage, incoming))
+
+    @torch.no_grad()
+    def weigh_with(self, stage: Weigh, incoming: Spikes, scale: Tensor | None, bias: Tensor | None) -> Spikes:
+        """Run weights at every step under a scale and a bias of a step."""
+        value = self._each_step(lambda merged: weigh(stage.module, merged, scale, bias), [incoming.amount()])
+        return _like(value, [incoming])
+
+    @torch.no_grad()
+    def apply(self, stage: Apply, signals: list[Spikes]) -> Spikes:
+        """Run a function that knows nothing of time at every step."""
+        if stage.rearranges and all(signal.binary and signal.worth == signals[0].worth for signal in signals):
+            value = self._each_step(stage.function, [signal.value for signal in signals])
+            return Spikes(value, binary=True, worth=signals[0].worth)
+        # Added to a current, spikes are an identity shortcut.
+        skips = stage.adds and not all(signal.binary for signal in signals)
+        values = [shortcut(signal, self.settings) if skips else signal.amount() for signal in signals]
+        value = self._each_step(stage.function, values)
+        return _like(value, signals)
+
+    @torch.no_grad()
+    def pool(self, stage: Pool, incoming: Spikes) -> Spikes:
+        """Pool currents, by the maximum of each step or of the charge so far."""
+        # What is read out are rates, each step's own.
+        settings = replace(self.settings, pooling="step") if stage.readout else self.settings
+        value = pool_current(stage.function, self.in_the_type_of_weights(incoming.amount()), settings)
+        return _like(value, [incoming])
+
+    def drop(self, stage: Drop, incoming: Spikes) -> Spikes:
+        """Dropout is the ANN branch's."""
+        return incoming
+
+    @torch.no_grad()
+    def fire(self, stage: Fire, incoming: Spikes) -> Spikes:
+        """Run a layer's neurons on its current."""
+        stage.neurons.way = "densely: single operations feed it"
+        return fire_on_current(stage, incoming.amount(), self.settings)
+
+    @torch.no_grad()
+    def rate(self, signal: Spikes) -> Spikes:
+        """Give the counts so far over the steps so far, at every step: [T, B, ...]."""
+        counts = self.in_the_type_of_weights(signal.value).cumsum(0)
+        steps = torch.arange(1, len(counts) + 1, device=counts.device, dtype=counts.dtype)
+        rates = counts / steps.view(-1, *[1] * (counts.dim() - 1))
+        return Spikes(rates if signal.worth == 1 else rates * signal.worth, rates=True)
+
+    def result(self, signal: Spikes) -> Tensor:
+        """Logits after every step: [T, B, classes]."""
+        return signal.value
+
+    def in_the_type_of_weights(self, value: Tensor) -> Tensor:
+        """Spikes may be bytes; arithmetic is not."""
+        return value if value.is_floating_point() else value.to(torch.get_default_dtype())
+
+    def observe(self, stage: Stage, incoming: list[Spikes], outgoing: Spikes) -> None:
+        """Show a stage to the observer."""
+        if self.observer:
+            self.observer(Observation(stage, incoming, outgoing))
+
+    def _each_step(self, function: Callable[..., Tensor], values: list[Tensor]) -> Tensor:
+        """Run a function on [T, B, ...] or [1, B, ...], T folded into the batch."""
+        steps = max(len(value) for value in values)
+        merged = [self.in_the_type_of_weights(value).expand(steps, *value.shape[1:]).flatten(0, 1) for value in values]
+        return function(*merged).unflatten(0, (steps, -1))
+
+
+def _like(value: Tensor, signals: list[Spikes]) -> Spikes:
+    """Make a signal of [T, B, ...], or of [1, B, ...] where all that it comes from is constant."""
+    constant = all(signal.constant for signal in signals)
+    return Spikes(value[0] if constant else value, constant=constant, rates=signals[0].rates)
