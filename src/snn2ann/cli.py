@@ -290,11 +290,16 @@ def check(
     params: Params = Path("params.yaml"),
     study: Annotated[str | None, typer.Option(help="Name of the study; else the file's own choice.")] = None,
 ) -> None:
-    """Validate the parameters and list a study's runs."""
+    """Validate the parameters, build and trace the study's networks, and list its runs."""
     from snn2ann.study import load_parameters, resolve
 
     parameters = load_parameters(params)
-    for run in resolve(parameters, study or parameters["study"]).runs:
+    resolved = resolve(parameters, study or parameters["study"])
+    # After the parameters, whose faults are said without waiting for torch.
+    from snn2ann.training.check import check_networks
+
+    check_networks(resolved)
+    for run in resolved.runs:
         print(run.name)
 
 

@@ -2,11 +2,14 @@
 
 import hashlib
 import itertools
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib import resources
 from importlib.abc import Traversable
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 from snn2ann.data import DATASETS, PLACES, dataset_spec
@@ -303,8 +306,26 @@ def network_spec(parameters: Parameters, name: str, image_shape: list[int], key:
                 known = ", ".join(by_side)
                 raise UserError(f"{key}.{option}: no value for images of side {side}; add one (there are {known})")
             value = by_side[side]
-        network[option] = value
-    return network
+        # A network's own `name` is the one that it has in params.yaml.
+        network["model" if option == "name" else option] = value
+    return network | _code_of(network, key)
+
+
+def _code_of(network: Mapping[str, Any], key: str) -> dict[str, str]:
+    """What stands for code that is not this project's: a torchvision's version, a digest of the user's file."""
+    if network["kind"] == "torchvision":
+        return {"torchvision": version("torchvision")}
+    if network["kind"] != "module":
+        return {}
+    parts = network["path"].partition(":")[0].split(".")
+    for folder in (Path.cwd(), *map(Path, sys.path)):
+        stem = folder.joinpath(*parts)
+        for file in (stem.with_suffix(".py"), stem / "__init__.py"):
+            if file.is_file():
+                return {"code": hashlib.sha256(file.read_bytes()).hexdigest()[:8]}
+    raise UserError(
+        f"{key}.path: {network['path']!r}: no file {'/'.join(parts)}.py in this folder or among Python's packages"
+    )
 
 
 def method_spec(parameters: Parameters, entry: Parameters, key: str) -> dict[str, Any]:

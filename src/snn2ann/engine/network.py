@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from snn2ann.engine.interpreter import Interpreter, R, S
 from snn2ann.engine.normalisation import BatchNorm, Weighing
 from snn2ann.engine.pooling import pool
-from snn2ann.engine.stages import Apply, Drop, Fire, Layer, Neurons, Pool, Stage, Weigh
+from snn2ann.engine.stages import Apply, Drop, Fire, Layer, Neurons, Pool, Stage, Weigh, times
+from snn2ann.errors import UserError
 from snn2ann.network import fuse
 from snn2ann.network.operations import Operation
 from snn2ann.network.plan import Plan
@@ -31,6 +32,7 @@ class Network(nn.Module):
         plan: its operations.
         neurons: layers of neurons, by name of the operation, in the order in which they run.
         image_shape: (C, H, W) of the images that the neurons were made for, where they were made here.
+        logits_shape: of what one such image gives.
 
     Raises:
         UserError: the module cannot be coupled; all reasons are named.
@@ -41,6 +43,7 @@ class Network(nn.Module):
         self.model = model
         self.plan: Plan = trace(model)
         self.image_shape: tuple[int, ...] | None = None
+        self.logits_shape: tuple[int, ...] = ()
         self._stages = fuse.fuse(self.plan, model)
         self._spent = fuse.spent(self._stages, self.plan.output)
         self._identities = fuse.identities(self._stages)
@@ -122,16 +125,24 @@ class Network(nn.Module):
         Raises:
             UserError: there are, for images of another size.
         """
-        self.image_shape = tuple(images.shape[1:])
         shapes = self.shapes(torch.zeros_like(images[:1]))
+        self.image_shape = tuple(images.shape[1:])
         for label, layer in self.by_label().items():
             layer.make(shapes[label], start)
 
     @torch.no_grad()
     def shapes(self, images: Tensor) -> dict[str, tuple[int, ...]]:
-        """Shape of what feeds each layer of neurons, [B, ...], by its label; nothing changes and nothing is drawn."""
+        """Shape of what feeds each layer of neurons, [B, ...], by its label; nothing changes and nothing is drawn.
+
+        Raises:
+            UserError: images of this shape do not go through the network.
+        """
         found = Shapes()
-        self.run_by(found, images)
+        try:
+            self.logits_shape = tuple(self.run_by(found, images).shape)
+        except (RuntimeError, ValueError) as error:
+            size, reason = times(tuple(images.shape[1:])), str(error).partition("\n")[0]
+            raise UserError(f"images of {size} do not go through the network: {reason}") from error
         return found.shapes
 
 
@@ -139,7 +150,7 @@ def _is_image(planned: fuse.Stage) -> bool:
     return not isinstance(planned, fuse.FusedLayer) and planned.kind == "image"
 
 
-class Shapes(Interpreter[Tensor, None]):
+class Shapes(Interpreter[Tensor, Tensor]):
     """Runs weights and functions alone, to learn the shapes of what they give."""
 
     def __init__(self) -> None:
@@ -174,5 +185,6 @@ class Shapes(Interpreter[Tensor, None]):
         """Give it as it is."""
         return signal
 
-    def result(self, signal: Tensor) -> None:
-        """Nothing is asked for."""
+    def result(self, signal: Tensor) -> Tensor:
+        """Give it as it is."""
+        return signal

@@ -16,7 +16,7 @@ def build_network(specification: dict[str, Any], image_shape: tuple[int, int, in
         image_shape: (C, H, W).
         classes: number of classes.
     """
-    parameters = {key: value for key, value in specification.items() if key not in ("name", "kind")}
+    parameters = {key: value for key, value in specification.items() if key not in ("name", "kind", "torchvision")}
     module, _, name = NETWORKS[specification["kind"]].partition(":")
     network: nn.Module = getattr(import_module(module), name)(image_shape, classes, **parameters)
     return network
