@@ -7,7 +7,6 @@ from typing import Generic, TypeVar
 from torch import Tensor
 from torch.nn import functional
 
-from snn2ann.engine.pooling import pool
 from snn2ann.engine.stages import Apply, Drop, Fire, Layer, Pool, Stage, Weigh
 from snn2ann.network.operations import Add
 
@@ -20,49 +19,57 @@ ADDITION = Apply(Add())
 
 
 class Interpreter(ABC, Generic[S, R]):
-    """Runs the stages of a network in a method's way; made for one pass."""
+    """Runs the stages of a network in a method's way; made for one pass.
+
+    A method says what a signal is (`image`, `each`), how neurons fire and what is read out; and how weights are run, where
+    that is not as every function is.
+    """
 
     @abstractmethod
     def image(self, images: Tensor) -> S:
         """Turn images [B, ...] into a signal."""
 
     @abstractmethod
-    def weigh(self, stage: Weigh, incoming: S) -> S:
-        """Run a convolution or linear layer and its BatchNorm, or either."""
-
-    @abstractmethod
-    def apply(self, stage: Apply, signals: list[S]) -> S:
-        """Run a linear operation without weights."""
-
-    @abstractmethod
-    def pool(self, stage: Pool, incoming: S) -> S:
-        """Run a max pooling."""
-
-    @abstractmethod
-    def drop(self, stage: Drop, incoming: S) -> S:
-        """Run a dropout that is not straight before neurons."""
+    def each(self, function: Callable[..., Tensor], *signals: S) -> S:
+        """Run a function of [N, ...] that knows nothing of time."""
 
     @abstractmethod
     def fire(self, stage: Fire, incoming: S) -> S:
         """Run a layer's neurons, with the dropout before them."""
 
     @abstractmethod
-    def rate(self, signal: S) -> S:
-        """Make what the last neurons gave into what is read out."""
-
-    @abstractmethod
     def result(self, signal: S) -> R:
         """Give the network's result of its last signal."""
+
+    def weigh(self, stage: Weigh, incoming: S) -> S:
+        """Run a convolution or linear layer and its BatchNorm, or either."""
+        return self.each(stage.run, incoming)
+
+    def apply(self, stage: Apply, *signals: S) -> S:
+        """Run a linear operation without weights."""
+        return self.each(stage.function, *signals)
+
+    def pool(self, stage: Pool, incoming: S) -> S:
+        """Run a max pooling."""
+        return self.each(stage.run, incoming)
+
+    def drop(self, stage: Drop, incoming: S) -> S:
+        """Run a dropout that is not straight before neurons."""
+        return self.each(stage.dropout, incoming)
+
+    def rate(self, signal: S) -> S:
+        """Make what the last neurons gave into what is read out; here it is the same."""
+        return signal
 
     def layer(self, stage: Layer, incoming: S, skipped: S | None = None) -> S:
         """Run a layer; here operation by operation."""
         current = self.weigh(stage.main, incoming)
         if skipped is not None:
             addend = skipped if stage.side is None else self.weigh(stage.side, skipped)
-            current = self.apply(ADDITION, [current, addend])
+            current = self.apply(ADDITION, current, addend)
         if stage.pool is not None:
             maximum = stage.pools_by_maximum
-            current = self.pool(Pool(stage.pool), current) if maximum else self.apply(Apply(stage.pool), [current])
+            current = self.pool(Pool(stage.pool), current) if maximum else self.apply(Apply(stage.pool), current)
         return self.fire(stage.fire, current)
 
     def observe(self, stage: Stage, incoming: list[S], outgoing: S) -> None:
@@ -76,7 +83,7 @@ class Interpreter(ABC, Generic[S, R]):
             case Weigh():
                 given = self.weigh(stage, taken[0])
             case Apply():
-                given = self.apply(stage, taken)
+                given = self.apply(stage, *taken)
             case Pool():
                 given = self.pool(stage, taken[0])
             case Drop():
@@ -101,22 +108,9 @@ class AnnInterpreter(Interpreter[Tensor, Tensor]):
         """Give the images as they are."""
         return images
 
-    def weigh(self, stage: Weigh, incoming: Tensor) -> Tensor:
-        """Run the modules."""
-        value = incoming if stage.module is None else stage.module(incoming)
-        return value if stage.norm is None else stage.norm(value)
-
-    def apply(self, stage: Apply, signals: list[Tensor]) -> Tensor:
-        """Run the function."""
-        return stage.function(*signals)
-
-    def pool(self, stage: Pool, incoming: Tensor) -> Tensor:
-        """Pool."""
-        return pool(stage.function, incoming)
-
-    def drop(self, stage: Drop, incoming: Tensor) -> Tensor:
-        """Drop."""
-        return stage.dropout(incoming)
+    def each(self, function: Callable[..., Tensor], *signals: Tensor) -> Tensor:
+        """Run it."""
+        return function(*signals)
 
     def fire(self, stage: Fire, incoming: Tensor) -> Tensor:
         """Drop and activate."""
@@ -128,10 +122,6 @@ class AnnInterpreter(Interpreter[Tensor, Tensor]):
     def activate(self, stage: Fire, value: Tensor) -> Tensor:
         """Give a layer's activation."""
         return functional.relu(value)
-
-    def rate(self, signal: Tensor) -> Tensor:
-        """Activations are read out as they are."""
-        return signal
 
     def result(self, signal: Tensor) -> Tensor:
         """Logits [B, classes]."""

@@ -5,9 +5,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from snn2ann.engine.interpreter import Interpreter, R, S
+from snn2ann.engine.interpreter import AnnInterpreter, Interpreter, R, S
 from snn2ann.engine.normalisation import BatchNorm, Weighing
-from snn2ann.engine.pooling import pool
 from snn2ann.engine.stages import Apply, Drop, Fire, Layer, Neurons, Pool, Stage, Weigh, times
 from snn2ann.errors import UserError
 from snn2ann.network import fuse
@@ -110,7 +109,8 @@ class Network(nn.Module):
         norm = self.model.get_submodule(planned.norm) if planned.norm else None
         assert module is None or isinstance(module, Weighing)
         assert norm is None or isinstance(norm, BatchNorm)
-        return Weigh(module, norm, planned.name in self.plan.readout)
+        name = planned.name
+        return Weigh(module, norm, name in self.plan.readout, name in self.plan.constant)
 
     def _fire(self, planned: Operation) -> Fire:
         neurons = self.neurons[planned.name]
@@ -150,27 +150,24 @@ def _is_image(planned: fuse.Stage) -> bool:
     return not isinstance(planned, fuse.FusedLayer) and planned.kind == "image"
 
 
-class Shapes(Interpreter[Tensor, Tensor]):
-    """Runs weights and functions alone, to learn the shapes of what they give."""
+class Shapes(AnnInterpreter):
+    """Runs weights and functions alone, to learn the shapes of what they give: no statistics, no dropout.
+
+    Attributes:
+        shapes: what feeds each layer of neurons, [B, ...], by its label.
+        weighed: the weights, and what they give.
+    """
 
     def __init__(self) -> None:
+        super().__init__()
         self.shapes: dict[str, tuple[int, ...]] = {}
-
-    def image(self, images: Tensor) -> Tensor:
-        """Give the images."""
-        return images
+        self.weighed: list[tuple[Weigh, tuple[int, ...]]] = []
 
     def weigh(self, stage: Weigh, incoming: Tensor) -> Tensor:
         """Run the weights; a BatchNorm keeps the shape."""
-        return incoming if stage.module is None else stage.module(incoming)
-
-    def apply(self, stage: Apply, signals: list[Tensor]) -> Tensor:
-        """Run the function."""
-        return stage.function(*signals)
-
-    def pool(self, stage: Pool, incoming: Tensor) -> Tensor:
-        """Pool."""
-        return pool(stage.function, incoming)
+        value = incoming if stage.module is None else stage.module(incoming)
+        self.weighed.append((stage, tuple(value.shape)))
+        return value
 
     def drop(self, stage: Drop, incoming: Tensor) -> Tensor:
         """Nothing is dropped."""
@@ -180,11 +177,3 @@ class Shapes(Interpreter[Tensor, Tensor]):
         """Take the shape down."""
         self.shapes[stage.neurons.label] = tuple(incoming.shape)
         return incoming
-
-    def rate(self, signal: Tensor) -> Tensor:
-        """Give it as it is."""
-        return signal
-
-    def result(self, signal: Tensor) -> Tensor:
-        """Give it as it is."""
-        return signal

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from torch import Tensor, nn
 
 from snn2ann.engine.normalisation import BatchNorm, Weighing
-from snn2ann.engine.pooling import halves
+from snn2ann.engine.pooling import halves, pool
 from snn2ann.engine.thresholds import start_thresholds
 from snn2ann.errors import UserError
 from snn2ann.network.operations import REARRANGEMENTS, Add
@@ -84,11 +84,18 @@ class Weigh:
 
     Attributes:
         readout: whether it is behind the last neurons, where biases are whole.
+        constant: whether it is before all neurons, so that it gives the same at every step.
     """
 
     module: Weighing | None
     norm: BatchNorm | None
     readout: bool = False
+    constant: bool = False
+
+    def run(self, value: Tensor) -> Tensor:
+        """Run the modules on [N, ...]."""
+        value = value if self.module is None else self.module(value)
+        return value if self.norm is None else self.norm(value)
 
     @property
     def convolution(self) -> nn.Conv2d:
@@ -128,6 +135,10 @@ class Pool:
 
     function: nn.Module
     readout: bool = False
+
+    def run(self, value: Tensor) -> Tensor:
+        """Pool [N, C, H, W]."""
+        return pool(self.function, value)
 
 
 @dataclass(frozen=True)

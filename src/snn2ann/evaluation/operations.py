@@ -6,11 +6,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from snn2ann.engine.interpreter import Interpreter
-from snn2ann.engine.network import Network, floats_of
+from snn2ann.engine.network import Network, Shapes, floats_of
 from snn2ann.engine.normalisation import Weighing
 from snn2ann.engine.signals import Observation, Spikes
-from snn2ann.engine.stages import Apply, Drop, Fire, Layer, Pool, Weigh
+from snn2ann.engine.stages import Apply, Layer, Weigh
 
 # 45 nm CMOS, 32-bit floating point: Horowitz (2014), "Computing's energy problem", figure 1.1.9.
 JOULE_PER_MAC = 4.6e-12
@@ -135,51 +134,8 @@ class ImageOperations:
 def image_operations(network: Network) -> ImageOperations:
     """Count the multiply-accumulates of a network, for images of the size that its neurons were made for."""
     assert network.image_shape is not None
-    counter = _Counter()
+    shapes = Shapes()
     with torch.no_grad():
-        network.run_by(counter, floats_of(network).new_zeros((1, *network.image_shape)))
-    return ImageOperations(counter.total, counter.analog)
-
-
-@dataclass(frozen=True)
-class _Value:
-    value: Tensor
-    constant: bool
-
-
-class _Counter(Interpreter[_Value, None]):
-    """Adds up the multiply-accumulates of all weights, and of those that no neurons come before."""
-
-    def __init__(self) -> None:
-        self.total = self.analog = 0
-
-    def image(self, images: Tensor) -> _Value:
-        return _Value(images, constant=True)
-
-    def weigh(self, stage: Weigh, incoming: _Value) -> _Value:
-        if stage.module is None:
-            return incoming
-        value = stage.module(incoming.value)
-        count = multiply_accumulates(stage.module, tuple(value.shape[1:]))
-        self.total += count
-        self.analog += count if incoming.constant else 0
-        return _Value(value, incoming.constant)
-
-    def apply(self, stage: Apply, signals: list[_Value]) -> _Value:
-        constant = all(signal.constant for signal in signals)
-        return _Value(stage.function(*[signal.value for signal in signals]), constant)
-
-    def pool(self, stage: Pool, incoming: _Value) -> _Value:
-        return _Value(stage.function(incoming.value), incoming.constant)
-
-    def drop(self, stage: Drop, incoming: _Value) -> _Value:
-        return incoming
-
-    def fire(self, stage: Fire, incoming: _Value) -> _Value:
-        return _Value(incoming.value, constant=False)
-
-    def rate(self, signal: _Value) -> _Value:
-        return signal
-
-    def result(self, signal: _Value) -> None:
-        return None
+        network.run_by(shapes, floats_of(network).new_zeros((1, *network.image_shape)))
+    counts = [(each, multiply_accumulates(each.module, shape[1:])) for each, shape in shapes.weighed if each.module]
+    return ImageOperations(sum(count for _, count in counts), sum(count for each, count in counts if each.constant))

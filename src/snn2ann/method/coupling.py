@@ -1,5 +1,7 @@
 """Both branches at once, stage by stage: the paper's training, and the evaluation of both."""
 
+from collections.abc import Callable, Iterable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -14,7 +16,7 @@ from snn2ann.engine.pooling import pool
 from snn2ann.engine.signals import Coupled, Observation, Observer, Spikes
 from snn2ann.engine.stages import Apply, Drop, Fire, Layer, Pool, Stage, Weigh, firing
 from snn2ann.method.mapping import map_spikes, noisy_spike_rate
-from snn2ann.method.spiking import BatchStatistics, SpikingInterpreter
+from snn2ann.method.spiking import BatchStatistics, SpikingInterpreter, floats
 from snn2ann.method.thresholds import adjust_threshold
 
 
@@ -115,23 +117,22 @@ class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
             return Coupled(value, spiking.weigh_with(stage, before, scale, bias))
         return Coupled(value, Spikes(_scaled(sums, scale, bias)))
 
-    def apply(self, stage: Apply, signals: list[Coupled]) -> Coupled:
+    def each(self, function: Callable[..., Tensor], *signals: Coupled) -> Coupled:
+        """Run it in both branches."""
+        return Coupled(_ann(function, *signals), self.spiking.each(function, *_spikes(signals)))
+
+    def apply(self, stage: Apply, *signals: Coupled) -> Coupled:
         """Run a function in both branches."""
-        with counts_as_bytes() as dense:
-            value = stage.function(*[dense(signal.activation) for signal in signals])
         adds_up = not stage.adds and all(signal.adds_up for signal in signals)
-        return Coupled(value, self.spiking.apply(stage, [signal.spikes for signal in signals]), adds_up)
+        return Coupled(_ann(stage.function, *signals), self.spiking.apply(stage, *_spikes(signals)), adds_up)
 
     def pool(self, stage: Pool, incoming: Coupled) -> Coupled:
         """Pool in both branches."""
-        with counts_as_bytes() as dense:
-            value = pool(stage.function, dense(incoming.activation))
-        return Coupled(value, self.spiking.pool(stage, incoming.spikes))
+        return Coupled(_ann(stage.run, incoming), self.spiking.pool(stage, incoming.spikes))
 
     def drop(self, stage: Drop, incoming: Coupled) -> Coupled:
         """Drop in the ANN branch."""
-        with counts_as_bytes() as dense:
-            return Coupled(stage.dropout(dense(incoming.activation)), incoming.spikes)
+        return Coupled(_ann(stage.dropout, incoming), incoming.spikes)
 
     def fire(self, stage: Fire, incoming: Coupled) -> Coupled:
         """Run a layer's neurons on the SNN branch's current, and map the spike counts."""
@@ -184,18 +185,27 @@ class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
         """Show a stage to the observer."""
         if self.observer:
             shown = self.last if firing(stage) else (None, None)
-            self.observer(Observation(stage, [signal.spikes for signal in incoming], outgoing.spikes, *shown))
+            self.observer(Observation(stage, _spikes(incoming), outgoing.spikes, *shown))
 
     def rate(self, signal: Coupled) -> Coupled:
         """Give counts / T, which is what is read out in both branches."""
         with torch.no_grad():
-            counts = self.spiking.in_the_type_of_weights(signal.spikes.count)
-            rates = counts.to(torch.get_default_dtype()) / self.spiking.time_steps * signal.spikes.worth
+            rates = floats(signal.spikes.count) / self.spiking.time_steps * signal.spikes.worth
         return Coupled(signal.dense / self.spiking.bias_steps, Spikes(rates, constant=True))
 
     def result(self, signal: Coupled) -> tuple[Tensor, Tensor]:
         """Logits of the ANN branch, with gradient, and of the SNN branch after T steps: [B, classes] each."""
         return signal.dense, signal.spikes.value
+
+
+def _spikes(signals: Iterable[Coupled]) -> list[Spikes]:
+    return [signal.spikes for signal in signals]
+
+
+def _ann(function: Callable[..., Tensor], *signals: Coupled) -> Tensor:
+    """Run a function in the ANN branch; of counts, bytes are kept for backward."""
+    with counts_as_bytes() as dense:
+        return function(*[dense(signal.activation) for signal in signals])
 
 
 def _known(incoming: Coupled, skipped: Coupled | None, stage: Layer) -> bool:
@@ -216,8 +226,7 @@ def _run(module: nn.Module | None, incoming: Coupled, sums: Tensor | None) -> Te
         return incoming.dense
     if sums is not None and isinstance(module, nn.Linear):
         return linear_of_sum(module, incoming.dense, sums.sum(0))
-    with counts_as_bytes() as dense:
-        return module(dense(incoming.activation))
+    return _ann(module, incoming)
 
 
 @torch.no_grad()

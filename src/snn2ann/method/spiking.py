@@ -1,6 +1,6 @@
 """The spiking branch, deployable: no gradient and no ANN arithmetic."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -125,6 +125,11 @@ class SpikingInterpreter(Interpreter[Spikes, Tensor]):
         return scale.detach() * incoming.worth if incoming.worth != 1 else scale.detach(), bias.detach()
 
     @torch.no_grad()
+    def each(self, function: Callable[..., Tensor], *signals: Spikes) -> Spikes:
+        """Run it at every step, T folded into the batch."""
+        return _at_every_step(function, [signal.amount() for signal in signals], signals)
+
+    @torch.no_grad()
     def weigh(self, stage: Weigh, incoming: Spikes) -> Spikes:
         """Run weights at every step, folded with their BatchNorm."""
         return self.weigh_with(stage, incoming, *self.affine(stage, incoming))
@@ -132,28 +137,27 @@ class SpikingInterpreter(Interpreter[Spikes, Tensor]):
     @torch.no_grad()
     def weigh_with(self, stage: Weigh, incoming: Spikes, scale: Tensor | None, bias: Tensor | None) -> Spikes:
         """Run weights at every step under a scale and a bias of a step."""
-        value = self._each_step(lambda merged: weigh(stage.module, merged, scale, bias), [incoming.amount()])
-        return _like(value, [incoming])
+        return self.each(lambda value: weigh(stage.module, value, scale, bias), incoming)
 
     @torch.no_grad()
-    def apply(self, stage: Apply, signals: list[Spikes]) -> Spikes:
-        """Run a function that knows nothing of time at every step."""
-        if stage.rearranges and all(signal.binary and signal.worth == signals[0].worth for signal in signals):
-            value = self._each_step(stage.function, [signal.value for signal in signals])
-            return Spikes(value, binary=True, worth=signals[0].worth)
-        # Added to a current, spikes are an identity shortcut.
-        skips = stage.adds and not all(signal.binary for signal in signals)
-        values = [shortcut(signal, self.settings) if skips else signal.amount() for signal in signals]
-        value = self._each_step(stage.function, values)
-        return _like(value, signals)
+    def apply(self, stage: Apply, *signals: Spikes) -> Spikes:
+        """Run a function at every step; rearranged spikes are spikes."""
+        worth = signals[0].worth
+        if stage.rearranges and all(signal.binary and signal.worth == worth for signal in signals):
+            given = _at_every_step(stage.function, [signal.value for signal in signals], signals)
+            return replace(given, binary=True, worth=worth)
+        if stage.adds and not all(signal.binary for signal in signals):
+            # Added to a current, spikes are an identity shortcut.
+            return _at_every_step(stage.function, [shortcut(each, self.settings) for each in signals], signals)
+        return self.each(stage.function, *signals)
 
     @torch.no_grad()
     def pool(self, stage: Pool, incoming: Spikes) -> Spikes:
         """Pool currents, by the maximum of each step or of the charge so far."""
         # What is read out are rates, each step's own.
-        settings = replace(self.settings, pooling="step") if stage.readout else self.settings
-        value = pool_current(stage.function, self.in_the_type_of_weights(incoming.amount()), settings)
-        return _like(value, [incoming])
+        if stage.readout or self.options.pooling == "step" or incoming.constant:
+            return self.each(stage.run, incoming)
+        return Spikes(pool_current(stage.function, floats(incoming.amount()), self.settings))
 
     def drop(self, stage: Drop, incoming: Spikes) -> Spikes:
         """Dropout is the ANN branch's."""
@@ -168,7 +172,7 @@ class SpikingInterpreter(Interpreter[Spikes, Tensor]):
     @torch.no_grad()
     def rate(self, signal: Spikes) -> Spikes:
         """Give the counts so far over the steps so far, at every step: [T, B, ...]."""
-        counts = self.in_the_type_of_weights(signal.value).cumsum(0)
+        counts = floats(signal.value).cumsum(0)
         steps = torch.arange(1, len(counts) + 1, device=counts.device, dtype=counts.dtype)
         rates = counts / steps.view(-1, *[1] * (counts.dim() - 1))
         return Spikes(rates if signal.worth == 1 else rates * signal.worth, rates=True)
@@ -177,23 +181,21 @@ class SpikingInterpreter(Interpreter[Spikes, Tensor]):
         """Logits after every step: [T, B, classes]."""
         return signal.value
 
-    def in_the_type_of_weights(self, value: Tensor) -> Tensor:
-        """Spikes may be bytes; arithmetic is not."""
-        return value if value.is_floating_point() else value.to(torch.get_default_dtype())
-
     def observe(self, stage: Stage, incoming: list[Spikes], outgoing: Spikes) -> None:
         """Show a stage to the observer."""
         if self.observer:
             self.observer(Observation(stage, incoming, outgoing))
 
-    def _each_step(self, function: Callable[..., Tensor], values: list[Tensor]) -> Tensor:
-        """Run a function on [T, B, ...] or [1, B, ...], T folded into the batch."""
-        steps = max(len(value) for value in values)
-        merged = [self.in_the_type_of_weights(value).expand(steps, *value.shape[1:]).flatten(0, 1) for value in values]
-        return function(*merged).unflatten(0, (steps, -1))
+
+def floats(value: Tensor) -> Tensor:
+    """Spikes may be bytes, and arithmetic is not."""
+    return value if value.is_floating_point() else value.to(torch.get_default_dtype())
 
 
-def _like(value: Tensor, signals: list[Spikes]) -> Spikes:
-    """Make a signal of [T, B, ...], or of [1, B, ...] where all that it comes from is constant."""
+def _at_every_step(function: Callable[..., Tensor], values: Sequence[Tensor], signals: Sequence[Spikes]) -> Spikes:
+    """Run a function on the values [T, B, ...] or [1, B, ...] of signals, T folded into the batch."""
+    steps = max(len(value) for value in values)
+    merged = [floats(value).expand(steps, *value.shape[1:]).flatten(0, 1) for value in values]
+    value = function(*merged).unflatten(0, (steps, -1))
     constant = all(signal.constant for signal in signals)
     return Spikes(value[0] if constant else value, constant=constant, rates=signals[0].rates)

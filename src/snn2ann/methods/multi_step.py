@@ -1,15 +1,14 @@
 """A network with SpikingJelly's neurons, all steps of a stage before the next stage's."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import dropout, dropout2d
 
 from snn2ann.engine.interpreter import Interpreter
-from snn2ann.engine.pooling import pool
 from snn2ann.engine.signals import Observation, Observer, Spikes
-from snn2ann.engine.stages import Apply, Drop, Fire, Pool, Stage, Weigh
+from snn2ann.engine.stages import Apply, Drop, Fire, Stage
 
 
 class MultiStepInterpreter(Interpreter[Spikes, Tensor]):
@@ -32,23 +31,17 @@ class MultiStepInterpreter(Interpreter[Spikes, Tensor]):
         """Direct coding: the image is the input of every step."""
         return Spikes(images, constant=True)
 
-    def weigh(self, stage: Weigh, incoming: Spikes) -> Spikes:
-        """Run the modules; BatchNorm runs over time and batch together."""
-        value = merged(incoming)
-        value = value if stage.module is None else stage.module(value)
-        return self.split(value if stage.norm is None else stage.norm(value), constant=incoming.constant)
-
-    def apply(self, stage: Apply, signals: list[Spikes]) -> Spikes:
-        """Run the function at every step."""
+    def each(self, function: Callable[..., Tensor], *signals: Spikes) -> Spikes:
+        """Run it on all steps at once, so that BatchNorm runs over time and batch together."""
         constant = all(signal.constant for signal in signals)
-        values = [merged(signal if constant else self.repeated(signal)) for signal in signals]
-        given = self.split(stage.function(*values), constant=constant)
+        value = function(*[merged(signal if constant else self.repeated(signal)) for signal in signals])
+        return Spikes(value if constant else value.unflatten(0, (self.time_steps, -1)), constant=constant)
+
+    def apply(self, stage: Apply, *signals: Spikes) -> Spikes:
+        """Run the function; rearranged spikes are spikes."""
+        given = self.each(stage.function, *signals)
         given.binary = stage.rearranges and all(signal.binary for signal in signals)
         return given
-
-    def pool(self, stage: Pool, incoming: Spikes) -> Spikes:
-        """Pool every step."""
-        return self.split(pool(stage.function, merged(incoming)), constant=incoming.constant)
 
     def drop(self, stage: Drop, incoming: Spikes) -> Spikes:
         """Drop, with one mask for all steps."""
@@ -58,10 +51,6 @@ class MultiStepInterpreter(Interpreter[Spikes, Tensor]):
         """Run a layer's neurons over all steps."""
         current = drop(stage.dropout, self.repeated(incoming).value)
         return Spikes(self.neurons[stage.neurons.label](current), binary=True)
-
-    def rate(self, signal: Spikes) -> Spikes:
-        """Every step is read out by itself."""
-        return signal
 
     def result(self, signal: Spikes) -> Tensor:
         """Logits of every step: [T, B, classes]."""
@@ -77,10 +66,6 @@ class MultiStepInterpreter(Interpreter[Spikes, Tensor]):
         if not signal.constant:
             return signal
         return Spikes(signal.value.expand(self.time_steps, *signal.value.shape), binary=signal.binary)
-
-    def split(self, value: Tensor, *, constant: bool) -> Spikes:
-        """Make a signal of [T·B, ...], or of [B, ...] if constant."""
-        return Spikes(value if constant else value.unflatten(0, (self.time_steps, -1)), constant=constant)
 
 
 def merged(signal: Spikes) -> Tensor:

@@ -5,7 +5,7 @@ of spikes so far, so that the past takes part without a graph through time; memo
 wants sequences as [B, T, ...] where its other layers want [T, B, ...]; here it is given one step at a time.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,8 +14,7 @@ from spikingjelly.activation_based import neuron
 from torch import Tensor, nn
 
 from snn2ann.engine.interpreter import Interpreter
-from snn2ann.engine.pooling import pool
-from snn2ann.engine.stages import Apply, Drop, Fire, Pool, Weigh
+from snn2ann.engine.stages import Drop, Fire, Weigh
 from snn2ann.methods.limits import number_above
 from snn2ann.methods.multi_step import drop
 from snn2ann.methods.sltt import SpatialLearningThroughTime
@@ -94,24 +93,17 @@ class _TracedInterpreter(Interpreter[_Traced, Tensor]):
         value = incoming.value if stage.module is None else incoming.weigh(stage.module)
         return _Traced(value if stage.norm is None else stage.norm(value))
 
-    def apply(self, stage: Apply, signals: list[_Traced]) -> _Traced:
-        value = stage.function(*[signal.value for signal in signals])
+    def each(self, function: Callable[..., Tensor], *signals: _Traced) -> _Traced:
+        value = function(*[signal.value for signal in signals])
         traces = [signal.trace for signal in signals if signal.trace is not None]
         # Where a current is among them, what comes out is one, and has no trace.
-        return _Traced(value, stage.function(*traces) if len(traces) == len(signals) else None)
-
-    def pool(self, stage: Pool, incoming: _Traced) -> _Traced:
-        trace = incoming.trace
-        return _Traced(pool(stage.function, incoming.value), None if trace is None else pool(stage.function, trace))
+        return _Traced(value, function(*traces) if len(traces) == len(signals) else None)
 
     def drop(self, stage: Drop, incoming: _Traced) -> _Traced:
         return _Traced(drop(stage.dropout, incoming.value[None])[0], incoming.trace)
 
     def fire(self, stage: Fire, incoming: _Traced) -> _Traced:
         return _Traced(*self.neurons[stage.neurons.label](drop(stage.dropout, incoming.value[None])[0]))
-
-    def rate(self, signal: _Traced) -> _Traced:
-        return signal
 
     def result(self, signal: _Traced) -> Tensor:
         return signal.value

@@ -7,7 +7,7 @@ a leak λ and a reset to zero e_{t+1} = 1 + λ e_t (1 - s_t - m_t σ'(m_t - V));
 and with a detached reset the last term is left out: e_t counts the steps since the neuron last fired.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,9 +17,8 @@ from torch import Tensor, nn
 
 from snn2ann.engine.interpreter import Interpreter
 from snn2ann.engine.normalisation import BatchNorm, Statistics, normalise
-from snn2ann.engine.pooling import pool
 from snn2ann.engine.signals import Observer
-from snn2ann.engine.stages import Apply, Drop, Fire, Pool, Weigh
+from snn2ann.engine.stages import Drop, Fire, Weigh
 from snn2ann.methods.model import Loss, Step
 from snn2ann.methods.multi_step import drop
 from snn2ann.methods.stbp import SpikeBasedBackpropagation
@@ -51,11 +50,6 @@ class _Rates:
     mean: Tensor
     steps: Tensor
 
-    def at_every_step(self, function: Callable[[Tensor], Tensor]) -> Tensor:
-        """Run a function that knows nothing of time on the steps, without gradient."""
-        with torch.no_grad():
-            return function(self.steps.flatten(0, 1)).unflatten(0, self.steps.shape[:2])
-
 
 class _RateInterpreter(Interpreter[_Rates, Tensor]):
     """A stage over all steps, then its mean; the steps are freed when the next stage has them."""
@@ -67,33 +61,23 @@ class _RateInterpreter(Interpreter[_Rates, Tensor]):
     def image(self, images: Tensor) -> _Rates:
         return _Rates(images, images[None])
 
-    def weigh(self, stage: Weigh, incoming: _Rates) -> _Rates:
-        statistics: Statistics | None = None
+    def each(self, function: Callable[..., Tensor], *signals: _Rates) -> _Rates:
+        return _Rates(function(*[signal.mean for signal in signals]), _at_every_step(function, signals))
 
-        def weighed(value: Tensor) -> Tensor:
-            return value if stage.module is None else stage.module(value)
+    def weigh(self, stage: Weigh, incoming: _Rates) -> _Rates:
+        weights = stage.module or nn.Identity()
+        statistics: Statistics | None = None
 
         def normalised(value: Tensor) -> Tensor:
             nonlocal statistics
-            value = weighed(value)
-            if stage.norm is not None:
-                value, statistics = normalise(stage.norm, value)
+            if stage.norm is None:
+                return weights(value)
+            value, statistics = normalise(stage.norm, weights(value))
             return value
 
-        steps = incoming.at_every_step(normalised)
-        mean = weighed(incoming.mean)
+        steps = _at_every_step(normalised, [incoming])
+        mean = weights(incoming.mean)
         return _Rates(mean if stage.norm is None else _renormalise(stage.norm, mean, statistics), steps)
-
-    def apply(self, stage: Apply, signals: list[_Rates]) -> _Rates:
-        length = max(len(signal.steps) for signal in signals)
-        merged = [signal.steps.expand(length, *signal.steps.shape[1:]).flatten(0, 1) for signal in signals]
-        with torch.no_grad():
-            steps = stage.function(*merged).unflatten(0, (length, -1))
-        return _Rates(stage.function(*[signal.mean for signal in signals]), steps)
-
-    def pool(self, stage: Pool, incoming: _Rates) -> _Rates:
-        steps = incoming.at_every_step(lambda value: pool(stage.function, value))
-        return _Rates(pool(stage.function, incoming.mean), steps)
 
     def drop(self, stage: Drop, incoming: _Rates) -> _Rates:
         kept = drop(stage.dropout, torch.ones_like(incoming.mean[None]))[0]
@@ -110,6 +94,13 @@ class _RateInterpreter(Interpreter[_Rates, Tensor]):
 
     def result(self, signal: _Rates) -> Tensor:
         return signal.mean
+
+
+@torch.no_grad()
+def _at_every_step(function: Callable[..., Tensor], signals: Sequence[_Rates]) -> Tensor:
+    steps = max(len(signal.steps) for signal in signals)
+    merged = [signal.steps.expand(steps, *signal.steps.shape[1:]).flatten(0, 1) for signal in signals]
+    return function(*merged).unflatten(0, (steps, -1))
 
 
 class _Rate(torch.autograd.Function):
