@@ -25,11 +25,11 @@ test: environment
 	snakemake --lint
 	OMP_NUM_THREADS=1 pytest -n 2 --dist loadgroup
 
-# ARGUMENTS=--quick takes three minutes; see benchmarks/engine.py for others.
+# ARGUMENTS=--quick takes three minutes; see benchmarks/engine.py for others. BEFORE=COMMIT compares with its engine as well.
 benchmark: environment
 	python -m benchmarks.engine $(ARGUMENTS)
 	python -m benchmarks.draw $(ARGUMENTS)
-	[ -n "$(ARGUMENTS)" ] || { python -m benchmarks.firing_rate && python -m benchmarks.where && python -m benchmarks.draw && python -m benchmarks.tables; }
+	[ -n "$(ARGUMENTS)" ] || { python -m benchmarks.coupling $(if $(BEFORE),--before $(BEFORE)) && python -m benchmarks.firing_rate && python -m benchmarks.where && python -m benchmarks.draw && python -m benchmarks.tables; }
 
 # Made anew where it is missing, half made, or from another lock.
 environment:

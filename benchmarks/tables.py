@@ -100,6 +100,25 @@ def where(folder: Path) -> str:
     return tabulate(shown, ["Part of a step", *table.columns], tablefmt="github", disable_numparse=True)
 
 
+def coupling(folder: Path) -> str:
+    """Networks through `couple`, beside others."""
+    data = pd.read_csv(folder / "coupling.csv")
+    rows = [
+        [
+            NETWORKS.get(row["network"], row["network"]),
+            row["variant"],
+            row["pass"],
+            row["batch_size"],
+            row["beside"],
+            f"{row['seconds']:.2f}",
+            f"{row['ratio']:.3f}",
+        ]
+        for row in data.to_dict("records")
+    ]
+    head = ["Network", "Variant", "Pass", "Batch", "Beside", "Seconds", "Time / that one's"]
+    return tabulate(rows, head, tablefmt="github", disable_numparse=True)
+
+
 def _at(data: pd.DataFrame, place: tuple[str, int]) -> pd.DataFrame:
     return data[(data["network"] == place[0]) & (data["batch_size"] == place[1])]
 
@@ -109,6 +128,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "side by side": side_by_side,
     "inference": answering,
     "where": where,
+    "coupling": coupling,
 }
 
 
