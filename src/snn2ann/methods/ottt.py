@@ -47,9 +47,9 @@ class OnlineTrainingThroughTime(SpatialLearningThroughTime):
             surrogate_function=SURROGATES[options["surrogate"]](alpha=options["surrogate_width"]),
         )
 
-    def make_step_interpreter(self) -> Interpreter[Any, Tensor]:
-        """Make the interpreter of one training step of all layers, which gives logits [B, classes]."""
-        return _TracedInterpreter(self.neurons_by_label())
+    def step_logits(self, images: Tensor) -> Tensor:
+        """Run one training step of all layers: logits [B, classes]."""
+        return self.network.run_by(_TracedInterpreter(self.neurons_by_label()), images)
 
     def neurons_in_evaluation(self) -> dict[str, nn.Module]:
         """The neurons, which then give no traces."""

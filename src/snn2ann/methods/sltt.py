@@ -11,7 +11,6 @@ from spikingjelly.activation_based import functional as spikingjelly
 from spikingjelly.activation_based import neuron
 from torch import Tensor, nn
 
-from snn2ann.engine.interpreter import Interpreter
 from snn2ann.engine.signals import Observer, Spikes
 from snn2ann.methods.model import Loss, Step
 from snn2ann.methods.multi_step import MultiStepInterpreter
@@ -41,7 +40,7 @@ class SpatialLearningThroughTime(SpikeBasedBackpropagation):
         mean: Tensor | float = 0.0
         total: Tensor | float = 0.0
         for step in range(self.time_steps):
-            logits = self.network.run_by(self.make_step_interpreter(), images)
+            logits = self.step_logits(images)
             share = loss(logits, labels) / self.time_steps
             if step + 1 < self.time_steps:
                 share.backward()
@@ -51,9 +50,9 @@ class SpatialLearningThroughTime(SpikeBasedBackpropagation):
         assert isinstance(total, Tensor) and isinstance(mean, Tensor)
         return Step(total, mean)
 
-    def make_step_interpreter(self) -> Interpreter[Any, Tensor]:
-        """Make the interpreter of one training step of all layers, which gives logits [B, classes]."""
-        return _SingleStepInterpreter(self.neurons_by_label())
+    def step_logits(self, images: Tensor) -> Tensor:
+        """Run one training step of all layers: logits [B, classes]."""
+        return self.network.run_by(_SingleStepInterpreter(self.neurons_by_label()), images)
 
     def make_interpreter(self, time_steps: int, observer: Observer | None) -> MultiStepInterpreter:
         """Make the interpreter of a forward pass without gradient."""
