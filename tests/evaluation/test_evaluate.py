@@ -8,13 +8,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from snn2ann.engine.signals import Observation
 from snn2ann.evaluation.calibrate import calibrate_thresholds
 from snn2ann.evaluation.evaluate import evaluate_split
-from snn2ann.method.signals import Observation
 from snn2ann.methods import METHODS
 from snn2ann.methods.build import build_model
 from snn2ann.methods.model import Model
 from snn2ann.options import RELEASED
+from tests.stages import layers_of, norm_of, of_layers
 
 VGG = {"kind": "vgg", "blocks": [[6], [8]], "pooled_blocks": [2], "dropout": [0, 0]}
 DATASET = {"shape": (1, 8, 8), "classes": 4}
@@ -62,7 +63,7 @@ def test_operations_and_energy_of_a_small_network_by_hand() -> None:
     entry = evaluate_split(model, batches, 2, 3)
     shown: list[Tensor] = []
     for images, _ in batches():
-        model.spiking_forward(images, 2, lambda seen: shown.append(seen.outgoing.value))
+        model.spiking_forward(images, 2, of_layers(lambda seen: shown.append(seen.outgoing.value)))
     first, second = torch.cat(shown[0::2], 1), torch.cat(shown[1::2], 1)
     counted = torch.nn.functional.conv2d(first.flatten(0, 1), torch.ones(8, 6, 3, 3), padding=1).sum()
     expected = (float(counted) + float(second.sum()) * 4) / 8
@@ -89,7 +90,7 @@ def test_agreement_equals_pearsons_correlation() -> None:
         pairs.append((seen.pre_activation.relu(), seen.outgoing.value.sum(0)))
 
     for images, _ in batches():
-        model.coupled_forward(images, 3, observe)
+        model.coupled_forward(images, 3, of_layers(observe))
     for index, layer in enumerate(entry["layers"]):
         x, y = (torch.cat([pair[side] for pair in pairs[index::2]]).flatten() for side in (0, 1))
         assert layer["agreement"] == pytest.approx(float(torch.corrcoef(torch.stack([x, y]))[0, 1]), abs=1e-5)
@@ -98,10 +99,10 @@ def test_agreement_equals_pearsons_correlation() -> None:
 
 def noisy_model() -> Model:
     model = build("snn2ann")
-    for layer in model.network.spiking_layers().values():
-        layer.threshold.mul_(0.02)
+    for layer in layers_of(model):
+        layer.fire.neurons.threshold.mul_(0.02)
         # Currents that come and go: negative totals with positive steps.
-        layer.norm.bias.data.sub_(0.4)
+        norm_of(layer).bias.data.sub_(0.4)
     return model
 
 
@@ -126,8 +127,8 @@ def test_calibration_stops_at_its_limit_of_passes() -> None:
 
 def test_calibration_touches_nothing_where_the_target_is_met() -> None:
     model = noisy_model()
-    thresholds = [layer.threshold.clone() for layer in model.network.spiking_layers().values()]
+    thresholds = [layer.fire.neurons.threshold.clone() for layer in layers_of(model)]
     rows = list(calibrate_thresholds(model, training_images, time_steps=3, target=1.0, step=0.1, passes=5))
     assert len(rows) == 1
-    after = [layer.threshold for layer in model.network.spiking_layers().values()]
+    after = [layer.fire.neurons.threshold for layer in layers_of(model)]
     assert all(torch.equal(one, other) for one, other in zip(thresholds, after, strict=True))

@@ -16,9 +16,10 @@ from snn2ann.engine import events
 from snn2ann.engine.dropout import draw_bits
 from snn2ann.engine.events import Neurons
 from snn2ann.engine.neuron import integrate_and_fire
+from snn2ann.engine.signals import Observation
 from snn2ann.evaluation.memory import saved_for_backward
-from snn2ann.method.signals import Observation
 from snn2ann.methods.snn2ann import Snn2Ann
+from tests.stages import layers_of, of_layers
 
 LABELS = torch.tensor([0, 1, 2, 3, 4, 0])
 RELAXED = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -158,7 +159,7 @@ def both_ways(model: Snn2Ann, images: Tensor, steps: int = 1) -> list[tuple[Snn2
         twin.event_driven = by_events
         torch.manual_seed(0)
         for _ in range(steps):
-            twin.training_step(images, LABELS, cross_entropy, seen.append).loss.backward()
+            twin.training_step(images, LABELS, cross_entropy, of_layers(seen.append)).loss.backward()
         found.append((twin, seen))
     return found
 
@@ -179,9 +180,10 @@ def test_a_network_trains_the_same_either_way(
 ) -> None:
     model = build(kind, 4, membrane_dropout=dropout, **options)
     make_exact(model)
-    for layer in model.network.spiking_layers().values():
-        layer.dropout = dropout
-        layer.threshold.mul_(2)
+    for layer in layers_of(model):
+        assert layer.fire.dropout is not None
+        layer.fire.dropout.p = dropout
+        layer.fire.neurons.threshold.mul_(2)
     images = (images * 8).round() / 8
     (by_events, seen), (densely, expected) = both_ways(model, images)
     for one, other in zip(seen, expected, strict=True):
@@ -241,10 +243,13 @@ def test_backward_needs_less_than_a_plain_ann_at_any_t(by_events: bool, build: A
 
 def test_large_layers_on_a_cpu_are_run_by_events_and_others_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.undo()
-    large, threshold = torch.empty(64, 64, 3, 3), torch.empty(1, 64, 8, 8)
-    assert events.suit(large, threshold, 5)
-    assert not events.suit(large[:32], threshold[:, :32], 5)
-    assert not events.suit(large, threshold[..., :2, :2], 5)
-    assert not events.suit(large.double(), threshold, 5)
-    assert not events.suit(large.to("meta"), threshold, 5)
-    assert not events.suit(large, threshold, 256)
+    large, threshold = nn.Conv2d(64, 64, 3, padding=1), torch.empty(1, 64, 8, 8)
+    assert events.unsuited(large, threshold, 5) == ""
+    assert "channels" in events.unsuited(nn.Conv2d(64, 32, 3), threshold[:, :32], 5)
+    assert "positions" in events.unsuited(large, threshold[..., :2, :2], 5)
+    assert "float64" in events.unsuited(nn.Conv2d(64, 64, 3).double(), threshold, 5)
+    assert "float64" in events.unsuited(large, threshold.double(), 5)
+    assert "meta" in events.unsuited(large, threshold.to("meta"), 5)
+    assert "byte" in events.unsuited(large, threshold, 256)
+    for other in (nn.Conv2d(64, 64, (3, 1)), nn.Conv2d(64, 64, 3, stride=(1, 2)), nn.Conv2d(64, 64, 3, padding=(1, 0))):
+        assert "square" in events.unsuited(other, threshold, 5)

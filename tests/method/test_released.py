@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from snn2ann.method.coupling import CoupledView
-from snn2ann.method.layers import ConvolutionShortcut
-from snn2ann.method.views import SpikingView
+from snn2ann.method.coupling import CoupledInterpreter
+from snn2ann.method.spiking import SpikingInterpreter
 from snn2ann.methods.snn2ann import Snn2Ann
+from tests.stages import layers_of, norm_of
 
 LABELS = torch.tensor([0, 1, 2, 3, 4, 0])
 
@@ -31,10 +31,10 @@ reference = _load_reference()
 
 def units_of(model: Snn2Ann) -> list[Any]:
     units = []
-    for layer in model.network.spiking_layers().values():
-        side = layer.shortcut
-        pair = (side.convolution, side.norm) if isinstance(side, ConvolutionShortcut) else None
-        units.append(reference.Unit(layer.convolution, layer.norm, layer.threshold.clone(), layer.pool, pair))
+    for layer in layers_of(model):
+        pair = (layer.side.convolution, layer.side.norm) if layer.side else None
+        threshold = layer.fire.neurons.threshold.clone()
+        units.append(reference.Unit(layer.main.convolution, norm_of(layer), threshold, layer.halves, pair))
     return units
 
 
@@ -46,18 +46,18 @@ def test_training_equals_the_description(
 ) -> None:
     model = build(kind, time_steps, mapping_unit=unit, membrane_dropout=0.0)
     # Low thresholds and running means that lie below the batch's make enough noisy spikes for thresholds to move.
-    for layer in model.network.spiking_layers().values():
-        layer.threshold.mul_(0.05)
-        layer.norm.running_mean.sub_(2)
+    for layer in layers_of(model):
+        layer.fire.neurons.threshold.mul_(0.05)
+        norm_of(layer).running_mean.sub_(2)
     twin = copy.deepcopy(model)
     units = units_of(twin)
     for _ in range(2):
         model.zero_grad()
         twin.zero_grad()
-        view = CoupledView(SpikingView(time_steps, time_steps, model.options, training=True), adjust=True)
-        ann, snn = model.network(view, images)
+        spiking = SpikingInterpreter(time_steps, time_steps, model.options, training=True)
+        ann, snn = model.network.run_by(CoupledInterpreter(spiking, adjust=True), images)
         expected_ann, expected_snn = getattr(reference, kind)(
-            units, twin.network.classifier, images, time_steps, unit == "resu", True
+            units, twin.network.model.classifier, images, time_steps, unit == "resu", True
         )
         torch.testing.assert_close(ann, expected_ann)
         torch.testing.assert_close(snn, expected_snn.detach())
@@ -70,12 +70,10 @@ def test_training_equals_the_description(
         assert (ours.grad is None) == (theirs.grad is None), name
         if ours.grad is not None and theirs.grad is not None:
             torch.testing.assert_close(ours.grad, theirs.grad, msg=name)
-    for layer, before, state in zip(
-        model.network.spiking_layers().values(), twin.network.spiking_layers().values(), units, strict=True
-    ):
-        torch.testing.assert_close(layer.threshold, state.threshold)
-        torch.testing.assert_close(layer.norm.running_var, before.norm.running_var)
-        moved += int(not torch.allclose(layer.threshold, before.threshold))
+    for layer, before, state in zip(layers_of(model), layers_of(twin), units, strict=True):
+        torch.testing.assert_close(layer.fire.neurons.threshold, state.threshold)
+        torch.testing.assert_close(norm_of(layer).running_var, norm_of(before).running_var)
+        moved += int(not torch.allclose(layer.fire.neurons.threshold, before.fire.neurons.threshold))
     # At T = 1 a neuron fires only where its total charge is positive, so few spikes are noisy.
     assert moved > 0 or time_steps == 1, "no threshold moved, so their adjustment was not tested"
 

@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 from snn2ann.errors import UserError
 from snn2ann.methods.ottt import OnlineTrainingThroughTime
 from tests.methods.building import build_relative
+from tests.stages import layers_of, norm_of
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "vgg": {"kind": "vgg", "blocks": [[6, 6], [8]], "pooled_blocks": [1], "dropout": [0, 0]},
@@ -35,9 +36,9 @@ def build(kind: str, time_steps: int, **options: Any) -> OnlineTrainingThroughTi
 def twin_of(model: OnlineTrainingThroughTime, make: Any) -> nn.Sequential:
     """SpikingJelly's container around the very parameters of the model."""
     parts: list[nn.Module] = []
-    for number, ours in enumerate(model.network.spiking_layers().values()):
-        parts += [ours.convolution, ours.norm, *([nn.MaxPool2d(2)] if number == 1 else []), make()]
-    return layer.OTTTSequential(*parts, nn.Flatten(), model.network.classifier)
+    for number, ours in enumerate(layers_of(model)):
+        parts += [ours.main.convolution, norm_of(ours), *([nn.MaxPool2d(2)] if number == 1 else []), make()]
+    return layer.OTTTSequential(*parts, nn.Flatten(), model.network.model.classifier)
 
 
 @pytest.mark.parametrize("options", [{}, OTHER])
@@ -73,12 +74,10 @@ def test_traces_change_the_gradients_and_nothing_else(images: Tensor) -> None:
         logits.append(twin(images))
         (cross_entropy(logits[-1], LABELS) / 4).backward()
     torch.testing.assert_close(step.logits, torch.stack(logits).mean(0))
-    first, second, *_ = zip(
-        model.network.spiking_layers().values(), reference.network.spiking_layers().values(), strict=True
-    )
+    first, second, *_ = zip(layers_of(model), layers_of(reference), strict=True)
     # The first layer's input has no trace: its gradient is the same.
-    torch.testing.assert_close(first[0].convolution.weight.grad, first[1].convolution.weight.grad)
-    assert not torch.allclose(second[0].convolution.weight.grad, second[1].convolution.weight.grad)
+    torch.testing.assert_close(first[0].main.convolution.weight.grad, first[1].main.convolution.weight.grad)
+    assert not torch.allclose(second[0].main.convolution.weight.grad, second[1].main.convolution.weight.grad)
 
 
 @pytest.mark.parametrize("kind", NETWORKS)

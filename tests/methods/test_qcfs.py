@@ -10,11 +10,12 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from snn2ann.engine.neuron import integrate_and_fire
+from snn2ann.engine.signals import Observation
+from snn2ann.engine.stages import firing
 from snn2ann.errors import UserError
-from snn2ann.method.layers import SpikingLayer
-from snn2ann.method.signals import Observation
 from snn2ann.methods.qcfs import QuantisedConversion, qcfs
 from tests.methods.building import build_relative
+from tests.stages import of_layers
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "vgg": {"kind": "vgg", "blocks": [[6, 6], [8]], "pooled_blocks": [1], "dropout": [0, 0]},
@@ -81,17 +82,19 @@ def test_a_constant_current_gives_the_activation_as_a_rate_at_t_equal_to_levels(
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_the_first_layers_rate_is_the_anns_activation(kind: str, levels: int) -> None:
     model, images = lived_in(kind, levels=levels)
-    activations: dict[SpikingLayer, Tensor] = {}
-    spikes: dict[SpikingLayer, Tensor] = {}
+    activations: dict[str, Tensor] = {}
+    spikes: dict[str, Tensor] = {}
     with torch.no_grad():
-        model.ann_forward(images, lambda layer, activation: activations.update({layer: activation}))
+        model.ann_forward(images, lambda label, activation: activations.update({label: activation}))
 
     def observe(seen: Observation) -> None:
-        spikes[seen.layer] = seen.outgoing.value
+        fire = firing(seen.stage)
+        assert fire is not None
+        spikes[fire.neurons.label] = seen.outgoing.value
 
-    model.spiking_forward(images, levels, observe)
+    model.spiking_forward(images, levels, of_layers(observe))
     first = next(iter(activations))
-    found = spikes[first].mean(0) * first.threshold
+    found = spikes[first].mean(0) * model.network.by_label()[first].threshold
     assert found.count_nonzero() > 0
     # A current that falls on a threshold but for rounding may go either way.
     assert float(torch.isclose(found, activations[first], atol=1e-5).float().mean()) > 0.999
@@ -112,10 +115,10 @@ def test_logits_approach_those_of_an_ann_of_many_levels_as_t_grows(kind: str) ->
 
 def test_ceilings_are_learned_and_are_the_thresholds_of_the_deployed_network() -> None:
     model, images = lived_in("vgg", ceiling=2.0)
-    ceilings = [float(layer.ceiling.detach()) for layer in model.network.spiking_layers().values()]
+    ceilings = [float(layer.get_parameter("ceiling").detach()) for layer in model.network.by_label().values()]
     assert len({round(each, 4) for each in [*ceilings, 2.0]}) == len(ceilings) + 1
-    for layer in model.network.spiking_layers().values():
-        assert bool((layer.threshold == layer.ceiling).all())
+    for layer in model.network.by_label().values():
+        assert bool((layer.threshold == layer.get_parameter("ceiling")).all())
     again = build("vgg").eval()
     again.network.load_state_dict(model.network.state_dict())
     torch.testing.assert_close(again.eval().spiking_forward(images, 5), model.spiking_forward(images, 5))

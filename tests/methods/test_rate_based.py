@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 from snn2ann.errors import UserError
 from snn2ann.methods.model import Model
 from tests.methods.building import build_relative
+from tests.stages import layers_of, norm_of
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "one layer": {"kind": "vgg", "blocks": [[6]], "pooled_blocks": [1], "dropout": [0.3]},
@@ -79,22 +80,22 @@ def test_gradients_are_those_of_mean_rates_with_the_neurons_response_to_a_consta
     reference, _ = trained("rate_based", "plain", steps, images)
     reference.zero_grad()
     rate, spikes = images, images.expand(steps, *images.shape)
-    for layer in reference.network.spiking_layers().values():
-        merged = layer.convolution(spikes.flatten(0, 1)).detach()
+    for layer in layers_of(reference):
+        merged = layer.main.convolution(spikes.flatten(0, 1)).detach()
         mean, variance = merged.mean((0, 2, 3), keepdim=True), merged.var((0, 2, 3), unbiased=False, keepdim=True)
-        own = layer.convolution(rate)
+        own = layer.main.convolution(rate)
         off = own - own.mean((0, 2, 3), keepdim=True)
         squares = (off**2).mean((0, 2, 3), keepdim=True)
-        gamma, beta = layer.norm.weight.view(-1, 1, 1), layer.norm.bias.view(-1, 1, 1)
-        current = gamma * off / (squares - squares.detach() + variance + layer.norm.eps).sqrt() + beta
-        fed = gamma.detach() * (merged - mean) / (variance + layer.norm.eps).sqrt() + beta.detach()
+        gamma, beta = norm_of(layer).weight.view(-1, 1, 1), norm_of(layer).bias.view(-1, 1, 1)
+        current = gamma * off / (squares - squares.detach() + variance + norm_of(layer).eps).sqrt() + beta
+        fed = gamma.detach() * (merged - mean) / (variance + norm_of(layer).eps).sqrt() + beta.detach()
         constant = torch.zeros_like(current, requires_grad=True)
         neurons = neuron.IFNode(1.0, 0.0, surrogate.ATan(alpha=2.0), detach_reset=True, step_mode="m")
         spikes = neurons(fed.unflatten(0, (steps, -1)) + constant)
         (slope,) = torch.autograd.grad(spikes.mean(0).sum(), constant)
         spikes = spikes.detach()
         rate = spikes.mean(0) + slope * (current - current.detach())
-    cross_entropy(reference.network.classifier(rate.flatten(1)), LABELS).backward()
+    cross_entropy(reference.network.model.classifier(rate.flatten(1)), LABELS).backward()
     for (name, ours), theirs in zip(model.network.named_parameters(), reference.network.parameters(), strict=True):
         torch.testing.assert_close(ours.grad, theirs.grad, msg=name, atol=1e-6, rtol=1e-4)
 

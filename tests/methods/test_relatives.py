@@ -10,12 +10,14 @@ from spikingjelly.activation_based import neuron, surrogate
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from snn2ann.engine.pooling import pool
+from snn2ann.engine.signals import Observation
 from snn2ann.evaluation.memory import saved_for_backward
-from snn2ann.method.signals import Observation
 from snn2ann.methods import METHODS
 from snn2ann.methods.build import build_model
 from snn2ann.methods.model import Model
 from tests.methods.building import build_relative
+from tests.stages import layers_of, of_layers
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "vgg": {"kind": "vgg", "blocks": [[6, 6], [8]], "pooled_blocks": [1], "dropout": [0, 0]},
@@ -63,15 +65,15 @@ def test_sltt_equals_spike_based_bp_where_there_is_no_time(kind: str, images: Te
 def test_sltts_gradient_is_spikingjellys_own_with_the_time_steps_cut_apart(images: Tensor) -> None:
     """The reference cuts every membrane off the step before, and goes backward once from the mean loss."""
     model = build("sltt", "vgg", 3)
-    layers = list(model.network.spiking_layers().values())
+    layers = layers_of(model)
     neurons = [neuron.IFNode(surrogate_function=surrogate.ATan(alpha=2.0), v_reset=0.0) for _ in layers]
     total = torch.zeros(())
     for _ in range(3):
         value = images
         for layer, fired in zip(layers, neurons, strict=True):
             spikingjelly.detach_net(fired)
-            value = fired(layer.reduce(layer.norm(layer.convolution(value))))
-        total = total + cross_entropy(model.network.classifier(value.flatten(1)), LABELS) / 3
+            value = fired(pool(layer.pool, layer.main.run(value)) if layer.pool else layer.main.run(value))
+        total = total + cross_entropy(model.network.model.classifier(value.flatten(1)), LABELS) / 3
     total.backward()
     expected = [parameter.grad for parameter in model.network.parameters()]
     again = trained("sltt", "vgg", 3, images)
@@ -107,7 +109,7 @@ def test_the_deployed_network_is_that_of_spike_based_bp(name: str, kind: str, im
         def observe(shown: Observation, spikes: list[float] = seen.setdefault(each, [])) -> None:  # noqa: B008
             spikes.append(float(shown.outgoing.value.sum()))
 
-        found[each] = model.spiking_forward(images, 4, observe)
+        found[each] = model.spiking_forward(images, 4, of_layers(observe))
     torch.testing.assert_close(found[name], found["stbp"])
     assert seen[name] == seen["stbp"] and sum(seen[name]) > 0
 

@@ -13,6 +13,7 @@ from snn2ann.errors import UserError
 from snn2ann.methods import METHODS
 from snn2ann.methods.build import build_model
 from snn2ann.methods.stbp import SpikeBasedBackpropagation
+from tests.stages import layers_of, norm_of
 
 VGG = {"kind": "vgg", "blocks": [[6, 6], [8]], "pooled_blocks": [1], "dropout": [0, 0]}
 DATASET = {"shape": (2, 8, 8), "classes": 5}
@@ -28,20 +29,20 @@ def build(**options: Any) -> SpikeBasedBackpropagation:
 
 def twin_of(model: SpikeBasedBackpropagation) -> nn.Sequential:
     parts: list[nn.Module] = []
-    for number, ours in enumerate(model.network.spiking_layers().values()):
+    for number, ours in enumerate(layers_of(model)):
         convolution = layer.Conv2d(
-            ours.convolution.in_channels, ours.convolution.out_channels, 3, padding=1, step_mode="m"
+            ours.main.convolution.in_channels, ours.main.convolution.out_channels, 3, padding=1, step_mode="m"
         )
-        norm = layer.BatchNorm2d(ours.convolution.out_channels, step_mode="m")
-        convolution.load_state_dict(ours.convolution.state_dict())
-        norm.load_state_dict(ours.norm.state_dict())
+        norm = layer.BatchNorm2d(ours.main.convolution.out_channels, step_mode="m")
+        convolution.load_state_dict(ours.main.convolution.state_dict())
+        norm.load_state_dict(norm_of(ours).state_dict())
         parts += [convolution, norm]
         parts += [layer.MaxPool2d(2, step_mode="m")] if number == 1 else []
         parts.append(
             neuron.IFNode(surrogate_function=surrogate.ATan(alpha=2.0), detach_reset=True, v_reset=0.0, step_mode="m")
         )
     head = layer.Linear(8 * 16, 5, step_mode="m")
-    head.load_state_dict(model.network.classifier.state_dict())
+    head.load_state_dict(model.network.model.classifier.state_dict())
     return nn.Sequential(*parts, layer.Flatten(step_mode="m"), head)
 
 

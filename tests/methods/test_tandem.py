@@ -12,6 +12,7 @@ from snn2ann.errors import UserError
 from snn2ann.evaluation.memory import saved_for_backward
 from snn2ann.methods.tandem import TandemLearning
 from tests.methods.building import build_relative
+from tests.stages import layers_of, norm_of
 
 VGG = {"kind": "vgg", "blocks": [[6, 6], [8]], "pooled_blocks": [1], "dropout": [0, 0]}
 LABELS = torch.tensor([0, 1, 2, 3, 4])
@@ -26,16 +27,16 @@ def images() -> Tensor:
 def build(time_steps: int = STEPS, **options: Any) -> TandemLearning:
     model = build_relative("tandem", VGG, time_steps, **options)
     assert isinstance(model, TandemLearning)
-    for layer in model.network.spiking_layers().values():
-        layer.norm.running_mean.normal_(std=0.1)
-        layer.norm.running_var.uniform_(0.2, 0.4)
+    for layer in layers_of(model):
+        norm_of(layer).running_mean.normal_(std=0.1)
+        norm_of(layer).running_var.uniform_(0.2, 0.4)
     return model
 
 
 def reference_logits(model: TandemLearning, images: Tensor, threshold: float) -> Tensor:
     activation, spikes = images, images.expand(STEPS, *images.shape)
-    for layer in model.network.spiking_layers().values():
-        convolution, norm = layer.convolution, layer.norm
+    for layer in layers_of(model):
+        convolution, norm = layer.main.convolution, norm_of(layer)
         with torch.no_grad():
             scale = norm.weight / (norm.running_var + norm.eps).sqrt()
             weight = convolution.weight * scale.view(-1, 1, 1, 1)
@@ -46,7 +47,7 @@ def reference_logits(model: TandemLearning, images: Tensor, threshold: float) ->
         analog = norm(convolution(activation))
         analog = relu(max_pool2d(analog, 2) if layer.pool else analog)
         activation = analog + (spikes.sum(0) - analog).detach()
-    logits: Tensor = model.network.classifier(activation.flatten(1) / STEPS)
+    logits: Tensor = model.network.model.classifier(activation.flatten(1) / STEPS)
     return logits
 
 
@@ -67,7 +68,7 @@ def test_thresholds_stay_and_the_deployed_network_is_the_snn_branch(images: Tens
     model = build(threshold=0.5)
     for _ in range(3):
         model.training_step(images, LABELS, cross_entropy).loss.backward()
-    assert all(bool((layer.threshold == 0.5).all()) for layer in model.network.spiking_layers().values())
+    assert all(bool((layer.fire.neurons.threshold == 0.5).all()) for layer in layers_of(model))
     model.eval()
     _, branch = model.coupled_forward(images, STEPS)
     torch.testing.assert_close(model.spiking_forward(images, STEPS)[-1], branch)

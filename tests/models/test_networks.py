@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 import torch
 
-from snn2ann.evaluation.evaluate import ann_multiply_accumulates
-from snn2ann.method.views import AnnView
+from snn2ann.engine.network import Network
+from snn2ann.engine.stages import Layer
+from snn2ann.evaluation.operations import image_operations
 from snn2ann.methods.build import build_model
 from snn2ann.models.build import build_network
 from snn2ann.study import load_parameters, network_spec
@@ -31,8 +32,8 @@ def test_multiply_accumulates_and_depth_are_the_known_ones(name: str, billions: 
     dataset = {"shape": (3, 32, 32), "classes": 10}
     method: dict[str, Any] = {"name": "ann", "time_steps": None, "options": {}}
     model = build_model({"dataset": dataset, "network": spec(name, 32), "method": method})
-    assert ann_multiply_accumulates(model) / 1e9 == pytest.approx(billions, rel=0.005)
-    assert len(model.network.spiking_layers()) == convolutions
+    assert image_operations(model.network).all / 1e9 == pytest.approx(billions, rel=0.005)
+    assert len(model.network.by_label()) == convolutions
 
 
 @pytest.mark.parametrize(
@@ -45,8 +46,9 @@ def test_multiply_accumulates_and_depth_are_the_known_ones(name: str, billions: 
     ],
 )
 def test_sizes_of_the_neurons(name: str, side: int, sizes: list[int]) -> None:
-    network = build_network(spec(name, side), (3, side, side), 10)
-    assert [layer.threshold.shape[-1] for layer in network.spiking_layers().values()] == sizes
+    network = Network(build_network(spec(name, side), (3, side, side), 10))
+    network.make_neurons(torch.zeros(1, 3, side, side), 1.0)
+    assert [layer.threshold.shape[-1] for layer in network.by_label().values()] == sizes
 
 
 @pytest.mark.parametrize("name", PARAMETERS["networks"])
@@ -55,13 +57,14 @@ def test_every_network_runs_on_every_side_it_names(name: str) -> None:
     for side in map(int, options[0]):
         network = build_network(spec(name, side), (3, side, side), 7).eval()
         with torch.no_grad():
-            assert network(AnnView(), torch.rand(1, 3, side, side)).shape == (1, 7)
+            assert network(torch.rand(1, 3, side, side)).shape == (1, 7)
 
 
 def test_identity_shortcuts_and_initialisation_of_resnet17() -> None:
-    network = build_network(spec("resnet-17", 32), (3, 32, 32), 10)
-    taken = [name for name, layer in network.spiking_layers().items() if layer.feeds_identity]
+    model = build_network(spec("resnet-17", 32), (3, 32, 32), 10)
+    layers = [stage for stage in Network(model).stages() if isinstance(stage, Layer)]
+    taken = [layer.fire.neurons.label for layer in layers if layer.fire.feeds_identity]
     assert taken == ["stem", *(f"blocks.stage{stage}_1.second" for stage in (1, 2, 3, 4))]
     # Kaiming-normal with fan-out: variance 2 / (9 · outputs).
-    weight = network.spiking_layers()["blocks.stage4_2.second"].convolution.weight
+    weight = model.get_parameter("blocks.stage4_2.second.convolution.weight")
     assert weight.std().item() == pytest.approx((2 / (9 * 512)) ** 0.5, rel=0.01)

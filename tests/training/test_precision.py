@@ -12,6 +12,7 @@ from snn2ann.methods import METHODS
 from snn2ann.methods.build import build_model
 from snn2ann.options import RELEASED
 from snn2ann.training.precision import arithmetic
+from tests.stages import layers_of
 
 NETWORK = {"kind": "vgg", "blocks": [[6, 6], [8]], "pooled_blocks": [1], "dropout": [0.2, 0]}
 DATASET = {"shape": (2, 8, 8), "classes": 5}
@@ -25,8 +26,8 @@ def gradient(name: str, precision: str) -> Tensor:
     model = build_model({"dataset": DATASET, "network": NETWORK, "method": method}).train()
     images = torch.randn(5, 2, 8, 8)
     convolved: list[torch.dtype] = []
-    first = next(iter(model.network.spiking_layers().values()))
-    first.convolution.register_forward_hook(lambda module, given, out: convolved.append(out.dtype))
+    first = layers_of(model)[0]
+    first.main.convolution.register_forward_hook(lambda module, given, out: convolved.append(out.dtype))
     with arithmetic(precision, images.device):
         step = model.training_step(images, torch.arange(5), cross_entropy)
     step.loss.backward()

@@ -64,8 +64,9 @@ def unsuited(convolution: nn.Conv2d, threshold: Tensor, time_steps: int) -> str:
     """
     if threshold.device.type != "cpu":
         return f"the device is {threshold.device.type}"
-    if convolution.weight.dtype != torch.float32 or threshold.dtype != torch.float32:
-        return f"weights are {str(convolution.weight.dtype).removeprefix('torch.')}"
+    for value in (convolution.weight, threshold):
+        if value.dtype != torch.float32:
+            return f"its type is {str(value.dtype).removeprefix('torch.')}"
     if not _square(convolution):
         return "the convolution is not square"
     if count_type(time_steps) != torch.uint8:
