@@ -63,7 +63,8 @@ class Model(nn.Module, ABC):
             images: [B, C, H, W].
             labels: [B].
             loss: of logits and labels, scalar.
-            observer: is shown every spiking layer.
+            observer: takes an `Observation` of any spiking layer at any time. A coupled method shows it every layer with
+                its noisy spikes, which is what layers.csv is made of; every other method may pass it on or leave it.
         """
         raise NotImplementedError
 
