@@ -51,8 +51,8 @@ def test_sizes_of_the_neurons(name: str, side: int, sizes: list[int]) -> None:
 
 @pytest.mark.parametrize("name", PARAMETERS["networks"])
 def test_every_network_runs_on_every_side_it_names(name: str) -> None:
-    options = [value for value in PARAMETERS["networks"][name].values() if isinstance(value, dict)]
-    for side in map(int, options[0]):
+    sides = [list(value) for value in PARAMETERS["networks"][name].values() if isinstance(value, dict)]
+    for side in map(int, sides[0] if sides else [8]):
         network = build_network(spec(name, side), (3, side, side), 7).eval()
         with torch.no_grad():
             assert network(AnnView(), torch.rand(1, 3, side, side)).shape == (1, 7)
