@@ -129,6 +129,8 @@ def test_the_page_has_one_of_each_kind() -> None:
     assert len(FILE.findall(PAGE)) == 5
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("adding")
 def test_what_was_added_leaves_the_checks_green(copy: Copy) -> None:
     copy.run("ruff", "check", "src")
     copy.run("ruff", "format", "--check", "src")
@@ -138,6 +140,8 @@ def test_what_was_added_leaves_the_checks_green(copy: Copy) -> None:
     copy.run("pytest", "-q", "-p", "no:cacheprovider", *rest, "-k", "spikes_by_layer or plain")
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("adding")
 def test_what_was_added_trains_and_is_reported_on(copy: Copy) -> None:
     copy.run(sys.executable, "-c", MAKE_THE_STUDY)
     folder = copy.root / "results" / "low-digits"
