@@ -10,12 +10,13 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from snn2ann.graph.couple import HONOURED
 from torch.nn import functional
 
 from benchmarks.tables import TABLES, blocks
-from snn2ann.graph.couple import HONOURED
 from snn2ann.methods import METHODS
 from snn2ann.network import supported as graph
+from snn2ann.report import registered
 from snn2ann.report.claims import SENTENCES
 from snn2ann.report.configurations import network_name
 from snn2ann.report.publish import BLOCKS, block_of, verdicts
@@ -64,16 +65,15 @@ def test_the_librarys_page_names_what_the_code_supports() -> None:
     assert [option for option in HONOURED if f"`{option}`" not in page] == []
 
 
-def test_the_table_of_relatives_has_every_trained_method_and_its_cost() -> None:
-    section = (ROOT / "docs" / "method.md").read_text().partition("## Relatives")[2].partition("\n## ")[0]
-    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in section.splitlines() if "| `" in line]
-    shown = {row[0].strip("`"): row[4] for row in rows}
+@pytest.mark.parametrize(("page", "name"), [("method.md", "relatives"), ("data.md", "datasets")])
+def test_tables_of_registries_are_up_to_date(page: str, name: str) -> None:
+    found = registered.shown((ROOT / "docs" / page).read_text())
+    assert found == {name: registered.TABLES[name]()}, "run `snn2ann registered`"
 
-    def words(steps: int, once: int) -> str:
-        return " + ".join([f"{steps if steps > 1 else ''}T"] * bool(steps) + [str(once)] * bool(once))
 
-    trained = {name: entry for name, entry in METHODS.items() if entry.source is None and name != "ann"}
-    assert shown == {name: words(*entry.passes) for name, entry in trained.items()}
+def test_the_table_of_relatives_has_every_trained_method() -> None:
+    rows = {line.split("`")[1] for line in registered.relatives().splitlines() if line.startswith("| `")}
+    assert rows == {name for name, entry in METHODS.items() if entry.source is None} - {"ann"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

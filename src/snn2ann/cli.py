@@ -210,6 +210,16 @@ def publish(
 
 
 @app.command()
+def registered(
+    pages: Annotated[list[Path] | None, typer.Argument(help="Pages; else those of the documentation.")] = None,
+) -> None:
+    """Bring the documentation's tables of methods and data sets up to date with the registries."""
+    from snn2ann.report.registered import fill
+
+    fill(pages or [Path("docs/method.md"), Path("docs/data.md")])
+
+
+@app.command()
 def track(
     study_folder: StudyFolder,
     store: StoreUri = None,

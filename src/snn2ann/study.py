@@ -114,7 +114,15 @@ class Study:
     def __post_init__(self) -> None:
         """Derive the digest."""
         content = {key: value for key, value in self._content().items() if key != "parameters"}
-        object.__setattr__(self, "digest", digest([content, _report_code()]))
+        object.__setattr__(self, "digest", digest([content, _report_code(), self._names_and_looks()]))
+
+    def _names_and_looks(self) -> list[Any]:
+        """What the registries say of how the study's methods and networks are shown."""
+        runs = [*self.runs, *self.not_run]
+        methods = {name: METHODS[name] for name in sorted({run.method for run in runs})}
+        kinds = sorted({run.spec["network"]["kind"] for run in runs})
+        shown = [[name, entry.label, dict(entry.looks)] for name, entry in methods.items()]
+        return [shown, [[kind, NETWORKS[kind].label] for kind in kinds]]
 
     def study_json(self) -> dict[str, Any]:
         """Return the content of results/<study>/study.json."""

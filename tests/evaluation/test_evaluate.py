@@ -45,11 +45,11 @@ def test_one_pass_equals_a_run_for_each_t(name: str) -> None:
         correct, spikes = 0, 0.0
         for images, labels in batches():
             seen: list[float] = []
-            logits = model.spiking_forward(
-                images,
-                time_steps,
-                lambda shown, seen=seen: seen.append(float(shown.outgoing.value.sum())),  # type: ignore[misc]
-            )
+
+            def observe(shown: Observation, seen: list[float] = seen) -> None:
+                seen.append(float(shown.outgoing.value.sum()))
+
+            logits = model.spiking_forward(images, time_steps, of_layers(observe))
             correct += int((logits[-1].argmax(1) == labels).sum())
             spikes += sum(seen)
         assert entry["accuracy"][index] == correct / 8

@@ -126,9 +126,7 @@ def test_a_torchvision_model_takes_the_images_channels_and_a_small_stem() -> Non
     assert own.get_submodule("conv1").kernel_size == (7, 7) and small.get_submodule("conv1").stride == (1, 1)
     sizes = []
     for module in (own, small):
-        network = Network(module)
-        network.make_neurons(images, 1.0)
-        sizes.append(network.by_label()["relu"].threshold.shape[-1])
+        sizes.append(Network(module, (1, 28, 28)).by_label()["relu"].threshold.shape[-1])
     # 28 pixels: halved by the convolution and again by the pooling, or whole.
     assert sizes == [7, 28]
 

@@ -46,15 +46,14 @@ def test_multiply_accumulates_and_depth_are_the_known_ones(name: str, billions: 
     ],
 )
 def test_sizes_of_the_neurons(name: str, side: int, sizes: list[int]) -> None:
-    network = Network(build_network(spec(name, side), (3, side, side), 10))
-    network.make_neurons(torch.zeros(1, 3, side, side), 1.0)
+    network = Network(build_network(spec(name, side), (3, side, side), 10), (3, side, side))
     assert [layer.threshold.shape[-1] for layer in network.by_label().values()] == sizes
 
 
 @pytest.mark.parametrize("name", PARAMETERS["networks"])
 def test_every_network_runs_on_every_side_it_names(name: str) -> None:
-    options = [value for value in PARAMETERS["networks"][name].values() if isinstance(value, dict)]
-    for side in map(int, options[0]):
+    sides = [list(value) for value in PARAMETERS["networks"][name].values() if isinstance(value, dict)]
+    for side in map(int, sides[0] if sides else [8]):
         network = build_network(spec(name, side), (3, side, side), 7).eval()
         with torch.no_grad():
             assert network(torch.rand(1, 3, side, side)).shape == (1, 7)

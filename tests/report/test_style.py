@@ -9,7 +9,8 @@ from matplotlib import pyplot as plt
 from matplotlib.lines import Line2D
 
 from snn2ann.methods import METHODS as REGISTERED
-from snn2ann.report.configurations import METHOD_NAMES, Configuration, network_name
+from snn2ann.methods import MethodEntry
+from snn2ann.report.configurations import Configuration, method_name, network_name
 from snn2ann.report.figures.style import ROWS_WITH_ROOM, WIDTH, legend_below, looks, method_look, theme
 from snn2ann.report.results import COLUMNS
 from snn2ann.report.study_data import load_study
@@ -56,15 +57,20 @@ def test_rows_of_an_ablation_have_colours_of_their_own(tmp_path: Path) -> None:
     assert len({look.marker for look in found.values()}) == 1
 
 
-def test_every_method_has_a_name_and_a_look_of_its_own() -> None:
-    assert set(METHOD_NAMES) == set(REGISTERED)
-    found = [method_look(name) for name in REGISTERED if name != "snn2ann"]
-    found += [method_look("snn2ann", unit, "released") for unit in ("resu", "stsu")]
-    found += [method_look("snn2ann", "stsu", "refined")]
+def test_every_method_has_a_name_and_a_look_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        later = MethodEntry("somewhere:Later", f"Later {number}", revision=1)
+        monkeypatch.setitem(REGISTERED, f"later-{number}", later)
+    assert len({entry.label for entry in REGISTERED.values()}) == len(REGISTERED)
+    found = [method_look(name) for name, entry in REGISTERED.items() if not entry.looks]
+    found += [look for entry in REGISTERED.values() for look in entry.looks.values()]
     assert len({colour for colour, _ in found}) == len({marker for _, marker in found}) == len(found)
-    # What a method that is added later may get is another colour.
-    others = {method_look(f"later-{number}")[0] for number in range(100)}
-    assert not others & {colour for colour, _ in found}
+
+
+def test_a_method_of_several_looks_has_that_of_its_variant_else_that_of_its_unit() -> None:
+    given = REGISTERED["snn2ann"].looks
+    assert method_look("snn2ann", "stsu", "refined") == given["refined"]
+    assert [method_look("snn2ann", unit, "released") for unit in ("resu", "stsu")] == [given["resu"], given["stsu"]]
 
 
 def test_panels_keep_their_size_under_a_long_legend() -> None:
@@ -81,8 +87,8 @@ def test_panels_keep_their_size_under_a_long_legend() -> None:
 
 def test_an_unknown_method_keeps_its_look_and_borrows_none() -> None:
     assert method_look("dummy") == method_look("dummy")
-    known = {method_look(name)[0] for name in ("ann", "stbp", "conversion", "tandem")}
-    assert method_look("dummy")[0] not in known
+    known = {look[0] for entry in REGISTERED.values() for look in entry.looks.values()}
+    assert not {method_look(f"dummy {number}")[0] for number in range(100)} & known
     assert method_look("dummy") != method_look("another")
 
 
@@ -92,7 +98,9 @@ def test_names_in_words() -> None:
     own = Configuration("snn2ann", "released", "stsu", "training+calibration", 5)
     assert own.label() == "SNN2ANN (STSU, ATA, calibrated), T=5"
     assert own.trained == Configuration("snn2ann", "released", "stsu", "training", 5)
-    assert [network_name(each) for each in ("vgg13", "vgg-small", "mine")] == ["VGG-13", "VGG (small)", "mine"]
+    assert [method_name(each) for each in ("stbp", "mine")] == ["Spike-based BP", "mine"]
+    names = {"vgg13": "VGG-13", "resnet-17": "ResNet-17", "vgg-small": "VGG (small)", "vgg": "VGG", "mine": "mine"}
+    assert {name: network_name(name) for name in names} == names
 
 
 def test_lists_of_tables_and_figures_import_nothing_heavy() -> None:

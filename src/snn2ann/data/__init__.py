@@ -24,8 +24,9 @@ class DatasetEntry:
         shape: channels, height and width of an image.
         classes: number of classes.
         images: how many images the training part holds, the test part with it where there is no official one.
+        test_images: how many the official test part holds; 0 where there is none with labels.
         checksums: for each file, the accepted checksums (`algorithm:hex`), the official one first.
-        official_test: whether the data set comes with a labelled test part.
+        origin: where its files come from, for its row in docs/data.md, in Markdown.
         revision: raised by hand when a change of code alters the prepared arrays.
     """
 
@@ -33,9 +34,15 @@ class DatasetEntry:
     shape: tuple[int, int, int]
     classes: int
     images: int
+    test_images: int
     checksums: Mapping[str, tuple[str, ...]]
-    official_test: bool = True
+    origin: str
     revision: int = 1
+
+    @property
+    def official_test(self) -> bool:
+        """Whether the data set comes with a labelled test part."""
+        return self.test_images > 0
 
 
 # The second checksum of a Fashion-MNIST file is that of Debian's package: the same stream in a gzip
@@ -64,12 +71,22 @@ _CIFAR100 = {"cifar-100-python.tar.gz": ("md5:eb9058c3a382ffc7106e4002c42a8d85",
 _TINY_IMAGENET = {"tiny-imagenet-200.zip": ("md5:90528d7ca1a48142e341f4ef8d21d0de",)}
 
 DATASETS: dict[str, DatasetEntry] = {
-    "digits": DatasetEntry("snn2ann.data.digits:DIGITS", (1, 8, 8), 10, 1797, _DIGITS, False),
-    "fashion-mnist": DatasetEntry("snn2ann.data.fashion_mnist:FASHION_MNIST", (1, 28, 28), 10, 60_000, _FASHION_MNIST),
-    "cifar10": DatasetEntry("snn2ann.data.cifar:CIFAR10", (3, 32, 32), 10, 50_000, _CIFAR10),
-    "cifar100": DatasetEntry("snn2ann.data.cifar:CIFAR100", (3, 32, 32), 100, 50_000, _CIFAR100),
+    "digits": DatasetEntry(
+        "snn2ann.data.digits:DIGITS", (1, 8, 8), 10, 1797, 0, _DIGITS, "scikit-learn's wheel, no download"
+    ),
+    "fashion-mnist": DatasetEntry(
+        "snn2ann.data.fashion_mnist:FASHION_MNIST",
+        (1, 28, 28),
+        10,
+        60_000,
+        10_000,
+        _FASHION_MNIST,
+        "the package `dataset-fashion-mnist` of Debian and Ubuntu if installed, else 31 MB",
+    ),
+    "cifar10": DatasetEntry("snn2ann.data.cifar:CIFAR10", (3, 32, 32), 10, 50_000, 10_000, _CIFAR10, "170 MB"),
+    "cifar100": DatasetEntry("snn2ann.data.cifar:CIFAR100", (3, 32, 32), 100, 50_000, 10_000, _CIFAR100, "169 MB"),
     "tiny-imagenet": DatasetEntry(
-        "snn2ann.data.tiny_imagenet:TINY_IMAGENET", (3, 64, 64), 200, 100_000, _TINY_IMAGENET
+        "snn2ann.data.tiny_imagenet:TINY_IMAGENET", (3, 64, 64), 200, 100_000, 10_000, _TINY_IMAGENET, "248 MB"
     ),
 }
 

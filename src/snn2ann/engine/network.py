@@ -1,5 +1,6 @@
 """A network of any module: its plan, its neurons, and how an interpreter is led through it."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import torch
@@ -25,6 +26,7 @@ class Network(nn.Module):
 
     Args:
         model: takes images and gives logits; it is traced here.
+        image_shape: (C, H, W); if it is given, every neuron has a threshold of 1 from the start.
 
     Attributes:
         model: the module.
@@ -34,10 +36,10 @@ class Network(nn.Module):
         logits_shape: of what one such image gives.
 
     Raises:
-        UserError: the module cannot be coupled; all reasons are named.
+        UserError: the module cannot be coupled, and all reasons are named; or images of this shape do not go through it.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, image_shape: Sequence[int] | None = None) -> None:
         super().__init__()
         self.model = model
         self.plan: Plan = trace(model)
@@ -48,6 +50,8 @@ class Network(nn.Module):
         self._identities = fuse.identities(self._stages)
         like = floats_of(model)
         self.neurons = nn.ModuleDict({each.name: Neurons(each.label, like) for each in self.plan.neurons})
+        if image_shape is not None:
+            self.make_neurons(like.new_zeros((1, *image_shape)), 1.0)
 
     def by_label(self) -> dict[str, Neurons]:
         """The layers of neurons by their label, in the order in which they run."""

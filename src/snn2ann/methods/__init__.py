@@ -1,16 +1,37 @@
 """The methods that can be trained, by name: the paper's and those it is compared with. One entry a method."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 
 @dataclass(frozen=True)
+class Relative:
+    """A method's row in the table of relatives of docs/method.md, in Markdown; its name and cost are the entry's own.
+
+    Attributes:
+        source: who published it, when and where.
+        shares: what it has in common with SNN2ANN.
+        differs: what it does otherwise.
+        memory: how what a step keeps for backward grows with T.
+    """
+
+    source: str
+    shares: str
+    differs: str
+    memory: str
+
+
+@dataclass(frozen=True)
 class MethodEntry:
-    """What a study must know of a method before torch is loaded.
+    """What a study and a report must know of a method before torch is loaded.
 
     Attributes:
         path: "module:Class" of a `snn2ann.methods.model.Model`.
+        label: its name in tables and legends.
         revision: raised by hand whenever a change of code alters the method's results.
+        looks: (colour, marker) of its lines by variant or mapping unit, under "" where it has one look; none: free ones.
+        relative: its row in the table of relatives; none for what only serves others.
         time_steps: whether the method is trained for a number of time steps.
         source: the method whose trained weights this one starts from, if any.
         defaults: the method's options with their default values; the paper's method has variants instead.
@@ -20,7 +41,10 @@ class MethodEntry:
     """
 
     path: str
+    label: str
     revision: int
+    looks: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    relative: Relative | None = None
     time_steps: bool = True
     source: str | None = None
     defaults: dict[str, Any] = field(default_factory=dict)
@@ -32,55 +56,126 @@ class MethodEntry:
 _SURROGATE = {"threshold": 1.0, "surrogate": "atan", "surrogate_width": 2.0}
 _THROUGH_TIME = _SURROGATE | {"detach_reset": True, "spike_penalty": 0.0}
 
+# Colours after Okabe and Ito (2008), told apart with any common colour blindness, and more of their kind.
 METHODS: dict[str, MethodEntry] = {
-    "snn2ann": MethodEntry("snn2ann.methods.snn2ann:Snn2Ann", revision=1, options="variants", passes=(1, 3)),
-    "ann": MethodEntry("snn2ann.methods.ann:PlainAnn", revision=1, time_steps=False, passes=(0, 3)),
-    "stbp": MethodEntry(
-        "snn2ann.methods.stbp:SpikeBasedBackpropagation",
+    "snn2ann": MethodEntry(
+        "snn2ann.methods.snn2ann:Snn2Ann",
+        "SNN2ANN",
         revision=1,
-        defaults=_THROUGH_TIME,
-        library="spikingjelly",
+        looks={"resu": ("#0072B2", "o"), "stsu": ("#56B4E9", "v"), "refined": ("#D6006C", "*")},
+        relative=Relative("Tang et al. 2022", "–", "–", "flat"),
+        options="variants",
+        passes=(1, 3),
     ),
-    "checkpointed": MethodEntry(
-        "snn2ann.methods.checkpointed:CheckpointedBackpropagation",
+    "ann": MethodEntry(
+        "snn2ann.methods.ann:PlainAnn",
+        "ANN",
         revision=1,
-        defaults=_THROUGH_TIME,
-        passes=(4, 0),
+        looks={"": ("#000000", "s")},
+        time_steps=False,
+        passes=(0, 3),
+    ),
+    "tandem": MethodEntry(
+        "snn2ann.methods.tandem:TandemLearning",
+        "Tandem learning",
+        revision=1,
+        looks={"": ("#CC79A7", "P")},
+        relative=Relative(
+            "Wu et al. 2021, tandem learning",
+            "both branches on one set of weights, counts forward, the ANN's gradient",
+            "the count is passed on everywhere (STSU), no ATA, one fixed threshold, reset by subtraction, no membrane "
+            "dropout",
+            "flat",
+        ),
+        defaults={"threshold": 1.0},
+        passes=(1, 3),
+    ),
+    "rate_based": MethodEntry(
+        "snn2ann.methods.rate_based:RateBasedBackpropagation",
+        "Rate-based BP",
+        revision=1,
+        looks={"": ("#E69F00", "X")},
+        relative=Relative(
+            "Yu et al. 2024, NeurIPS",
+            "spikes forward without a graph, one backward pass over what they add up to",
+            "the surrogate's derivative, averaged over time, in the place of the ReLU's; BatchNorm sees the spikes",
+            "flat",
+        ),
+        defaults=_SURROGATE | {"detach_reset": True},
+        passes=(1, 3),
         library="spikingjelly",
     ),
     "sltt": MethodEntry(
         "snn2ann.methods.sltt:SpatialLearningThroughTime",
+        "SLTT",
         revision=1,
+        looks={"": ("#7F3C8D", "<")},
+        relative=Relative(
+            "Meng et al. 2023, ICCV", "no gradient through time", "a surrogate gradient at every step", "flat"
+        ),
         defaults=_SURROGATE,
         library="spikingjelly",
     ),
     "ottt": MethodEntry(
         "snn2ann.methods.ottt:OnlineTrainingThroughTime",
+        "OTTT",
         revision=1,
+        looks={"": ("#332288", "p")},
+        relative=Relative(
+            "Xiao et al. 2022, NeurIPS",
+            "no graph through time",
+            "as `sltt`, with traces of earlier spikes in the weights' gradients, so neurons leak; reset by subtraction",
+            "flat",
+        ),
         defaults={"threshold": 1.0, "surrogate": "sigmoid", "surrogate_width": 4.0, "tau": 2.0},
         passes=(4, 0),
         library="spikingjelly",
     ),
-    "rate_based": MethodEntry(
-        "snn2ann.methods.rate_based:RateBasedBackpropagation",
+    "stbp": MethodEntry(
+        "snn2ann.methods.stbp:SpikeBasedBackpropagation",
+        "Spike-based BP",
         revision=1,
-        defaults=_SURROGATE | {"detach_reset": True},
-        passes=(1, 3),
+        looks={"": ("#D55E00", "^")},
+        relative=Relative("Wu et al. 2018", "–", "a surrogate gradient through all steps", "grows"),
+        defaults=_THROUGH_TIME,
         library="spikingjelly",
     ),
-    "tandem": MethodEntry(
-        "snn2ann.methods.tandem:TandemLearning", revision=1, defaults={"threshold": 1.0}, passes=(1, 3)
+    "checkpointed": MethodEntry(
+        "snn2ann.methods.checkpointed:CheckpointedBackpropagation",
+        "Spike-based BP, checkpointed",
+        revision=1,
+        looks={"": ("#8C510A", ">")},
+        relative=Relative(
+            "`stbp` with SpikingJelly's checkpoints",
+            "–",
+            "as `stbp`, each layer run again in backward",
+            "grows, as bits",
+        ),
+        defaults=_THROUGH_TIME,
+        passes=(4, 0),
+        library="spikingjelly",
     ),
     "qcfs": MethodEntry(
         "snn2ann.methods.qcfs:QuantisedConversion",
+        "QCFS conversion",
         revision=1,
+        looks={"": ("#117733", "d")},
+        relative=Relative(
+            "Bu et al. 2022, ICLR",
+            "an ANN's gradient, for weights that a spiking network runs on",
+            "no spikes in training: activations quantised to L levels under a learned ceiling, which is the threshold; "
+            "reset by subtraction, membranes start half full",
+            "no T",
+        ),
         time_steps=False,
         passes=(0, 3),
         defaults={"levels": 8, "ceiling": 8.0},
     ),
     "conversion": MethodEntry(
         "snn2ann.methods.conversion:Conversion",
-        revision=1,
+        "Conversion",
+        revision=2,
+        looks={"": ("#009E73", "D")},
         time_steps=False,
         source="ann",
         passes=(0, 0),

@@ -3,8 +3,6 @@
 from importlib import import_module
 from typing import Any
 
-import torch
-
 from snn2ann.engine.network import Network
 from snn2ann.methods import METHODS
 from snn2ann.methods.model import Model
@@ -21,9 +19,8 @@ def build_model(spec: dict[str, Any]) -> Model:
         UserError: the network cannot be coupled, or an option is not allowed.
     """
     channels, height, width = spec["dataset"]["shape"]
-    module = build_network(spec["network"], (channels, height, width), spec["dataset"]["classes"])
-    network = Network(module)
-    network.make_neurons(torch.zeros(1, channels, height, width), 1.0)
+    shape = (channels, height, width)
+    network = Network(build_network(spec["network"], shape, spec["dataset"]["classes"]), shape)
     method = spec["method"]
     path, _, name = METHODS[method["name"]].path.partition(":")
     model: Model = getattr(import_module(path), name)(network, method["time_steps"] or 1, method["options"])

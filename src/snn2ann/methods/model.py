@@ -64,7 +64,8 @@ class Model(nn.Module, ABC):
             images: [B, C, H, W].
             labels: [B].
             loss: of logits and labels, scalar.
-            observer: is shown every spiking layer.
+            observer: takes an `Observation` of any stage at any time. A coupled method shows it every layer with
+                its noisy spikes, which is what layers.csv is made of; every other method may pass it on or leave it.
         """
         raise NotImplementedError
 
@@ -75,7 +76,7 @@ class Model(nn.Module, ABC):
         Args:
             images: [B, C, H, W].
             time_steps: T to run for.
-            observer: is shown every layer.
+            observer: is shown every stage, with its incoming and outgoing spikes.
 
         Returns:
             Logits after each step, [T, B, classes].

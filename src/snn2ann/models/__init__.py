@@ -3,9 +3,26 @@
 One line a kind; loaded when built.
 """
 
-NETWORKS: dict[str, str] = {
-    "vgg": "snn2ann.models.vgg:VGG",
-    "resnet": "snn2ann.models.resnet:ResNet",
-    "torchvision": "snn2ann.models.from_torchvision:from_torchvision",
-    "module": "snn2ann.models.own:from_path",
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class NetworkEntry:
+    """A kind of network.
+
+    Attributes:
+        path: "module:name" of what gives a `torch.nn.Module` for an image's shape, the number of classes and the kind's
+            parameters.
+        label: its name in tables and legends.
+    """
+
+    path: str
+    label: str
+
+
+NETWORKS: dict[str, NetworkEntry] = {
+    "vgg": NetworkEntry("snn2ann.models.vgg:VGG", "VGG"),
+    "resnet": NetworkEntry("snn2ann.models.resnet:ResNet", "ResNet"),
+    "torchvision": NetworkEntry("snn2ann.models.from_torchvision:from_torchvision", "Torchvision"),
+    "module": NetworkEntry("snn2ann.models.own:from_path", "Module"),
 }

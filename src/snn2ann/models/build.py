@@ -17,6 +17,6 @@ def build_network(specification: dict[str, Any], image_shape: tuple[int, int, in
         classes: number of classes.
     """
     parameters = {key: value for key, value in specification.items() if key not in ("name", "kind", "torchvision")}
-    module, _, name = NETWORKS[specification["kind"]].partition(":")
+    module, _, name = NETWORKS[specification["kind"]].path.partition(":")
     network: nn.Module = getattr(import_module(module), name)(image_shape, classes, **parameters)
     return network

@@ -1,23 +1,14 @@
 """What makes two rows of a table different: the configuration of a method, and how it is named in words."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-METHOD_NAMES = {
-    "ann": "ANN",
-    "stbp": "Spike-based BP",
-    "conversion": "Conversion",
-    "snn2ann": "SNN2ANN",
-    "tandem": "Tandem learning",
-    "rate_based": "Rate-based BP",
-    "sltt": "SLTT",
-    "checkpointed": "Spike-based BP, checkpointed",
-    "ottt": "OTTT",
-    "qcfs": "QCFS conversion",
-}
+from snn2ann.methods import METHODS
+from snn2ann.models import NETWORKS
+
 MAPPING_UNIT_NAMES = {"resu": "ReSU", "stsu": "STSU"}
-NETWORK_NAMES = {"vgg13": "VGG-13", "resnet17": "ResNet-17", "vgg": "VGG", "resnet": "ResNet"}
 
 
 @dataclass(frozen=True)
@@ -64,8 +55,8 @@ class Configuration:
 
 
 def method_name(method: str) -> str:
-    """Name of a method in words; a method that is not known here keeps its own name."""
-    return METHOD_NAMES.get(method, method)
+    """Name of a method in words; a method that is not registered keeps its own name."""
+    return METHODS[method].label if method in METHODS else method
 
 
 def mapping_unit_name(mapping_unit: str) -> str:
@@ -74,11 +65,12 @@ def mapping_unit_name(mapping_unit: str) -> str:
 
 
 def network_name(network: str) -> str:
-    """Name of a network in words: `vgg13` is VGG-13, `vgg-small` is VGG (small)."""
-    if network.replace("-", "") in NETWORK_NAMES:
-        return NETWORK_NAMES[network.replace("-", "")]
-    kind, _, size = network.partition("-")
-    return f"{NETWORK_NAMES[kind]} ({size})" if size and kind in NETWORK_NAMES else network
+    """Name of a network in words: `vgg13` is VGG-13, `vgg-small` is VGG (small); what begins with no kind stays."""
+    parts = re.fullmatch(rf"({'|'.join(NETWORKS)})(?:-?(\d+)|-(.+))?", network)
+    if parts is None:
+        return network
+    label, number, size = NETWORKS[parts[1]].label, parts[2], parts[3]
+    return f"{label}-{number}" if number else f"{label} ({size})" if size else label
 
 
 def ata_word(ata: bool | None, calibrated: bool, has_calibration: bool) -> str:

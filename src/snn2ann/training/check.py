@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from snn2ann.engine.network import Network
 from snn2ann.errors import UserError
 from snn2ann.models.build import build_network
@@ -51,9 +49,7 @@ def _problem(use: _Use) -> str:
     """Say why a network cannot be coupled; "" where it can."""
     name, expected = use.network["name"], (1, use.classes)
     try:
-        made = Network(build_network(use.network, use.shape, use.classes))
-        made.make_neurons(torch.zeros(1, *use.shape), 1.0)
+        given = Network(build_network(use.network, use.shape, use.classes), use.shape).logits_shape
     except UserError as error:
         return f"networks.{name}: {error}"
-    given = made.logits_shape
     return "" if given == expected else f"networks.{name}: gives {list(given)} for one image; expected {list(expected)}"

@@ -1,5 +1,6 @@
 """What is written down while a model trains: curves of the run and of its layers."""
 
+from collections import Counter
 from typing import Any
 
 import torch
@@ -11,7 +12,10 @@ from snn2ann.methods.model import Model
 
 
 class LayerRecord:
-    """Sums up, layer by layer, what a coupled model's training batches show; reads the device once an epoch."""
+    """Sums up, layer by layer, what a coupled model's training batches show; reads the device once an epoch.
+
+    Other models have no rows: a method may show their layers as well, and that is passed over.
+    """
 
     def __init__(self, model: Model) -> None:
         self.layers = model.network.by_label() if model.coupled else {}
@@ -21,32 +25,32 @@ class LayerRecord:
     def _clear(self) -> None:
         self.noisy: dict[str, Tensor] = {}
         self.firing: dict[str, Tensor] = {}
-        self.batches = 0
+        self.batches: Counter[str] = Counter()
 
     def observe(self, observation: Observation) -> None:
-        """Add one stage's batch; those of layers of neurons whose noisy spikes are known count."""
-        fire = firing(observation.stage)
-        if fire is None or observation.noisy_spike_rate is None:
+        """Add one stage's batch, if it is a layer that has rows and its ANN branch was run."""
+        fire, rate = firing(observation.stage), observation.noisy_spike_rate
+        if fire is None or rate is None or fire.neurons.label not in self.layers:
             return
         name = fire.neurons.label
-        zero = torch.zeros((), device=observation.noisy_spike_rate.device)
-        self.noisy[name] = self.noisy.get(name, zero) + observation.noisy_spike_rate
+        zero = torch.zeros((), device=rate.device)
+        self.noisy[name] = self.noisy.get(name, zero) + rate
         self.firing[name] = self.firing.get(name, zero) + observation.outgoing.value.float().mean()
-        self.batches += name == next(iter(self.layers))
+        self.batches[name] += 1
 
     def close_epoch(self, epoch: int) -> None:
         """Write down the epoch's means and the thresholds as they now are; epoch 0 is the state before training."""
         for name, layer in self.layers.items():
-            seen = self.batches > 0
+            seen = self.batches[name]
             self.rows.append(
                 {
                     "epoch": epoch,
                     "layer": name,
-                    "noisy_spike_rate": float(self.noisy[name]) / self.batches if seen else None,
+                    "noisy_spike_rate": float(self.noisy[name]) / seen if seen else None,
                     "threshold_mean": float(layer.threshold.mean()),
                     "threshold_minimum": float(layer.threshold.min()),
                     "threshold_maximum": float(layer.threshold.max()),
-                    "firing_rate": float(self.firing[name]) / self.batches if seen else None,
+                    "firing_rate": float(self.firing[name]) / seen if seen else None,
                 }
             )
         self._clear()

@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from snn2ann.files import atomic_path, write_text
+from snn2ann.methods import METHODS
 from snn2ann.report.configurations import Configuration, network_name
 from snn2ann.report.study_data import StudyData
 
@@ -28,24 +29,9 @@ DPI = 200
 ROWS_WITH_ROOM, ROW_HEIGHT = 6, 0.17
 GREY = "#8c8c8c"
 
-# Okabe and Ito (2008): told apart with any common colour blindness. Markers and line styles carry the same in grey.
-# By method, and by mapping unit or variant where a method has several that are compared.
-_LOOKS = {
-    ("ann", ""): ("#000000", "s"),
-    ("stbp", ""): ("#D55E00", "^"),
-    ("conversion", ""): ("#009E73", "D"),
-    ("snn2ann", "resu"): ("#0072B2", "o"),
-    ("snn2ann", "stsu"): ("#56B4E9", "v"),
-    ("snn2ann", "refined"): ("#D6006C", "*"),
-    ("tandem", ""): ("#CC79A7", "P"),
-    ("rate_based", ""): ("#E69F00", "X"),
-    ("sltt", ""): ("#7F3C8D", "<"),
-    ("checkpointed", ""): ("#8C510A", ">"),
-    ("ottt", ""): ("#332288", "p"),
-    ("qcfs", ""): ("#117733", "d"),
-}
-_OTHER_COLOURS = ("#882255", "#999933", "#6A51A3", "#B15928", "#44AA99", "#AA4499")
-_OTHER_MARKERS = (">", "p", "h", "d", "8", "H")
+# For methods whose entry gives none. Markers and line styles carry the same in grey.
+_FREE_COLOURS = ("#882255", "#999933", "#6A51A3", "#B15928", "#44AA99", "#AA4499")
+_FREE_MARKERS = ("h", "8", "H", "$\u2663$", "$\u2660$", "$\u2665$")
 # For the rows of an ablation, in their order: after Tol (2021), "muted", without what methods have.
 _CHANGED_COLOURS = (
     "#CC6677",
@@ -162,12 +148,19 @@ def looks(study: StudyData) -> dict[Configuration, Look]:
 
 
 def method_look(method: str, mapping_unit: str = "", variant: str = "") -> tuple[str, str]:
-    """Colour and marker of a method; one that isn't known here gets one that depends on its name only."""
-    for key in ((method, variant), (method, mapping_unit), (method, "")):
-        if key in _LOOKS:
-            return _LOOKS[key]
+    """Colour and marker of a method: its entry's, else free ones.
+
+    Of registered methods each takes the next free ones; what is not registered has some that depend on its name only.
+    """
+    given = METHODS[method].looks if method in METHODS else {}
+    for key in (variant, mapping_unit, ""):
+        if key in given:
+            return given[key]
+    if method in METHODS and not given:
+        place = [name for name, each in METHODS.items() if not each.looks].index(method)
+        return _FREE_COLOURS[place % len(_FREE_COLOURS)], _FREE_MARKERS[place % len(_FREE_MARKERS)]
     digest = hashlib.sha256(f"{method} {mapping_unit}".encode()).digest()
-    return _OTHER_COLOURS[digest[0] % len(_OTHER_COLOURS)], _OTHER_MARKERS[digest[1] % len(_OTHER_MARKERS)]
+    return _FREE_COLOURS[digest[0] % len(_FREE_COLOURS)], _FREE_MARKERS[digest[1] % len(_FREE_MARKERS)]
 
 
 def at_place(data: pd.DataFrame, place: tuple[str, str]) -> pd.DataFrame:
