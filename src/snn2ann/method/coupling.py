@@ -233,7 +233,8 @@ def _run(module: nn.Module | None, incoming: Coupled, sums: Tensor | None) -> Te
 def _linear_sums(stage: Weigh, incoming: Coupled) -> Tensor | None:
     """A linear layer's sums of every step without bias, [T, B, ...], where their sum over time is the ANN's as well."""
     spikes = incoming.spikes
-    low = torch.is_autocast_enabled(spikes.value.device.type)
+    device = spikes.value.device.type
+    low = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
     if not isinstance(stage.module, nn.Linear) or not incoming.adds_up or stage.readout or spikes.constant or low:
         return None
     return functional.linear(spikes.value.to(stage.module.weight.dtype), stage.module.weight)

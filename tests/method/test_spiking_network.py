@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 import snn2ann
-from snn2ann.graph.coupled import CoupledNetwork
-from snn2ann.graph.spiking import SpikingNetwork
-from tests.graph.networks import Own, statistics_seen
+from snn2ann.method.coupled_network import CoupledNetwork
+from snn2ann.method.spiking_network import SpikingNetwork
+from tests.network.modules import Own, statistics_seen
 
 
 @pytest.fixture
@@ -84,7 +84,8 @@ def test_equals_ones_own_forward_run_step_by_step_with_norses_neurons(
 ) -> None:
     torch.manual_seed(0)
     statistics_seen(model).eval().double()
-    coupled = snn2ann.couple(model, time_steps=5, variant="released", image_shape=(2, 8, 8))
+    options: dict[str, Any] = {"variant": "released", "shortcut": "spikes"}
+    coupled = snn2ann.couple(model, time_steps=5, image_shape=(2, 8, 8), **options)
     neurons = NorseNeurons(list(coupled.thresholds().values()))
     shared = with_shares(model, 5, readout)
     with torch.no_grad(), neurons:
@@ -116,7 +117,7 @@ def test_neurons_may_come_last_or_first(last: nn.Module, images: Tensor) -> None
     model = nn.Sequential(nn.ReLU(), nn.MaxPool2d(2), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(8, 3), last)
     coupled = snn2ann.couple(model, time_steps=5, threshold_start=0.1)
     assert coupled(images).shape == (4, 3)
-    assert {name: value.shape[1:] for name, value in coupled.thresholds().items()}["_0"] == (2, 2, 2)
+    assert {name: value.shape[1:] for name, value in coupled.thresholds().items()}["0"] == (2, 2, 2)
     torch.testing.assert_close(coupled.eval().spiking()(images), coupled(images))
 
 

@@ -1,4 +1,4 @@
-"""A network of one's own equals the project's network of the same layers, under the same method."""
+"""Networks as their authors write them, coupled, equal the rig's of the same weights, whatever the options."""
 
 import copy
 from dataclasses import asdict
@@ -10,12 +10,14 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 import snn2ann
-from snn2ann.graph.coupled import CoupledNetwork
+from snn2ann.engine import events
+from snn2ann.method.coupled_network import CoupledNetwork
 from snn2ann.methods.build import build_model
 from snn2ann.methods.snn2ann import Snn2Ann
 from snn2ann.models.resnet import ResNet
 from snn2ann.options import VARIANTS
-from tests.graph.networks import PlainResNet, PlainVGG, statistics_seen
+from tests.network.modules import PlainResNet, PlainVGG, statistics_seen
+from tests.stages import layers_of, norm_of
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "vgg": {"kind": "vgg", "blocks": [[8, 8], [12]], "pooled_blocks": [1, 2], "dropout": [0.2, 0]},
@@ -28,6 +30,8 @@ VARIED: list[dict[str, Any]] = [
     {"gradient": "window", "statistics": "batch", "input_coding": "divide"},
     {"gradient": "window", "input_coding": "direct"},
     {"spike_penalty": 3.0, "spike_penalty_end": 0.25},
+    {"shortcut": "current"},
+    {"shortcut": "spikes"},
 ]
 
 
@@ -40,23 +44,22 @@ def pair(kind: str, time_steps: int, variant: str, changes: dict[str, Any]) -> t
     """Give the project's model and an ordinary network of the same weights and thresholds, coupled."""
     torch.manual_seed(0)
     changes = {"ata_rate": 0.0, **changes}
-    options = asdict(VARIANTS[variant].with_options({"shortcut": "spikes", **changes}))
+    options = asdict(VARIANTS[variant].with_options(changes))
     method = {"name": "snn2ann", "time_steps": time_steps, "options": options}
     specification = {"dataset": {"shape": (2, 8, 8), "classes": 5}, "network": NETWORKS[kind], "method": method}
     ours = build_model(specification)
     assert isinstance(ours, Snn2Ann)
-    ours.event_driven = False
     statistics_seen(ours)
     # Low thresholds and running means below the batch's make enough noisy spikes for thresholds to move.
-    for layer in ours.network.spiking_layers().values():
-        layer.threshold.mul_(0.05)
-        layer.norm.running_mean.sub_(2)
-    network = copy.deepcopy(ours.network)
-    plain: nn.Module = PlainResNet(network) if isinstance(network, ResNet) else PlainVGG(network)
+    for layer in layers_of(ours):
+        layer.fire.neurons.threshold.mul_(0.05)
+        norm_of(layer).running_mean.sub_(2)  # type: ignore[union-attr]
+    network = copy.deepcopy(ours.network.model)
+    plain: nn.Module = PlainResNet(network) if isinstance(network, ResNet) else PlainVGG(network)  # type: ignore[arg-type]
     coupled = snn2ann.couple(plain, time_steps, variant=variant, image_shape=(2, 8, 8), **changes)
-    layers = ours.network.spiking_layers().values()
+    layers = layers_of(ours)
     for threshold, layer in zip(coupled.thresholds().values(), layers, strict=True):
-        threshold.copy_(layer.threshold)
+        threshold.copy_(layer.fire.neurons.threshold)
     return ours, coupled
 
 
@@ -67,11 +70,21 @@ def weights(model: nn.Module) -> list[tuple[str, Tensor]]:
 
 @pytest.mark.parametrize("kind", NETWORKS)
 @pytest.mark.parametrize("variant", ["released", "refined"])
-@pytest.mark.parametrize("changes", VARIED, ids=["plain", "stsu", "window", "direct", "penalty"])
+@pytest.mark.parametrize("changes", VARIED, ids=["plain", "stsu", "window", "direct", "penalty", "current", "spikes"])
 @pytest.mark.parametrize("time_steps", [1, 4])
-def test_training_and_inference_equal_the_projects_own(
-    kind: str, variant: str, changes: dict[str, Any], time_steps: int, images: Tensor
+@pytest.mark.parametrize("by_events", [True, False], ids=["events", "dense"])
+def test_training_and_inference_equal_the_rigs(
+    kind: str,
+    variant: str,
+    changes: dict[str, Any],
+    time_steps: int,
+    by_events: bool,
+    images: Tensor,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    if by_events:
+        monkeypatch.setattr(events, "FEWEST_CHANNELS", 1)
+        monkeypatch.setattr(events, "FEWEST_POSITIONS", 1)
     ours, coupled = pair(kind, time_steps, variant, changes)
     ours.progress = coupled.progress = 0.5
     names = [(one, other) for (one, _), (other, _) in zip(weights(ours), weights(coupled), strict=True)]
@@ -86,12 +99,12 @@ def test_training_and_inference_equal_the_projects_own(
         torch.manual_seed(1)
         logits = coupled(images)
         cross_entropy(logits, LABELS).backward()
-        torch.testing.assert_close(logits, step.logits)
+        assert torch.equal(logits, step.logits)
     theirs, mine = dict(ours.named_parameters()), dict(coupled.named_parameters())
     for one, other in names:
         expected, found = theirs[one].grad, mine[other].grad
         assert expected is not None and found is not None
-        torch.testing.assert_close(found, expected, msg=one)
+        assert torch.equal(found, expected), one
     _same_state(ours, coupled)
     same = [torch.equal(old, new) for old, new in zip(before, coupled.thresholds().values(), strict=True)]
     assert not all(same) or time_steps == 1, "no threshold moved, so their adjustment was not tested"
@@ -99,13 +112,16 @@ def test_training_and_inference_equal_the_projects_own(
     coupled.eval()
     snn = coupled.spiking()
     torch.testing.assert_close(snn(images, 7, every_step=True), ours.spiking_forward(images, 7))
-    torch.testing.assert_close(coupled.branches(images), ours.coupled_forward(images, time_steps))
+    ways = {report.way for report in coupled.layers()}
+    assert ways == ({"by events"} if by_events else {"densely: fewer than 64 channels"})
+    for one, other in zip(coupled.branches(images), ours.coupled_forward(images, time_steps), strict=True):
+        assert torch.equal(one, other)
 
 
 def _same_state(ours: Snn2Ann, coupled: CoupledNetwork) -> None:
-    layers = ours.network.spiking_layers().values()
+    layers = layers_of(ours)
     for threshold, layer in zip(coupled.thresholds().values(), layers, strict=True):
-        torch.testing.assert_close(threshold, layer.threshold)
+        assert torch.equal(threshold, layer.fire.neurons.threshold)
     norms = [[m for m in model.modules() if isinstance(m, nn.BatchNorm2d)] for model in (ours, coupled)]
     for theirs, mine in zip(*map(_by_mean, norms), strict=True):
         torch.testing.assert_close(mine.running_mean, theirs.running_mean)

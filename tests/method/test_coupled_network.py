@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 import snn2ann
-from snn2ann.graph.coupled import CoupledNetwork
-from tests.graph.networks import Own, statistics_seen
+from snn2ann.method.coupled_network import CoupledNetwork
+from tests.network.modules import Own, statistics_seen
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -72,7 +72,7 @@ def test_a_network_without_parameters_is_coupled(image_shape: tuple[int, ...] | 
     coupled = snn2ann.couple(plain, time_steps=4, image_shape=image_shape, threshold_start=1.0)
     ann, snn = coupled.branches(images)
     assert torch.equal(ann, snn)
-    assert coupled.thresholds()["_0"].eq(1).sum() == 2 * 8 * 8
+    assert coupled.thresholds()["0"].eq(1).sum() == 2 * 8 * 8
 
 
 def test_the_networks_own_parameters_are_trained(images: Tensor) -> None:
@@ -231,9 +231,21 @@ def test_a_convolution_used_twice_has_neurons_twice(images: Tensor) -> None:
     torch.testing.assert_close(coupled.eval().spiking()(images), coupled(images))
 
 
-def test_counts_are_kept_as_bytes_for_backward(images: Tensor) -> None:
+def test_layers_keep_counts_as_bytes_for_backward(images: Tensor) -> None:
     torch.manual_seed(0)
     layers = [nn.Sequential(nn.Conv2d(2, 2, 3, padding=1, bias=False), nn.ReLU()) for _ in range(5)]
+    coupled = snn2ann.couple(nn.Sequential(*layers, nn.Flatten()), 3, threshold_start=0.1, image_shape=(2, 8, 8))
+    kept: list[Tensor] = []
+    with torch.autograd.graph.saved_tensors_hooks(lambda value: kept.append(value) or value, lambda value: value):
+        coupled(images)
+    # The image, and of each layer its counts and where they have a gradient.
+    shown = [value.dtype for value in kept if value.shape == images.shape]
+    assert shown.count(torch.float32) == 1 and shown.count(torch.uint8) == 4 and shown.count(torch.bool) == 5
+
+
+def test_single_operations_keep_counts_as_bytes_for_backward(images: Tensor) -> None:
+    torch.manual_seed(0)
+    layers = [nn.Sequential(nn.Conv2d(2, 2, 3, padding=1, groups=2, bias=False), nn.ReLU()) for _ in range(5)]
     coupled = snn2ann.couple(nn.Sequential(*layers, nn.Flatten()), 3, threshold_start=0.1)
     logits = coupled(images)
     convolutions, waiting = [], [logits.grad_fn]
@@ -256,7 +268,7 @@ def test_reports_name_layers_spikes_and_noise(images: Tensor) -> None:
         coupled.layers()
     coupled(images)
     reports = coupled.layers()
-    assert [report.name for report in reports] == ["relu", "relu_1", "relu_1_max_pool2d", "relu_2"]
+    assert [report.name for report in reports] == ["relu", "relu_1", "relu_1:2", "relu_2"]
     assert [report.neurons for report in reports] == [384, 384, 96, 24]
     assert all(0 < report.spikes_per_image <= 4 * report.neurons for report in reports)
     assert all(report.noisy_spike_rate is not None and 0 <= report.noisy_spike_rate <= 1 for report in reports)

@@ -11,7 +11,6 @@ from torch.nn import functional
 
 import snn2ann
 from snn2ann.errors import UserError
-from snn2ann.graph.couple import HONOURED
 
 
 class Calls(nn.Module):
@@ -167,10 +166,7 @@ def test_a_forward_of_two_inputs_is_refused() -> None:
         ({"time_steps": 5, "variant": "best"}, "variant: 'best' is unknown; the variants are released, refined"),
         ({"time_steps": 5, "resett": "zero"}, "option resett: unknown"),
         ({"time_steps": 5, "reset": "none"}, "option reset: 'none' is not allowed"),
-        (
-            {"time_steps": 5, "shortcut": "current"},
-            "'current' is for the project's own networks; a network of your own takes 'spikes'",
-        ),
+        ({"time_steps": 5, "shortcut": "both"}, "option shortcut: 'both' is not allowed"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -180,19 +176,18 @@ def test_an_argument_that_makes_no_sense_is_named(arguments: dict[str, Any], mes
     assert message in str(refusal.value)
 
 
-def test_an_option_that_is_not_followed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As one that is added to the method, and not to this."""
-    monkeypatch.delitem(HONOURED, "reset")
-    model = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
-    assert snn2ann.couple(model, time_steps=5, reset="zero").options.reset == "zero"
-    with pytest.raises(UserError, match="option reset: 'subtract' is for the project's own networks"):
-        snn2ann.couple(model, time_steps=5, reset="subtract")
+def test_a_refusal_is_a_line_a_kind_and_reason_however_many_there_are() -> None:
+    layers = [nn.Sequential(nn.Conv2d(2, 2, 1), nn.GELU(), nn.ReLU()) for _ in range(400)]
+    with pytest.raises(UserError) as refusal:
+        snn2ann.couple(nn.Sequential(*layers, nn.Sigmoid(), nn.GELU()), time_steps=5)
+    _, *named = str(refusal.value).splitlines()
+    assert [line.partition(":")[0].strip() for line in named] == ["0.1 (GELU) and 400 more", "400 (Sigmoid)"]
 
 
 def test_images_of_another_size_are_refused_by_layer() -> None:
     coupled = snn2ann.couple(nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1)), time_steps=2)
     coupled(torch.rand(2, 1, 8, 8))
-    with pytest.raises(UserError, match="_1: has neurons for 2×6×6, these images need 2×4×4"):
+    with pytest.raises(UserError, match="1: has neurons for 2×6×6, these images need 2×4×4"):
         coupled(torch.rand(2, 1, 6, 6))
 
 
@@ -200,7 +195,9 @@ def test_images_of_another_size_are_refused_by_layer() -> None:
 def test_a_first_batch_that_does_not_fit_leaves_the_mode(training: bool) -> None:
     coupled = snn2ann.couple(nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 2)), time_steps=2)
     coupled.train(training)
-    with pytest.raises(RuntimeError):
+    with pytest.raises(
+        UserError, match="images of 3×4×4 do not go through the network: .*expected input.* to have 1 channels"
+    ):
         coupled.branches(torch.rand(2, 3, 4, 4))
     assert [module.training for module in coupled.modules()] == [training] * len(list(coupled.modules()))
     assert coupled.branches(torch.rand(2, 1, 4, 4))[0].shape == (2, 2)

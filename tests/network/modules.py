@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from snn2ann.method.layers import ConvolutionShortcut, SpikingLayer
+from snn2ann.models.layers import ConvolutionShortcut, Layer
 from snn2ann.models.resnet import BasicBlock
 from snn2ann.models.resnet import ResNet as OurResNet
 from snn2ann.models.vgg import VGG as OurVGG
@@ -33,10 +33,9 @@ class PlainVGG(nn.Module):
         super().__init__()
         stages: list[nn.Module] = []
         for layer in network.layers.values():
-            assert isinstance(layer, SpikingLayer)
-            stages += [layer.convolution, layer.norm, nn.ReLU(inplace=True)]
-            # Where torchvision has them: after the ReLU.
-            stages += [nn.MaxPool2d(2)] * layer.pool + [nn.Dropout(layer.dropout)] * bool(layer.dropout)
+            assert isinstance(layer, Layer)
+            # Pooling and dropout where torchvision has them: after the ReLU.
+            stages += [layer.convolution, layer.norm, nn.ReLU(inplace=True), layer.pool, layer.dropout]
         self.features = nn.Sequential(*stages)
         self.classifier = network.classifier
 
@@ -52,7 +51,7 @@ class PlainBlock(nn.Module):
         side = second.shortcut
         self.downsample = nn.Sequential(side.convolution, side.norm) if isinstance(side, ConvolutionShortcut) else None
         self.relu = nn.ReLU(inplace=True)
-        self.dropout = nn.Dropout(first.dropout)
+        self.dropout = first.dropout
 
     def forward(self, x: Tensor) -> Tensor:
         identity = x if self.downsample is None else self.downsample(x)
@@ -66,7 +65,7 @@ class PlainResNet(nn.Module):
 
     def __init__(self, network: OurResNet) -> None:
         super().__init__()
-        self.conv, self.bn, self.drop = network.stem.convolution, network.stem.norm, nn.Dropout(network.stem.dropout)
+        self.conv, self.bn, self.drop = network.stem.convolution, network.stem.norm, network.stem.dropout
         self.blocks = nn.ModuleList(PlainBlock(b) for b in network.blocks.values() if isinstance(b, BasicBlock))
         self.classifier = network.classifier
 

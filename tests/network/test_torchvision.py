@@ -49,7 +49,8 @@ def narrowed(model: nn.Module) -> nn.Module:
 def test_a_training_step_reaches_every_weight_and_the_snn_is_the_branch(family: str, images: Tensor) -> None:
     torch.manual_seed(0)
     model = narrowed(FAMILIES[family]())
-    coupled = snn2ann.couple(model, time_steps=5)
+    # Thresholds of which some are low let every layer fire before any training.
+    coupled = snn2ann.couple(model, time_steps=5, threshold_start="uniform")
     optimiser = torch.optim.SGD(coupled.parameters(), 0.01)
     before = {name: value.clone() for name, value in model.named_parameters()}
     for _ in range(2):
