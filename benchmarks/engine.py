@@ -22,6 +22,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.peers import PEERS
+from snn2ann.engine.network import Network
+from snn2ann.engine.stages import firing
 from snn2ann.evaluation.cost import Contender, memory_of, random_batch, timed
 from snn2ann.evaluation.settling import settle
 from snn2ann.files import write_csv
@@ -57,7 +59,9 @@ def make(network: dict[str, Any], name: str, time_steps: int | None) -> Contende
     method, _, how = name.partition(" ")
     if method in PEERS:
         kind, library = PEERS[method]
-        model: Model = kind(build_network(network, SHAPE, CLASSES), time_steps or 1, METHODS["stbp"].defaults)
+        model: Model = kind(
+            Network(build_network(network, SHAPE, CLASSES), SHAPE), time_steps or 1, METHODS["stbp"].defaults
+        )
     else:
         options = asdict(RELEASED) | {"mapping_unit": "stsu"} if method == "snn2ann" else METHODS[method].defaults
         spec = {"name": method, "time_steps": time_steps, "options": options}
@@ -67,7 +71,7 @@ def make(network: dict[str, Any], name: str, time_steps: int | None) -> Contende
     if how == "dense":
         assert isinstance(model, CoupledModel)
         model.event_driven = False
-    return Contender(network["name"], name, time_steps, library, model.train())
+    return Contender(network["name"], name, None, time_steps, library, model.train())
 
 
 @dataclass
@@ -173,11 +177,12 @@ def firing_rate(model: Model, images: Tensor, time_steps: int) -> float | None:
     spikes, places = [], []
 
     def observe(seen: Any) -> None:
-        spikes.append(float(seen.outgoing.value.float().sum()))
-        places.append(seen.outgoing.value.numel())
+        if firing(seen.stage):
+            spikes.append(float(seen.outgoing.value.float().sum()))
+            places.append(seen.outgoing.value.numel())
 
     model.spiking_forward(images, time_steps, observe)
-    # A peer's view shows nothing.
+    # A peer may show nothing.
     return round(sum(spikes) / sum(places), 4) if places else None
 
 

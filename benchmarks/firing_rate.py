@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from snn2ann.engine.firing import Feed, NeuronSettings, fire_by_events, fire_densely
+from snn2ann.engine.signals import Spikes
+from snn2ann.engine.stages import Fire, Layer, Neurons, Weigh
 from snn2ann.evaluation.cost import timed
 from snn2ann.files import write_csv
-from snn2ann.method.firing import Feed, NeuronSettings, fire_by_events, fire_densely
-from snn2ann.method.layers import SpikingLayer
-from snn2ann.method.signals import Spikes
 from snn2ann.training.provenance import provenance
 
 COLUMNS = ["channels", "size", "batch_size", "time_steps", "firing_rate", "rounds", "seconds", "dense_seconds"]
@@ -29,15 +29,19 @@ BATCH, STEPS = 4, 5
 def row(channels: int, size: int, rate: float, rounds: int) -> dict[str, Any]:
     """Time one layer at one rate; both ways alternate."""
     torch.manual_seed(0)
-    layer = SpikingLayer(channels, channels, (size, size)).eval()
-    layer.start_thresholds("uniform")
+    neurons = Neurons("layer", torch.empty(0))
+    neurons.make((1, channels, size, size), "uniform")
+    weights = Weigh(nn.Conv2d(channels, channels, 3, padding=1), nn.BatchNorm2d(channels))
+    layer = Layer(weights, Fire(neurons))
     spikes = torch.rand(STEPS, BATCH, channels, size, size) < rate
     unit: tuple[Tensor, Tensor] = (torch.ones(channels), torch.zeros(channels))
     settings = NeuronSettings(STEPS, "zero", 0.0, 0.0, "spikes")
     # Each as the layer before it would hand it on: bytes with channels last, floats with channels first.
     held = spikes.byte().permute(1, 0, 3, 4, 2).contiguous().permute(1, 0, 4, 2, 3)
-    by_events = partial(fire_by_events, layer, Feed(Spikes(held), None, unit, None), settings, add_up=False)
-    densely = partial(fire_densely, layer, Feed(Spikes(spikes.float()), None, unit, None), settings)
+    by_events = partial(
+        fire_by_events, layer, Feed(Spikes(held, binary=True), None, unit, None), settings, add_up=False
+    )
+    densely = partial(fire_densely, layer, Feed(Spikes(spikes.float(), binary=True), None, unit, None), settings)
     device = torch.device("cpu")
     pairs = [(timed(by_events, device), timed(densely, device)) for _ in range(rounds + 1)][1:]
     ours, dense = (statistics.median(each) for each in zip(*pairs, strict=True))

@@ -28,3 +28,10 @@ def norm_of(layer: Layer) -> nn.BatchNorm2d:
     """A layer's BatchNorm."""
     assert isinstance(layer.main.norm, nn.BatchNorm2d)
     return layer.main.norm
+
+
+def classifier_of(model: Model) -> nn.Linear:
+    """The linear layer that reads out."""
+    classifier = model.network.model.get_submodule("classifier")
+    assert isinstance(classifier, nn.Linear)
+    return classifier

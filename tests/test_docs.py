@@ -4,18 +4,19 @@ import json
 import operator
 import re
 from collections.abc import Hashable
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 import torch
-from snn2ann.graph.couple import HONOURED
 from torch.nn import functional
 
 from benchmarks.tables import TABLES, blocks
 from snn2ann.methods import METHODS
 from snn2ann.network import supported as graph
+from snn2ann.options import CouplingOptions
 from snn2ann.report import registered
 from snn2ann.report.claims import SENTENCES
 from snn2ann.report.configurations import network_name
@@ -62,7 +63,7 @@ def test_the_librarys_page_names_what_the_code_supports() -> None:
     supported = {f"nn.{kind.__name__}" for kind in graph.MODULES} | {f".{name}()" for name in graph.METHODS}
     assert set(re.findall(r"`([^`]+)`", table)) == supported | {functions[found] for found in graph.FUNCTIONS}
     assert [reason for reason in set(graph.REASONS.values()) if reason not in page] == []
-    assert [option for option in HONOURED if f"`{option}`" not in page] == []
+    assert [option.name for option in fields(CouplingOptions) if f"`{option.name}`" not in page] == []
 
 
 @pytest.mark.parametrize(("page", "name"), [("method.md", "relatives"), ("data.md", "datasets")])

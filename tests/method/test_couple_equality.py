@@ -114,8 +114,8 @@ def test_training_and_inference_equal_the_rigs(
     torch.testing.assert_close(snn(images, 7, every_step=True), ours.spiking_forward(images, 7))
     ways = {report.way for report in coupled.layers()}
     assert ways == ({"by events"} if by_events else {"densely: fewer than 64 channels"})
-    for one, other in zip(coupled.branches(images), ours.coupled_forward(images, time_steps), strict=True):
-        assert torch.equal(one, other)
+    for branch, expected_branch in zip(coupled.branches(images), ours.coupled_forward(images, time_steps), strict=True):
+        assert torch.equal(branch, expected_branch)
 
 
 def _same_state(ours: Snn2Ann, coupled: CoupledNetwork) -> None:

@@ -236,7 +236,12 @@ def test_layers_keep_counts_as_bytes_for_backward(images: Tensor) -> None:
     layers = [nn.Sequential(nn.Conv2d(2, 2, 3, padding=1, bias=False), nn.ReLU()) for _ in range(5)]
     coupled = snn2ann.couple(nn.Sequential(*layers, nn.Flatten()), 3, threshold_start=0.1, image_shape=(2, 8, 8))
     kept: list[Tensor] = []
-    with torch.autograd.graph.saved_tensors_hooks(lambda value: kept.append(value) or value, lambda value: value):
+
+    def keep(value: Tensor) -> Tensor:
+        kept.append(value)
+        return value
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda value: value):
         coupled(images)
     # The image, and of each layer its counts and where they have a gradient.
     shown = [value.dtype for value in kept if value.shape == images.shape]

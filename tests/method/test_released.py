@@ -10,10 +10,12 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
+import snn2ann
+from snn2ann.engine import events
 from snn2ann.method.coupling import CoupledInterpreter
 from snn2ann.method.spiking import SpikingInterpreter
 from snn2ann.methods.snn2ann import Snn2Ann
-from tests.stages import layers_of, norm_of
+from tests.stages import classifier_of, layers_of, norm_of
 
 LABELS = torch.tensor([0, 1, 2, 3, 4, 0])
 
@@ -48,7 +50,7 @@ def test_training_equals_the_description(
     # Low thresholds and running means that lie below the batch's make enough noisy spikes for thresholds to move.
     for layer in layers_of(model):
         layer.fire.neurons.threshold.mul_(0.05)
-        norm_of(layer).running_mean.sub_(2)
+        norm_of(layer).running_mean.sub_(2)  # type: ignore[union-attr]
     twin = copy.deepcopy(model)
     units = units_of(twin)
     for _ in range(2):
@@ -57,7 +59,7 @@ def test_training_equals_the_description(
         spiking = SpikingInterpreter(time_steps, time_steps, model.options, training=True)
         ann, snn = model.network.run_by(CoupledInterpreter(spiking, adjust=True), images)
         expected_ann, expected_snn = getattr(reference, kind)(
-            units, twin.network.model.classifier, images, time_steps, unit == "resu", True
+            units, classifier_of(twin), images, time_steps, unit == "resu", True
         )
         torch.testing.assert_close(ann, expected_ann)
         torch.testing.assert_close(snn, expected_snn.detach())
@@ -76,6 +78,52 @@ def test_training_equals_the_description(
         moved += int(not torch.allclose(layer.fire.neurons.threshold, before.fire.neurons.threshold))
     # At T = 1 a neuron fires only where its total charge is positive, so few spikes are noisy.
     assert moved > 0 or time_steps == 1, "no threshold moved, so their adjustment was not tested"
+
+
+@pytest.mark.parametrize("kind", ["vgg", "resnet"])
+@pytest.mark.parametrize("unit", ["resu", "stsu"])
+@pytest.mark.parametrize("time_steps", [1, 5])
+@pytest.mark.parametrize("by_events", [True, False])
+def test_a_module_coupled_as_released_equals_the_description(
+    kind: str,
+    unit: str,
+    time_steps: int,
+    by_events: bool,
+    build: Any,
+    images: torch.Tensor,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if by_events:
+        monkeypatch.setattr(events, "FEWEST_CHANNELS", 1)
+        monkeypatch.setattr(events, "FEWEST_POSITIONS", 1)
+    twin = build(kind, time_steps)
+    for layer in layers_of(twin):
+        layer.fire.neurons.threshold.mul_(0.05)
+        norm_of(layer).running_mean.sub_(2)  # type: ignore[union-attr]
+    units, model = units_of(twin), copy.deepcopy(twin.network.model)
+    coupled = snn2ann.couple(
+        model, time_steps, variant="released", image_shape=(2, 8, 8), mapping_unit=unit, membrane_dropout=0.0
+    ).train()
+    for threshold, state in zip(coupled.thresholds().values(), units, strict=True):
+        threshold.copy_(state.threshold)
+    for _ in range(2):
+        model.zero_grad()
+        twin.zero_grad()
+        ann, snn = coupled.branches(images)
+        expected_ann, expected_snn = getattr(reference, kind)(
+            units, classifier_of(twin), images, time_steps, unit == "resu", True
+        )
+        torch.testing.assert_close(ann, expected_ann)
+        torch.testing.assert_close(snn, expected_snn.detach())
+        cross_entropy(ann, LABELS).backward()
+        cross_entropy(expected_ann, LABELS).backward()
+        for state in units:
+            state.membrane = state.count = None
+    for (name, ours), theirs in zip(model.named_parameters(), twin.network.model.parameters(), strict=True):
+        assert ours.grad is not None and theirs.grad is not None
+        torch.testing.assert_close(ours.grad, theirs.grad, msg=name, atol=1e-5, rtol=1e-4)
+    for threshold, state in zip(coupled.thresholds().values(), units, strict=True):
+        torch.testing.assert_close(threshold, state.threshold)
 
 
 def test_gradients_reach_every_parameter(build: Any, images: torch.Tensor) -> None:

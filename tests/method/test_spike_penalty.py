@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from snn2ann.engine.signals import Observation
-from tests.stages import layers_of, norm_of, of_layers
+from tests.stages import classifier_of, layers_of, norm_of, of_layers
 
 LABELS = torch.tensor([0, 1, 2, 3, 4, 0])
 
@@ -43,8 +43,8 @@ def test_it_falls_evenly_with_progress(end: float, progress: float, share: float
         model = build("vgg", 5, "refined", **{"spike_penalty_end": 1.0, **options}).train()
         model.progress = done
         model.training_step(images, LABELS, cross_entropy).loss.backward()
-        gradients.append(model.network.model.classifier.weight.grad.clone())
-        gradients.append(layers_of(model)[0].main.convolution.weight.grad.clone())
+        gradients.append(classifier_of(model).weight.grad.clone())  # type: ignore[union-attr]
+        gradients.append(layers_of(model)[0].main.convolution.weight.grad.clone())  # type: ignore[union-attr]
     torch.testing.assert_close(gradients[2:], gradients[:2])
 
 

@@ -57,7 +57,7 @@ def test_thresholds_are_the_activations_percentile() -> None:
     with torch.no_grad():
         for part in (images[:16], images[16:]):
             found: list[float] = []
-            ann.ann_forward(part, lambda layer, activation, found=found: found.append(float(activation.max())))
+            ann.ann_forward(part, lambda layer, activation, found=found: found.append(float(activation.max())))  # type: ignore[misc]
             largest = [a + b / 2 for a, b in zip(largest or [0.0] * len(found), found, strict=True)]
     thresholds = [float(layer.fire.neurons.threshold.mean()) for layer in layers_of(converted)]
     assert thresholds == pytest.approx(largest, rel=1e-5)

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 from snn2ann.errors import UserError
 from snn2ann.methods.ottt import OnlineTrainingThroughTime
 from tests.methods.building import build_relative
-from tests.stages import layers_of, norm_of
+from tests.stages import classifier_of, layers_of, norm_of
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "vgg": {"kind": "vgg", "blocks": [[6, 6], [8]], "pooled_blocks": [1], "dropout": [0, 0]},
@@ -38,7 +38,7 @@ def twin_of(model: OnlineTrainingThroughTime, make: Any) -> nn.Sequential:
     parts: list[nn.Module] = []
     for number, ours in enumerate(layers_of(model)):
         parts += [ours.main.convolution, norm_of(ours), *([nn.MaxPool2d(2)] if number == 1 else []), make()]
-    return layer.OTTTSequential(*parts, nn.Flatten(), model.network.model.classifier)
+    return layer.OTTTSequential(*parts, nn.Flatten(), classifier_of(model))
 
 
 @pytest.mark.parametrize("options", [{}, OTHER])
@@ -57,9 +57,9 @@ def test_gradients_are_spikingjellys_own(options: dict[str, Any], images: Tensor
         (cross_entropy(logits[-1], LABELS) / 4).backward()
     torch.testing.assert_close(step.logits, torch.stack(logits).mean(0))
     for (name, ours), theirs in zip(model.network.named_parameters(), reference.network.parameters(), strict=True):
-        assert theirs.grad.abs().sum() > 0 or name.endswith("convolution.bias")
+        assert theirs.grad.abs().sum() > 0 or name.endswith("convolution.bias")  # type: ignore[union-attr]
         torch.testing.assert_close(ours.grad, theirs.grad, msg=name)
-    for ours, theirs in zip(model.network.buffers(), reference.network.buffers(), strict=True):
+    for ours, theirs in zip(model.network.buffers(), reference.network.buffers(), strict=True):  # type: ignore[assignment]
         torch.testing.assert_close(ours, theirs)
 
 
@@ -77,7 +77,7 @@ def test_traces_change_the_gradients_and_nothing_else(images: Tensor) -> None:
     first, second, *_ = zip(layers_of(model), layers_of(reference), strict=True)
     # The first layer's input has no trace: its gradient is the same.
     torch.testing.assert_close(first[0].main.convolution.weight.grad, first[1].main.convolution.weight.grad)
-    assert not torch.allclose(second[0].main.convolution.weight.grad, second[1].main.convolution.weight.grad)
+    assert not torch.allclose(second[0].main.convolution.weight.grad, second[1].main.convolution.weight.grad)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", NETWORKS)

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy
 from snn2ann.errors import UserError
 from snn2ann.methods.model import Model
 from tests.methods.building import build_relative
-from tests.stages import layers_of, norm_of
+from tests.stages import classifier_of, layers_of, norm_of
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "one layer": {"kind": "vgg", "blocks": [[6]], "pooled_blocks": [1], "dropout": [0.3]},
@@ -38,10 +38,10 @@ def trained(name: str, kind: str, time_steps: int, images: Tensor, **options: An
 
 def assert_alike(one: Model, other: Model, gradients: bool) -> None:
     for (name, ours), theirs in zip(one.network.named_parameters(), other.network.parameters(), strict=True):
-        assert theirs.grad.abs().sum() > 0 or name.endswith("convolution.bias")
+        assert theirs.grad.abs().sum() > 0 or name.endswith("convolution.bias")  # type: ignore[union-attr]
         if gradients:
             torch.testing.assert_close(ours.grad, theirs.grad, msg=name, atol=1e-5, rtol=1e-4)
-    for ours, theirs in zip(one.network.buffers(), other.network.buffers(), strict=True):
+    for ours, theirs in zip(one.network.buffers(), other.network.buffers(), strict=True):  # type: ignore[assignment]
         torch.testing.assert_close(ours, theirs)
 
 
@@ -95,7 +95,7 @@ def test_gradients_are_those_of_mean_rates_with_the_neurons_response_to_a_consta
         (slope,) = torch.autograd.grad(spikes.mean(0).sum(), constant)
         spikes = spikes.detach()
         rate = spikes.mean(0) + slope * (current - current.detach())
-    cross_entropy(reference.network.model.classifier(rate.flatten(1)), LABELS).backward()
+    cross_entropy(classifier_of(reference)(rate.flatten(1)), LABELS).backward()
     for (name, ours), theirs in zip(model.network.named_parameters(), reference.network.parameters(), strict=True):
         torch.testing.assert_close(ours.grad, theirs.grad, msg=name, atol=1e-6, rtol=1e-4)
 

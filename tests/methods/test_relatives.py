@@ -17,7 +17,7 @@ from snn2ann.methods import METHODS
 from snn2ann.methods.build import build_model
 from snn2ann.methods.model import Model
 from tests.methods.building import build_relative
-from tests.stages import layers_of, of_layers
+from tests.stages import classifier_of, layers_of, of_layers
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "vgg": {"kind": "vgg", "blocks": [[6, 6], [8]], "pooled_blocks": [1], "dropout": [0, 0]},
@@ -46,9 +46,9 @@ def trained(name: str, kind: str, time_steps: int, images: Tensor) -> Model:
 
 def assert_trained_alike(one: Model, other: Model) -> None:
     for (name, ours), theirs in zip(one.network.named_parameters(), other.network.parameters(), strict=True):
-        assert theirs.grad.abs().sum() > 0 or name.endswith("convolution.bias")
+        assert theirs.grad.abs().sum() > 0 or name.endswith("convolution.bias")  # type: ignore[union-attr]
         torch.testing.assert_close(ours.grad, theirs.grad, msg=name)
-    for ours, theirs in zip(one.network.buffers(), other.network.buffers(), strict=True):
+    for ours, theirs in zip(one.network.buffers(), other.network.buffers(), strict=True):  # type: ignore[assignment]
         torch.testing.assert_close(ours, theirs)
 
 
@@ -73,7 +73,7 @@ def test_sltts_gradient_is_spikingjellys_own_with_the_time_steps_cut_apart(image
         for layer, fired in zip(layers, neurons, strict=True):
             spikingjelly.detach_net(fired)
             value = fired(pool(layer.pool, layer.main.run(value)) if layer.pool else layer.main.run(value))
-        total = total + cross_entropy(model.network.model.classifier(value.flatten(1)), LABELS) / 3
+        total = total + cross_entropy(classifier_of(model)(value.flatten(1)), LABELS) / 3
     total.backward()
     expected = [parameter.grad for parameter in model.network.parameters()]
     again = trained("sltt", "vgg", 3, images)

@@ -13,7 +13,7 @@ from snn2ann.errors import UserError
 from snn2ann.methods import METHODS
 from snn2ann.methods.build import build_model
 from snn2ann.methods.stbp import SpikeBasedBackpropagation
-from tests.stages import layers_of, norm_of
+from tests.stages import classifier_of, layers_of, norm_of
 
 VGG = {"kind": "vgg", "blocks": [[6, 6], [8]], "pooled_blocks": [1], "dropout": [0, 0]}
 DATASET = {"shape": (2, 8, 8), "classes": 5}
@@ -42,7 +42,7 @@ def twin_of(model: SpikeBasedBackpropagation) -> nn.Sequential:
             neuron.IFNode(surrogate_function=surrogate.ATan(alpha=2.0), detach_reset=True, v_reset=0.0, step_mode="m")
         )
     head = layer.Linear(8 * 16, 5, step_mode="m")
-    head.load_state_dict(model.network.model.classifier.state_dict())
+    head.load_state_dict(classifier_of(model).state_dict())
     return nn.Sequential(*parts, layer.Flatten(step_mode="m"), head)
 
 

@@ -12,7 +12,7 @@ from snn2ann.errors import UserError
 from snn2ann.evaluation.memory import saved_for_backward
 from snn2ann.methods.tandem import TandemLearning
 from tests.methods.building import build_relative
-from tests.stages import layers_of, norm_of
+from tests.stages import classifier_of, layers_of, norm_of
 
 VGG = {"kind": "vgg", "blocks": [[6, 6], [8]], "pooled_blocks": [1], "dropout": [0, 0]}
 LABELS = torch.tensor([0, 1, 2, 3, 4])
@@ -28,8 +28,8 @@ def build(time_steps: int = STEPS, **options: Any) -> TandemLearning:
     model = build_relative("tandem", VGG, time_steps, **options)
     assert isinstance(model, TandemLearning)
     for layer in layers_of(model):
-        norm_of(layer).running_mean.normal_(std=0.1)
-        norm_of(layer).running_var.uniform_(0.2, 0.4)
+        norm_of(layer).running_mean.normal_(std=0.1)  # type: ignore[union-attr]
+        norm_of(layer).running_var.uniform_(0.2, 0.4)  # type: ignore[union-attr]
     return model
 
 
@@ -38,16 +38,16 @@ def reference_logits(model: TandemLearning, images: Tensor, threshold: float) ->
     for layer in layers_of(model):
         convolution, norm = layer.main.convolution, norm_of(layer)
         with torch.no_grad():
-            scale = norm.weight / (norm.running_var + norm.eps).sqrt()
+            scale = norm.weight / (norm.running_var + norm.eps).sqrt()  # type: ignore[operator, union-attr]
             weight = convolution.weight * scale.view(-1, 1, 1, 1)
-            bias = (scale * (convolution.bias - norm.running_mean) + norm.bias) / STEPS
+            bias = (scale * (convolution.bias - norm.running_mean) + norm.bias) / STEPS  # type: ignore[operator]
             current = torch.stack([conv2d(each, weight, bias, padding=1) for each in spikes])
             current = torch.stack([max_pool2d(each, 2) for each in current]) if layer.pool else current
             spikes = neuron.IFNode(v_threshold=threshold, v_reset=None, step_mode="m")(current)
         analog = norm(convolution(activation))
         analog = relu(max_pool2d(analog, 2) if layer.pool else analog)
         activation = analog + (spikes.sum(0) - analog).detach()
-    logits: Tensor = model.network.model.classifier(activation.flatten(1) / STEPS)
+    logits: Tensor = classifier_of(model)(activation.flatten(1) / STEPS)
     return logits
 
 
@@ -60,7 +60,7 @@ def test_a_step_equals_the_reference(threshold: float, images: Tensor) -> None:
     cross_entropy(logits, LABELS).backward()
     torch.testing.assert_close(step.logits, logits)
     for (name, one), other in zip(ours.network.named_parameters(), theirs.network.parameters(), strict=True):
-        assert name.endswith("convolution.bias") or other.grad.abs().sum() > 0
+        assert name.endswith("convolution.bias") or other.grad.abs().sum() > 0  # type: ignore[union-attr]
         torch.testing.assert_close(one.grad, other.grad, msg=name, atol=1e-6, rtol=1e-4)
 
 

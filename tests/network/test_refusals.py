@@ -196,7 +196,7 @@ def test_a_first_batch_that_does_not_fit_leaves_the_mode(training: bool) -> None
     coupled = snn2ann.couple(nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 2)), time_steps=2)
     coupled.train(training)
     with pytest.raises(
-        UserError, match="images of 3×4×4 do not go through the network: .*expected input.* to have 1 channels"
+        UserError, match=r"images of 3×4×4 do not go through the network: .*expected input.* to have 1 channels"
     ):
         coupled.branches(torch.rand(2, 3, 4, 4))
     assert [module.training for module in coupled.modules()] == [training] * len(list(coupled.modules()))
