@@ -119,9 +119,13 @@ def test_a_module_coupled_as_released_equals_the_description(
         cross_entropy(expected_ann, LABELS).backward()
         for state in units:
             state.membrane = state.count = None
-    for (name, ours), theirs in zip(model.named_parameters(), twin.network.model.parameters(), strict=True):
-        assert ours.grad is not None and theirs.grad is not None
-        torch.testing.assert_close(ours.grad, theirs.grad, msg=name, atol=1e-5, rtol=1e-4)
+    expected = {name: value.grad for name, value in twin.network.model.named_parameters() if value.grad is not None}
+    largest = max(float(gradient.abs().max()) for gradient in expected.values())
+    for name, value in model.named_parameters():
+        assert value.grad is not None
+        # A bias before a BatchNorm has no effect, and what rounding leaves of its gradient is no number to compare.
+        nothing = name.endswith("convolution.bias")
+        torch.testing.assert_close(value.grad, expected[name], atol=1e-4 * largest if nothing else 1e-5, rtol=1e-4)
     for threshold, state in zip(coupled.thresholds().values(), units, strict=True):
         torch.testing.assert_close(threshold, state.threshold)
 
