@@ -35,7 +35,7 @@ from snn2ann.models.build import build_network
 from snn2ann.options import RELEASED
 from snn2ann.parameters import load_parameters
 from snn2ann.study import network_spec
-from snn2ann.training.provenance import provenance
+from snn2ann.runs.provenance import provenance
 
 SHAPE, CLASSES, SIDE = (3, 32, 32), 10, 32
 COMMON = ["network", "method", "library", "time_steps", "batch_size", "precision", "device", "threads"]

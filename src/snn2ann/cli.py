@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from snn2ann.errors import UserError
+from snn2ann.runs.folder import RunFolder, calibrated_thresholds
 
 app = typer.Typer(
     help="SNN2ANN, reproduced: train, calibrate and evaluate spiking networks, and report on them.",
@@ -18,7 +19,7 @@ app = typer.Typer(
 
 Spec = Annotated[str, typer.Option(help="Specification as JSON, or the path of a YAML or JSON file.")]
 Data = Annotated[Path, typer.Option(help="Folder of the prepared data set.")]
-RunFolder = Annotated[Path, typer.Option(help="Folder of the run.")]
+RunPath = Annotated[Path, typer.Option(help="Folder of the run.")]
 StudyFolder = Annotated[Path, typer.Option(help="Folder of the study, such as results/digits.")]
 Params = Annotated[Path, typer.Option(help="The parameters' file.")]
 Threads = Annotated[int, typer.Option(help="Threads of torch; 0 leaves torch's own choice.")]
@@ -70,7 +71,7 @@ def train(
 
 @app.command()
 def calibrate(
-    run: RunFolder,
+    run: RunPath,
     data: Data,
     spec: Spec,
     output: Annotated[Path, typer.Option(help="calibration-<digits>.json in the run's folder.")],
@@ -87,7 +88,7 @@ def calibrate(
 
 @app.command()
 def evaluate(
-    run: RunFolder,
+    run: RunPath,
     data: Data,
     spec: Spec,
     output: Annotated[Path, typer.Option(help="evaluation-<digits>.json in the run's folder.")],
@@ -98,10 +99,9 @@ def evaluate(
     """Evaluate a run at every T in one pass over each split."""
     chosen = set_up_torch(threads, device)
     from snn2ann.data.loading import load
-    from snn2ann.evaluation.calibrate import thresholds_path
     from snn2ann.evaluation.evaluate import evaluate as run_evaluation
 
-    thresholds = thresholds_path(calibration) if calibration else None
+    thresholds = calibrated_thresholds(calibration) if calibration else None
     run_evaluation(read_run(run), read_spec(spec), load(data), run, output, chosen, thresholds)
 
 
@@ -275,7 +275,7 @@ def rerun(
     ] = False,
 ) -> None:
     """Make a run again, apart from it, and say whether it is the same to the byte (exit status 1 if not)."""
-    from snn2ann.report.recorded_run import find_run
+    from snn2ann.runs.recorded_run import find_run
     from snn2ann.training.rerun import code_differences, read_recorded, surroundings
     from snn2ann.training.rerun import rerun as run_again
 
@@ -407,7 +407,7 @@ def read_run(folder: Path) -> dict[str, Any]:
     Raises:
         UserError: the folder holds no run.
     """
-    return read_spec(str(folder / "run.yaml"))
+    return read_spec(str(RunFolder(folder).spec))
 
 
 def set_up_torch(threads: int, device: str) -> str:

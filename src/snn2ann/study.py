@@ -18,6 +18,7 @@ from snn2ann.methods import METHODS, MethodEntry
 from snn2ann.models import NETWORKS
 from snn2ann.options import VARIANTS
 from snn2ann.parameters import choose, digest, load_parameters, merge, validate
+from snn2ann.runs.folder import RunFolder
 
 __all__ = ["Run", "Study", "digest", "load_parameters", "resolve", "validate"]
 
@@ -67,7 +68,7 @@ class Run:
 
     def descriptor(self) -> dict[str, Any]:
         """Return what study.json says of this run."""
-        calibration = f"calibration-{self.calibration_digest}.json" if self.calibration_digest else None
+        folder, calibrated = RunFolder(Path(self.name)), self.calibration_digest
         return {
             "name": self.name,
             "dataset": self.dataset,
@@ -79,8 +80,8 @@ class Run:
             "training_time_steps": self.training_time_steps,
             "seed": self.seed,
             "changed": self.changed,
-            "evaluation": f"evaluation-{self.evaluation_digest}.json",
-            "calibration": calibration,
+            "evaluation": folder.evaluation(self.evaluation_digest).name,
+            "calibration": folder.calibration(calibrated).name if calibrated else None,
         }
 
 

@@ -8,7 +8,7 @@ import torch
 
 from snn2ann.evaluation import inference
 from snn2ann.evaluation.inference import Contender, measure_inference
-from snn2ann.report.run_files import read_inference
+from snn2ann.runs.reading import read_inference
 from snn2ann.study import load_parameters, resolve
 
 

@@ -12,11 +12,12 @@ from snn2ann.data.loading import PreparedDataset, load
 from snn2ann.data.prepare import fetch_and_prepare
 from snn2ann.engine.network import Network
 from snn2ann.errors import UserError
-from snn2ann.evaluation.calibrate import calibrate, thresholds_path
+from snn2ann.evaluation.calibrate import calibrate
 from snn2ann.evaluation.evaluate import evaluate
 from snn2ann.files import read_json
 from snn2ann.methods import METHODS
 from snn2ann.models.build import build_network
+from snn2ann.runs.folder import calibrated_thresholds
 from snn2ann.study import Study, load_parameters, resolve
 from snn2ann.training.check import check_networks
 from snn2ann.training.loop import train
@@ -93,7 +94,7 @@ def test_every_method_trains_and_is_evaluated_on_a_network_of_ones_own(
         calibrated = None
         if run.calibration_spec:
             calibrate(run.spec, run.calibration_spec, digits[1], folder, folder / "calibration-1.json", "cpu")
-            calibrated = thresholds_path(folder / "calibration-1.json")
+            calibrated = calibrated_thresholds(folder / "calibration-1.json")
         evaluate(run.spec, run.evaluation_spec, digits[1], folder, folder / "evaluation.json", "cpu", calibrated)
         entry = read_json(folder / "evaluation.json")["entries"][0]
         if run.method == "ann":

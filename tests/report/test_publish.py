@@ -7,8 +7,9 @@ import pytest
 
 from snn2ann.errors import UserError
 from snn2ann.report.claims import make_claims
-from snn2ann.report.publish import block_of, marks, publish, verdicts
+from snn2ann.report.publish import block_of, marks, publish
 from snn2ann.report.results import collect_results
+from snn2ann.report.verdict_rows import read_verdicts, verdict_table
 
 from .synthetic import METHODS, write_study
 
@@ -56,7 +57,7 @@ def test_pages_show_the_verdicts_and_what_commands_print(study: Path, tmp_path: 
     page, output = page_with(tmp_path, *PARTS), tmp_path / "docs"
     publish(study, output, [page])
     text = page.read_text()
-    assert block_of(text, "claims") == verdicts(study / "claims.md")
+    assert block_of(text, "claims") == verdict_table(read_verdicts(study / "claims.json"))
     for name in ("compare", "show"):
         assert block_of(text, name) == (output / f"{name}.txt").read_text().rstrip("\n")
     assert str(block_of(text, "compare")).startswith("1  {}\n2  {}\n".format(*runs_of(study)))
@@ -78,8 +79,8 @@ def test_a_page_without_marks_is_refused_and_nothing_changes(study: Path, tmp_pa
 
 
 def test_an_unfinished_study_is_named(study: Path, tmp_path: Path) -> None:
-    (study / "claims.md").unlink()
-    with pytest.raises(UserError, match=r"claims\.md: missing; make the study first"):
+    (study / "claims.json").unlink()
+    with pytest.raises(UserError, match=r"claims\.json: missing; make the study first"):
         publish(study, tmp_path / "docs")
 
 

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from snn2ann.report.figures import FIGURES
-from snn2ann.report.results import WrongFiles
 from snn2ann.report.so_far import report_so_far
 from snn2ann.report.tables import TABLES
+from snn2ann.runs.problems import WrongFiles
 
 from .synthetic import METHODS, write_study
 

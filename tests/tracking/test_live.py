@@ -19,14 +19,15 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run as MlflowRun
 
-from snn2ann.columns import HISTORY, LAYERS
 from snn2ann.files import write_csv, write_json, write_text
+from snn2ann.runs.columns import HISTORY, LAYERS
+from snn2ann.runs.folder import RunFolder
+from snn2ann.runs.provenance import snapshot
 from snn2ann.study import Run, load_parameters, resolve
 from snn2ann.tracking import watch
 from snn2ann.tracking.store import NAME_TAG
 from snn2ann.tracking.study import track_study
 from snn2ann.training.live import LiveFiles
-from snn2ann.training.provenance import snapshot
 from tests.tracking.hand_made import entry, points, points_of_files, tracked
 
 PARAMETERS = Path(__file__).parents[1] / "workflow/params.yaml"
@@ -43,7 +44,7 @@ class Training:
         self.history: list[dict[str, Any]] = []
         self.layers = [{"epoch": 0, "layer": "block1", "threshold_mean": 0.5}]
         snapshot(self.folder, goes_on=(self.folder / "live").exists())
-        self.live = LiveFiles(self.folder, run.spec)
+        self.live = LiveFiles(RunFolder(self.folder), run.spec)
         self.live.update(self.history, self.layers)
 
     def epoch(self) -> None:

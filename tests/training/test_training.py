@@ -18,8 +18,8 @@ from snn2ann.methods import METHODS
 from snn2ann.methods.model import Step
 from snn2ann.methods.snn2ann import Snn2Ann
 from snn2ann.options import RELEASED
+from snn2ann.runs.weights import load_tensors
 from snn2ann.training import loop
-from snn2ann.training.weights import load_tensors
 
 DATASET = dataset_spec("digits", {"train_images": 200})
 FILES = ["weights.safetensors", "thresholds.safetensors", "last/weights.safetensors", "last/thresholds.safetensors"]

@@ -16,8 +16,9 @@ from snn2ann.files import write_json
 from snn2ann.methods.build import build_model
 from snn2ann.methods.model import Model
 from snn2ann.progress import progress
+from snn2ann.runs.folder import RunFolder, calibrated_thresholds
+from snn2ann.runs.weights import load_state, save_tensors, split_state
 from snn2ann.training.loop import plain_batches
-from snn2ann.training.weights import load_state, save_tensors, split_state
 
 Batches = Callable[[], Iterator[Tensor]]
 
@@ -74,14 +75,14 @@ def calibrate(
         calibration: time_steps, target, step, passes and images (how many training images).
         dataset: prepared images.
         run: the run's folder.
-        output: the JSON file to write; see `thresholds_path` for the other.
+        output: the JSON file to write; see `runs.folder.calibrated_thresholds` for the other.
         device: a torch device.
 
     Raises:
         UserError: a file of the run is missing or damaged.
     """
     model = build_model(spec).to(device)
-    load_state(model, run / "weights.safetensors", run / "thresholds.safetensors")
+    load_state(model, RunFolder(run).weights, RunFolder(run).thresholds)
     normalisation, time_steps = spec["recipe"]["normalisation"], calibration["time_steps"]
 
     def split(name: str) -> Iterator[tuple[Tensor, Tensor]]:
@@ -102,7 +103,7 @@ def calibrate(
             row["validation_accuracy"] = _accuracy(model, split("validation"), time_steps)
             found.append(row)
             advance(f"highest noisy-spike rate {max(row['noisy_spike_rate'].values()):.3f}")
-    save_tensors(thresholds_path(output), split_state(model)[1])
+    save_tensors(calibrated_thresholds(output), split_state(model)[1])
     reached = max(found[-1]["noisy_spike_rate"].values()) <= calibration["target"]
     write_json(
         output,
@@ -113,11 +114,6 @@ def calibrate(
             "passes": found,
         },
     )
-
-
-def thresholds_path(calibration: Path) -> Path:
-    """Where the thresholds of `calibration-<digits>.json` lie: `thresholds-<digits>.safetensors` beside it."""
-    return calibration.with_name(calibration.stem.replace("calibration", "thresholds") + ".safetensors")
 
 
 def _accuracy(model: Model, batches: Iterator[tuple[Tensor, Tensor]], time_steps: int) -> float:

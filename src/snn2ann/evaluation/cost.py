@@ -12,15 +12,15 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from snn2ann.columns import TRAINING_COST
 from snn2ann.evaluation.memory import peak_growth, saved_for_backward
 from snn2ann.files import write_csv
 from snn2ann.methods import METHODS
 from snn2ann.methods.build import build_model
 from snn2ann.methods.model import Model
 from snn2ann.progress import progress
+from snn2ann.runs.columns import TRAINING_COST
+from snn2ann.runs.provenance import provenance
 from snn2ann.training.precision import arithmetic
-from snn2ann.training.provenance import provenance
 
 
 @dataclass

@@ -19,8 +19,9 @@ from snn2ann.files import write_json
 from snn2ann.methods.build import build_model
 from snn2ann.methods.model import Model
 from snn2ann.progress import progress
+from snn2ann.runs.folder import RunFolder
+from snn2ann.runs.weights import load_state
 from snn2ann.training.loop import plain_batches
-from snn2ann.training.weights import load_state
 
 Batches = Callable[[], Iterator[tuple[Tensor, Tensor]]]
 # The test split is read for what is reported, and for nothing else.
@@ -68,9 +69,8 @@ def evaluate(
     measured: dict[tuple[bytes, bytes, str], dict[str, Any]] = {}
     with progress(f"evaluate {run.name}", len(states), "state") as advance:
         for checkpoint, thresholds, split in states:
-            folder = run if checkpoint == "selected" else run / "last"
-            trained = folder / "thresholds.safetensors"
-            files = (folder / "weights.safetensors", calibrated or trained if thresholds == "calibrated" else trained)
+            folder = RunFolder(run) if checkpoint == "selected" else RunFolder(run).last
+            files = (folder.weights, calibrated if calibrated and thresholds == "calibrated" else folder.thresholds)
             load_state(model, *files)
             key = (files[0].read_bytes(), files[1].read_bytes(), split)
             if key not in measured:

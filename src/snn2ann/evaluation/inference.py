@@ -10,14 +10,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from snn2ann.columns import INFERENCE
 from snn2ann.evaluation.settling import settle
 from snn2ann.files import write_csv
 from snn2ann.methods import METHODS
 from snn2ann.methods.build import build_model
 from snn2ann.methods.model import Model
 from snn2ann.progress import progress
-from snn2ann.training.provenance import provenance
+from snn2ann.runs.columns import INFERENCE
+from snn2ann.runs.provenance import provenance
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """claims.md and claims.json: every claim of the paper with a verdict that can be traced to files."""
 
-from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from snn2ann.report.table_files import write_table
 from snn2ann.report.tables import TABLES
 from snn2ann.report.tables.cell_columns import missing_notes
 from snn2ann.report.tables.claims import claim_row, claimed_text, claims_table, measured_text
+from snn2ann.report.verdict_rows import verdict_table
 from snn2ann.report.verdicts import RULES
 
 SENTENCES = {
@@ -53,6 +53,7 @@ def claims_content(study: StudyData, found: list[Finding]) -> dict[str, Any]:
         "headline": dict(sides.headline),
         "reference": dict(sides.reference),
         "accuracy_margin": sides.margin,
+        "verdicts": [verdict_row(each) for each in found if each.scope == "overall"],
         "findings": [{key: _plain(value) for key, value in row.items()} for row in rows],
     }
 
@@ -60,7 +61,11 @@ def claims_content(study: StudyData, found: list[Finding]) -> dict[str, Any]:
 def claims_markdown(study: StudyData, found: list[Finding]) -> str:
     """claims.md: the verdicts first, then each claim with its networks, its reasons and its files."""
     overall = [each for each in found if each.scope == "overall"]
-    parts = [f"# The paper's claims on the study `{study.name}`", _sides(study), _verdicts(overall)]
+    parts = [
+        f"# The paper's claims on the study `{study.name}`",
+        _sides(study),
+        verdict_table([verdict_row(each) for each in overall]),
+    ]
     parts += [f"**Incomplete.** {note}" for note in missing_notes(study)]
     for each in overall:
         parts.append(_section(each, [row for row in found if row.claim == each.claim]))
@@ -83,10 +88,15 @@ def _sides(study: StudyData) -> str:
     )
 
 
-def _verdicts(overall: Iterable[Finding]) -> str:
-    rows = [[SENTENCES.get(each.claim, each.claim), *_values(each), f"**{each.verdict}**"] for each in overall]
-    header = ["Claim", "Claimed", "Measured [95 % interval]", "Verdict"]
-    return str(tabulate(rows, header, tablefmt="pipe", disable_numparse=True))
+def verdict_row(each: Finding) -> dict[str, str]:
+    """A verdict in words, as front pages show it."""
+    claimed, measured = _values(each)
+    return {
+        "claim": SENTENCES.get(each.claim, each.claim),
+        "claimed": claimed,
+        "measured": measured,
+        "verdict": each.verdict,
+    }
 
 
 def _values(each: Finding) -> list[str]:

@@ -9,9 +9,9 @@ from tabulate import tabulate
 
 from snn2ann.errors import UserError
 from snn2ann.report.configurations import flatten
-from snn2ann.report.recorded_run import Entry, RecordedRun, figures_at, read_recorded_run
-from snn2ann.report.results import raise_problems
 from snn2ann.report.table import number, shown
+from snn2ann.runs.problems import raise_problems
+from snn2ann.runs.recorded_run import Entry, RecordedRun, figures_at, read_recorded_run
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from snn2ann.files import read_json, write_json
-from snn2ann.report.results import load_results
+from snn2ann.report.selection import find_cell
+from snn2ann.report.study_data import StudyData, load_study
 
 
 def make_metrics(study_folder: Path) -> None:
@@ -17,15 +16,15 @@ def make_metrics(study_folder: Path) -> None:
         UserError: one of them can't be read.
     """
     claims = read_json(study_folder / "claims.json")
-    write_json(study_folder / "metrics.json", metrics_content(claims, load_results(study_folder)))
+    write_json(study_folder / "metrics.json", metrics_content(claims, load_study(study_folder)))
 
 
-def metrics_content(claims: Mapping[str, Any], results: pd.DataFrame) -> dict[str, Any]:
+def metrics_content(claims: Mapping[str, Any], study: StudyData) -> dict[str, Any]:
     """What metrics.json holds.
 
     Args:
         claims: content of claims.json.
-        results: results.csv.
+        study: its results.
 
     Returns:
         "verdict" and "measured" by claim, over all networks and by network; "accuracy" of the two sides that the claims
@@ -42,15 +41,11 @@ def metrics_content(claims: Mapping[str, Any], results: pd.DataFrame) -> dict[st
         "verdict": {each["claim"]: each["verdict"] for each in overall},
         "measured": {each["claim"]: each["measured_mean"] for each in overall if each["measured_mean"] is not None},
         "by_network": by_network,
-        "accuracy": {side: _accuracies(results, claims[side]) for side in ("headline", "reference")},
+        "accuracy": {side: _accuracies(study, claims[side]) for side in ("headline", "reference")},
     }
 
 
-def _accuracies(results: pd.DataFrame, side: Mapping[str, Any]) -> dict[str, float]:
-    wanted = {key: value for key, value in side.items() if value not in (None, "")}
-    steps = results["training_time_steps"]
-    chosen = (results["measure"] == "accuracy") & (results["split"] == "test") & (results["time_steps"] == steps)
-    for key, value in wanted.items():
-        chosen &= results[key] == value
-    places = results["dataset"] + " " + results["network"]
-    return {str(place): float(value) for place, value in results[chosen].groupby(places)["value"].mean().items()}
+def _accuracies(study: StudyData, side: Mapping[str, Any]) -> dict[str, float]:
+    cells = {" ".join(place): find_cell(study, place, side) for place in study.places}
+    values = {place: study.values(cell, "accuracy") for place, cell in cells.items() if cell is not None}
+    return {place: float(found.mean()) for place, found in values.items() if len(found)}

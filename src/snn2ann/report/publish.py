@@ -7,14 +7,15 @@ import shutil
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
 from functools import partial
-from itertools import dropwhile, takewhile
 from pathlib import Path
 
 from snn2ann.errors import UserError
 from snn2ann.files import read_json, write_json, write_text
+from snn2ann.report.verdict_rows import read_verdicts, verdict_table
+from snn2ann.runs.folder import RunFolder
 
 # What a page of the documentation may hold between two marks, and where in the published folder it stands as well.
-BLOCKS = {"claims": "claims.md", "compare": "compare.txt", "show": "show.txt"}
+BLOCKS = {"claims": "claims.json", "compare": "compare.txt", "show": "show.txt"}
 
 
 def publish(study_folder: Path, output: Path, pages: Sequence[Path] = ()) -> None:
@@ -30,13 +31,13 @@ def publish(study_folder: Path, output: Path, pages: Sequence[Path] = ()) -> Non
     """
     study = read_json(study_folder / "study.json")
     # Read before anything is replaced: an unfinished study leaves the documentation as it was.
-    blocks = {"claims": verdicts(study_folder / "claims.md"), **_terminal(study_folder)}
+    blocks = {"claims": verdict_table(read_verdicts(study_folder / "claims.json")), **_terminal(study_folder)}
     made_with = _made_with(study_folder, [run["name"] for run in study["runs"]])
     texts = {page: _with_blocks(page, blocks) for page in pages}
     for page, text in texts.items():
         write_text(page, text)
     shutil.rmtree(output, ignore_errors=True)
-    for pattern in ("tables/*.csv", "tables/*.md", "figures/*.png", "figures/*.csv", "claims.md"):
+    for pattern in ("tables/*.csv", "tables/*.md", "figures/*.png", "figures/*.csv", "claims.md", "claims.json"):
         for path in sorted(study_folder.glob(pattern)):
             target = output / path.relative_to(study_folder)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -59,24 +60,8 @@ def block_of(page: str, name: str) -> str | None:
     return None if found is None else found[1].strip().removeprefix("```text\n").removesuffix("\n```")
 
 
-def verdicts(claims: Path) -> str:
-    """Return the first table of a claims.md: a row for each of the paper's claims.
-
-    Raises:
-        UserError: the file is missing or holds no table.
-    """
-    if not claims.exists():
-        raise UserError(f"{claims}: missing; make the study first (snakemake --cores all)")
-    lines = claims.read_text(encoding="utf-8").splitlines()
-    table = list(takewhile(lambda line: line.startswith("|"), dropwhile(lambda line: not line.startswith("|"), lines)))
-    if not table:
-        raise UserError(f"{claims}: holds no table; remove it and make it again (snakemake --cores all claims)")
-    return "\n".join(table)
-
-
 def _terminal(study_folder: Path) -> dict[str, str]:
     """What `compare` prints of the two sides of the claims, and `show` of the first, on the first network and seed."""
-    # Snakemake reads `verdicts` at every start; pandas is not loaded for that.
     from snn2ann.report.compare import compare_runs
     from snn2ann.report.selection import comparison, find_cell
     from snn2ann.report.show import show_run
@@ -122,7 +107,7 @@ def _made_with(study_folder: Path, runs: list[str]) -> dict[str, list[object]]:
     """Say on which machines, with which versions and from which commits the runs were made."""
     found: dict[str, dict[str, object]] = {"machine": {}, "versions": {}, "commit": {}, "threads": {}, "device": {}}
     for name in runs:
-        training = read_json(study_folder.parent / "runs" / name / "training.json")
+        training = read_json(RunFolder(study_folder.parent / "runs" / name).training)
         for key, values in found.items():
             values[json.dumps(training[key], sort_keys=True)] = training[key]
     return {key: list(values.values()) for key, values in found.items()}

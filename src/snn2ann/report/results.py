@@ -2,14 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pandas as pd
 
 from snn2ann.errors import UserError
 from snn2ann.files import read_json, write_text
 from snn2ann.report.configurations import ata_word
-from snn2ann.report.run_files import read_evaluation, read_history, read_training
+from snn2ann.runs.folder import RunFolder
+from snn2ann.runs.problems import raise_problems, try_read
+from snn2ann.runs.reading import read_evaluation, read_history, read_training
 
 COLUMNS = [
     "dataset",
@@ -42,20 +44,6 @@ DESCRIPTOR_KEYS = {
     "calibration",
 }
 Row = dict[str, Any]
-T = TypeVar("T")
-
-
-class WrongFiles(UserError):
-    """Files are missing or wrong; what could be made without them has been made.
-
-    Attributes:
-        problems: one sentence for each file, which names it.
-    """
-
-    def __init__(self, problems: list[str], rest: str) -> None:
-        self.problems = list(dict.fromkeys(problems))
-        lines = "\n".join(f"  {problem}" for problem in self.problems)
-        super().__init__(f"{rest}, but these files are missing or wrong:\n{lines}")
 
 
 def read_study(study_folder: Path) -> dict[str, Any]:
@@ -131,21 +119,6 @@ def load_results(study_folder: Path) -> pd.DataFrame:
     return frame
 
 
-def raise_problems(problems: list[str], rest: str) -> None:
-    """Raise WrongFiles with every problem, if there is any; `rest` says what was made all the same."""
-    if problems:
-        raise WrongFiles(problems, rest)
-
-
-def try_read(read: Callable[[Path], T], path: Path, problems: list[str]) -> T | None:
-    """`read(path)`, or None with its message added to `problems` when it raises a UserError."""
-    try:
-        return read(path)
-    except UserError as error:
-        problems.append(str(error))
-        return None
-
-
 def _run_rows(run: Row, folder: Path, problems: list[str]) -> list[Row]:
     if not folder.is_dir():
         problems.append(f"{folder}: the run has not been made")
@@ -158,8 +131,8 @@ def _run_rows(run: Row, folder: Path, problems: list[str]) -> list[Row]:
         except (KeyError, TypeError, ValueError) as error:
             path = folder / run["evaluation"]
             problems.append(f"{path}: {type(error).__name__} {error}; remove the file and make it again")
-    training = try_read(read_training, folder, problems)
-    history = try_read(read_history, folder, problems)
+    training = try_read(read_training, RunFolder(folder).training, problems)
+    history = try_read(read_history, RunFolder(folder).history, problems)
     uncalibrated = _labels(run, calibrated=False) | {"split": ""}
     if training is not None:
         rows.append(uncalibrated | {"measure": "parameters", "value": float(training["parameters"])})

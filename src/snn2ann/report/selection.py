@@ -1,11 +1,11 @@
 """Which configurations are compared: the headline one and the reference, as the report's parameters name them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from snn2ann.report.configurations import Configuration
-from snn2ann.report.study_data import Cell, StudyData
+from snn2ann.report.study_data import Cell, Run, StudyData
 
 HEADLINE = {
     "method": "snn2ann",
@@ -33,12 +33,25 @@ class Comparison:
 
 def comparison(study: StudyData) -> Comparison:
     """What the `report` section names, the paper's pairing where it names nothing."""
-    settings = study.settings
+    return comparison_of(study.settings)
+
+
+def comparison_of(settings: Mapping[str, Any]) -> Comparison:
+    """What a `report` section names, the paper's pairing where it names nothing."""
     return Comparison(
         headline=settings.get("headline") or HEADLINE,
         reference=settings.get("reference") or REFERENCE,
         margin=float(settings.get("accuracy_margin", ACCURACY_MARGIN)),
     )
+
+
+def side_of(configurations: Iterable[Configuration], wanted: Mapping[str, Any]) -> Configuration | None:
+    """The configuration that is a side of the claims: the first that has the values of `wanted`.
+
+    One with the variant's own options goes before one in which some were changed, as in a row of an ablation.
+    """
+    found = [each for each in configurations if matches(each, wanted)]
+    return min(found, key=lambda each: each.setting != "", default=None)
 
 
 def matches(configuration: Configuration, wanted: Mapping[str, Any]) -> bool:
@@ -47,12 +60,28 @@ def matches(configuration: Configuration, wanted: Mapping[str, Any]) -> bool:
 
 
 def find_cell(study: StudyData, place: tuple[str, str], wanted: Mapping[str, Any]) -> Cell | None:
-    """The first cell of a data set and network, in the order of the study, that has the values of `wanted`.
+    """The first cell of a data set and network that is a side of the claims; see `side_of`."""
+    cells = study.cells_at(place)
+    side = side_of((cell.configuration for cell in cells), wanted)
+    return next((cell for cell in cells if cell.configuration == side), None)
 
-    One with the variant's own options goes before one in which some were changed.
+
+def headline_runs(runs: Iterable[Run], settings: Mapping[str, Any]) -> list[Run]:
+    """For each data set and network the first run of the headline, in the order of the study.
+
+    Args:
+        runs: of the study; those that it only names are left out.
+        settings: the `report` section of its parameters.
     """
-    found = [cell for cell in study.cells_at(place) if matches(cell.configuration, wanted)]
-    return min(found, key=lambda cell: cell.configuration.setting != "", default=None)
+    places: dict[tuple[str, str], list[Run]] = {}
+    for run in runs:
+        if run.planned:
+            places.setdefault((run.dataset, run.network), []).append(run)
+    chosen = []
+    for here in places.values():
+        side = side_of((each for run in here for each in run.configurations), comparison_of(settings).headline)
+        chosen += [run for run in here if side in run.configurations][:1]
+    return chosen
 
 
 def one_cell_each(study: StudyData, place: tuple[str, str]) -> list[Cell]:

@@ -1,6 +1,6 @@
 """One run in a terminal: its parameters, its curves as text, its final figures."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +9,11 @@ from tabulate import tabulate
 
 from snn2ann.report.compare import selected_epoch, shown_number
 from snn2ann.report.configurations import flatten
-from snn2ann.report.recorded_run import RecordedRun, figures_at, read_recorded_run
-from snn2ann.report.results import raise_problems, try_read
-from snn2ann.report.run_files import read_history, read_layers
 from snn2ann.report.table import shown
+from snn2ann.runs.folder import RunFolder
+from snn2ann.runs.problems import raise_problems, try_read
+from snn2ann.runs.reading import read_history, read_layers
+from snn2ann.runs.recorded_run import RecordedRun, figures_at, read_recorded_run
 
 BARS = "▁▂▃▄▅▆▇█"
 WIDTH = 48  # characters of a curve
@@ -30,12 +31,12 @@ def show_run(name: str, root: Path, time_steps: int | None = None) -> None:
         UserError: no such run, T was not evaluated; or, once the rest has been printed, files of the run are wrong.
     """
     run = read_recorded_run(name, root)
-    problems = list(run.problems)
+    problems, files = list(run.problems), RunFolder(run.folder)
     sections = {
         "Parameters": _plain(flatten(run.spec).items()),
         "Training": _plain(_training(run)),
-        "Curves, by epoch": _curves(_history_curves(_read(read_history, run, "history.csv", problems))),
-        "Layers, by epoch": _curves(_layer_curves(_read(read_layers, run, "layers.csv", problems))),
+        "Curves, by epoch": _curves(_history_curves(_read(read_history, files.history, problems))),
+        "Layers, by epoch": _curves(_layer_curves(_read(read_layers, files.layers, problems))),
         "Final figures": _final(run, time_steps),
         "Accuracy (%) over T": _curves(_accuracy_curves(run)),
     }
@@ -57,9 +58,9 @@ def sparkline(values: Sequence[float], width: int = WIDTH) -> str:
     return "".join(BARS[round((value - low) * scale)] for value in values)
 
 
-def _read(read: Any, run: RecordedRun, file: str, problems: list[str]) -> pd.DataFrame:
+def _read(read: Callable[[Path], pd.DataFrame], file: Path, problems: list[str]) -> pd.DataFrame:
     """The rows of a file; none where it isn't there yet or is wrong."""
-    found = try_read(read, run.folder, problems) if (run.folder / file).exists() else None
+    found = try_read(read, file, problems) if file.exists() else None
     return pd.DataFrame() if found is None else found
 
 

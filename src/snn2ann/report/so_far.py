@@ -10,10 +10,11 @@ from snn2ann.report.claims import make_claims
 from snn2ann.report.figures import FIGURES, make_figure
 from snn2ann.report.page import page
 from snn2ann.report.registry import SECTIONS
-from snn2ann.report.results import WrongFiles, collect_results, raise_problems, read_study
+from snn2ann.report.results import collect_results, read_study
 from snn2ann.report.study_data import load_study
 from snn2ann.report.tables import TABLES, make_table
 from snn2ann.report.tables.cell_columns import missing_notes
+from snn2ann.runs.problems import WrongFiles, raise_problems
 
 
 def report_so_far(study_folder: Path) -> Path:

@@ -1,6 +1,6 @@
 """Everything that a table or figure may ask of a study: its results, its runs and what is missing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -9,8 +9,10 @@ from typing import Any
 import pandas as pd
 
 from snn2ann.report.configurations import Configuration, ata_word, setting_words
-from snn2ann.report.results import PER_TIME_STEP, load_results, raise_problems, read_study, try_read
-from snn2ann.report.run_files import read_cost, read_inference
+from snn2ann.report.results import PER_TIME_STEP, load_results, read_study
+from snn2ann.runs.folder import RunFolder
+from snn2ann.runs.problems import raise_problems, try_read
+from snn2ann.runs.reading import read_cost, read_inference
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,11 @@ class Run:
     evaluation: str
     calibration: str | None
     planned: bool
+
+    @property
+    def files(self) -> RunFolder:
+        """Its files by name."""
+        return RunFolder(self.folder)
 
     @property
     def configurations(self) -> list[Configuration]:
@@ -194,11 +201,19 @@ def load_study(study_folder: Path) -> StudyData:
         UserError: study.json or results.csv is missing or wrong.
     """
     content = read_study(study_folder)
-    runs = []
-    for key in ("runs", "not_run"):
-        for descriptor in content.get(key) or []:
-            runs.append(_run(study_folder.parent / "runs", descriptor, key == "runs"))
+    runs = runs_of_study(content, study_folder.parent / "runs")
     return StudyData(study_folder, content, load_results(study_folder), runs)
+
+
+def runs_of_study(content: Mapping[str, Any], root: Path) -> list[Run]:
+    """The runs that a study.json names, in its order.
+
+    Args:
+        content: of study.json.
+        root: folder of all runs.
+    """
+    keys = ("runs", "not_run")
+    return [_run(root, descriptor, key == "runs") for key in keys for descriptor in content.get(key) or []]
 
 
 def _run(root: Path, descriptor: dict[str, Any], planned: bool) -> Run:

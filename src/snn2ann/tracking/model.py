@@ -1,12 +1,12 @@
 """A run's trained network in MLflow's PyTorch flavour: a traced graph, which loads without this package or a pickle."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from snn2ann.errors import UserError
+from snn2ann.runs.folder import RunFolder
+from snn2ann.runs.spec import read_spec
 from snn2ann.tracking.store import Store, TrackedRun
 
 if TYPE_CHECKING:
@@ -34,29 +34,24 @@ def record_models(
     """
     if models not in CHOICES:
         raise UserError(f"models: {models!r} is not allowed; give one of {', '.join(CHOICES)}")
-    for run in _chosen(study, models):
-        tracked = known[run["name"]]
-        weights = runs_folder / run["name"] / "weights.safetensors"
-        digest = _digest(weights)
+    for name in _chosen(study, runs_folder, models):
+        tracked = known[name]
+        digest = _digest(RunFolder(runs_folder / name).weights)
         if tracked.tags.get(MODEL_TAG) == digest:
             continue
-        model_id = log_model(store, tracked.run_id, runs_folder / run["name"], study["parameters"])
+        model_id = log_model(store, tracked.run_id, runs_folder / name, study["parameters"])
         store.client.set_tag(tracked.run_id, "model_id", model_id)
         store.client.set_tag(tracked.run_id, MODEL_TAG, digest)
 
 
-def _chosen(study: Mapping[str, Any], models: str) -> Iterator[Mapping[str, Any]]:
-    if models == "none":
-        return
-    headline = {key: value for key, value in study["report"]["headline"].items() if key != "ata"}
-    adjusted = "training" in study["report"]["headline"].get("ata", "training")
-    seen = set()
-    for run in study["runs"]:
-        place = (run["dataset"], run["network"])
-        matches = all(run[key] == value for key, value in headline.items()) and run["ata"] in (adjusted, None)
-        if models == "all" or (matches and place not in seen):
-            seen.add(place)
-            yield run
+def _chosen(study: Mapping[str, Any], runs_folder: Path, models: str) -> list[str]:
+    """Names of the runs whose models are recorded."""
+    if models == "headline":
+        from snn2ann.report.selection import headline_runs
+        from snn2ann.report.study_data import runs_of_study
+
+        return [run.name for run in headline_runs(runs_of_study(study, runs_folder), study.get("report") or {})]
+    return [run["name"] for run in study["runs"]] if models == "all" else []
 
 
 def _digest(path: Path) -> str:
@@ -90,7 +85,7 @@ def log_model(store: Store, run_id: str, folder: Path, parameters: Mapping[str, 
     from mlflow.models import Model, ModelSignature
     from mlflow.types import Schema, TensorSpec
 
-    spec = yaml.safe_load((folder / "run.yaml").read_text(encoding="utf-8"))
+    spec = read_spec(RunFolder(folder).spec)
     network = deployed(spec, folder, parameters["calibration"]["time_steps"])
     shape, classes = tuple(spec["dataset"]["shape"]), spec["dataset"]["classes"]
     floats = np.dtype("float32")
@@ -129,10 +124,10 @@ def deployed(spec: Mapping[str, Any], folder: Path, time_steps: int) -> "nn.Modu
 
     from snn2ann.methods.build import build_model
     from snn2ann.methods.coupled import CoupledModel
-    from snn2ann.training.weights import load_state
+    from snn2ann.runs.weights import load_state
 
     model = build_model(dict(spec))
-    load_state(model, folder / "weights.safetensors", folder / "thresholds.safetensors")
+    load_state(model, RunFolder(folder).weights, RunFolder(folder).thresholds)
     steps = spec["method"]["time_steps"] or time_steps
     if isinstance(model, CoupledModel):
         # A graph holds PyTorch's operations only.

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from snn2ann.errors import UserError
 from snn2ann.files import read_json
 from snn2ann.parameters import digest
-from snn2ann.training.live import FOLDER as LIVE_FOLDER
+from snn2ann.runs.folder import RunFolder
+from snn2ann.runs.spec import read_spec
 
 MEASURES = ("accuracy", "spikes_per_image", "firing_rate", "synaptic_operations", "energy")
 TAGS = ("dataset", "network", "method", "variant", "mapping_unit", "ata", "training_time_steps", "seed")
@@ -65,18 +64,19 @@ def run_record(study: str, descriptor: Mapping[str, Any], folder: Path) -> Recor
     Raises:
         UserError: a file is missing or wrong.
     """
+    files = RunFolder(folder)
     try:
-        spec = yaml.safe_load((folder / "run.yaml").read_text(encoding="utf-8"))
-        training = read_json(folder / "training.json")
+        spec = read_spec(files.spec)
+        training = read_json(files.training)
         points = [
-            *_epoch_points(folder),
+            *_epoch_points(files),
             *_evaluation_points(descriptor, folder, float(training["seconds"])),
             *_training_points(training),
         ]
-    except (OSError, yaml.YAMLError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError) as error:
         raise UserError(f"{folder}: not a complete run ({error}); remove it and make it again") from error
     tags = _tags(study, descriptor, spec) | made_with_tags(training)
-    return Record(descriptor["name"], tags, dict(flatten(spec)), points, _started(folder))
+    return Record(descriptor["name"], tags, dict(flatten(spec)), points, _started(files))
 
 
 def live_record(study: str, descriptor: Mapping[str, Any], folder: Path) -> Record | None:
@@ -87,13 +87,14 @@ def live_record(study: str, descriptor: Mapping[str, Any], folder: Path) -> Reco
         descriptor: as study.json holds it.
         folder: the run's folder.
     """
-    finished = (folder / "training.json").exists()
-    curves = folder if finished else folder / LIVE_FOLDER
+    files = RunFolder(folder)
+    finished = files.trained
+    curves = files if finished else files.live
     try:
-        spec = yaml.safe_load((curves / "run.yaml").read_text(encoding="utf-8"))
+        spec = read_spec(curves.spec)
         points = list(_epoch_points(curves))
-        made_with = made_with_tags(read_json(folder / "snapshot.json"))
-        started = _started(folder)
+        made_with = made_with_tags(read_json(files.snapshot))
+        started = _started(files)
     except (OSError, UserError, ValueError):
         # Training ends by writing the run's files and removing these; the next look finds the one or the other.
         return None
@@ -102,7 +103,7 @@ def live_record(study: str, descriptor: Mapping[str, Any], folder: Path) -> Reco
 
 
 def made_with_tags(provenance: Mapping[str, Any]) -> dict[str, str]:
-    """Tags of machine, device and commit, from training.json or snapshot.json; no host, user or address is in them."""
+    """Tags of machine, device and commit, from what its training was made with; no host, user or address is in them."""
     tags = {"device": text(provenance["device"])} if provenance.get("device") else {}
     if machine := provenance.get("machine"):
         tags["machine"] = ", ".join(text(value) for value in machine.values())
@@ -134,22 +135,21 @@ def _tags(study: str, descriptor: Mapping[str, Any], spec: Mapping[str, Any]) ->
     return tags | source | {"study": study, "kind": "model", "dataset_digest": spec["dataset"]["digest"]}
 
 
-def _started(folder: Path) -> int:
-    snapshot = folder / "snapshot.json"
-    if snapshot.exists():
-        return int(read_json(snapshot)["started"] * 1000)
-    return int((folder / "run.yaml").stat().st_mtime * 1000)
+def _started(run: RunFolder) -> int:
+    if run.snapshot.exists():
+        return int(read_json(run.snapshot)["started"] * 1000)
+    return int(run.spec.stat().st_mtime * 1000)
 
 
-def _epoch_points(folder: Path) -> Iterator[Point]:
+def _epoch_points(run: RunFolder) -> Iterator[Point]:
     seconds = {0: 0.0}
-    for row in _rows(folder / "history.csv"):
+    for row in _rows(run.history):
         epoch = int(row["epoch"])
         seconds[epoch] = float(row["seconds"])
         for key, value in row.items():
             if key != "epoch" and value:
                 yield Point(key, float(value), epoch, seconds[epoch])
-    for row in _rows(folder / "layers.csv"):
+    for row in _rows(run.layers):
         epoch = int(row["epoch"])
         for key, value in row.items():
             if key not in ("epoch", "layer") and value:

@@ -75,7 +75,7 @@ def _record_study(
     store: Store, experiment: str, known: TrackedRun | None, study: Mapping[str, Any], folder: Path
 ) -> str:
     """Bring the parent run up to date and return its id."""
-    from snn2ann.training.provenance import provenance
+    from snn2ann.runs.provenance import provenance
 
     parent = open_parent(store, experiment, study["study"], known)
     made_with = {key: value for key, value in made_with_tags(provenance()).items() if key != "device"}

@@ -17,6 +17,7 @@ from typing import Any
 
 from snn2ann.errors import UserError
 from snn2ann.files import read_json
+from snn2ann.runs.folder import RunFolder
 from snn2ann.study import Run, Study
 from snn2ann.tracking.record import Record, live_record
 from snn2ann.tracking.store import (
@@ -30,7 +31,6 @@ from snn2ann.tracking.store import (
     open_store,
 )
 from snn2ann.tracking.study import open_parent
-from snn2ann.training.live import FOLDER as LIVE_FOLDER
 
 POLL_SECONDS = 2.0
 SYSTEM_SECONDS = 10.0
@@ -75,13 +75,13 @@ class Watch:
     warned: bool = False
 
     def __post_init__(self) -> None:
-        self.waiting = {run.name: run for run in self.study.runs if not self._file(run, "training.json").exists()}
+        self.waiting = {run.name: run for run in self.study.runs if not self._files(run).trained}
         self.system = SystemMetrics()
 
     def run(self, stop: threading.Event, starter_lives: Callable[[], bool]) -> None:
         """Watch until `stop` is set, the process that started this one has gone, or every run is trained."""
         while self.waiting and not stop.is_set() and starter_lives():
-            if not any(self._file(run, LIVE_FOLDER).exists() for run in self.waiting.values()):
+            if not any(self._files(run).live.path.exists() for run in self.waiting.values()):
                 # Nothing is loaded or opened for a study that doesn't train.
                 stop.wait(POLL_SECONDS)
                 continue
@@ -93,8 +93,8 @@ class Watch:
                 self.warned = True
                 stop.wait(RETRY_SECONDS)
 
-    def _file(self, run: Run, name: str) -> Path:
-        return self.runs_folder / run.name / name
+    def _files(self, run: Run) -> RunFolder:
+        return RunFolder(self.runs_folder / run.name)
 
     def _follow(self, stop: threading.Event, starter_lives: Callable[[], bool]) -> None:
         self.tracked.clear()
@@ -168,6 +168,6 @@ class SystemMetrics:
 
 def _trains_here(folder: Path) -> bool:
     try:
-        return bool(read_json(folder / LIVE_FOLDER / "process.json")["host"] == socket.gethostname())
+        return bool(read_json(RunFolder(folder).live.process)["host"] == socket.gethostname())
     except UserError:
         return False

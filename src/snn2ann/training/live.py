@@ -11,23 +11,23 @@ from typing import Any
 
 import yaml
 
-from snn2ann.columns import HISTORY, LAYERS
 from snn2ann.files import write_csv, write_json, write_text
-
-# In the run's folder until training is over. The files of a finished run are written apart from these, whole.
-FOLDER = "live"
+from snn2ann.runs.columns import HISTORY, LAYERS
+from snn2ann.runs.folder import RunFolder
 
 
 class LiveFiles:
-    """Writes history.csv and layers.csv line by line; a full disk stops the files, with one warning, not training.
+    """Writes curves line by line, in a folder that is there until training is over.
+
+    A full disk stops the files, with one warning, not training.
 
     Args:
-        output: the run's folder.
+        run: its folder; the files of a finished run are written apart from these, whole.
         spec: the run's specification.
     """
 
-    def __init__(self, output: Path, spec: Mapping[str, Any]) -> None:
-        self.folder = output / FOLDER
+    def __init__(self, run: RunFolder, spec: Mapping[str, Any]) -> None:
+        self.run = run.live
         self.spec = spec
         self.written: dict[str, int] = {}
         self.works = True
@@ -38,26 +38,26 @@ class LiveFiles:
             return
         try:
             begins = not self.written
-            self._add("history.csv", HISTORY, history)
-            self._add("layers.csv", LAYERS, layers)
+            self._add(self.run.history, HISTORY, history)
+            self._add(self.run.layers, LAYERS, layers)
             if begins:
-                write_json(self.folder / "process.json", {"host": socket.gethostname()})
+                write_json(self.run.process, {"host": socket.gethostname()})
                 # Last: who looks on takes the folder for a run when this is there.
-                write_text(self.folder / "run.yaml", yaml.safe_dump(dict(self.spec), sort_keys=True))
+                write_text(self.run.spec, yaml.safe_dump(dict(self.spec), sort_keys=True))
         except OSError as error:
             self.works = False
-            print(f"warning: {self.folder}: {error.strerror}; curves are not shown live", file=sys.stderr, flush=True)
+            print(f"warning: {self.run.path}: {error.strerror}; curves are not shown live", file=sys.stderr, flush=True)
 
-    def _add(self, name: str, header: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
-        if name not in self.written:
-            write_csv(self.folder / name, header, rows)
+    def _add(self, path: Path, header: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> None:
+        if path.name not in self.written:
+            write_csv(path, header, rows)
         else:
             text = io.StringIO()
-            csv.DictWriter(text, header, lineterminator="\n").writerows(rows[self.written[name] :])
-            with (self.folder / name).open("a", encoding="utf-8") as file:
+            csv.DictWriter(text, header, lineterminator="\n").writerows(rows[self.written[path.name] :])
+            with path.open("a", encoding="utf-8") as file:
                 file.write(text.getvalue())
-        self.written[name] = len(rows)
+        self.written[path.name] = len(rows)
 
     def remove(self) -> None:
         """Remove the files: those of the finished run hold all of it."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        shutil.rmtree(self.run.path, ignore_errors=True)

@@ -10,20 +10,21 @@ import torch
 import yaml
 from torch import Tensor
 
-from snn2ann.columns import HISTORY, LAYERS
 from snn2ann.data.loading import PreparedDataset, batches
 from snn2ann.files import write_csv, write_json, write_text
 from snn2ann.methods.build import build_model
 from snn2ann.methods.model import Model
 from snn2ann.progress import progress
+from snn2ann.runs.columns import HISTORY, LAYERS
+from snn2ann.runs.folder import RunFolder
+from snn2ann.runs.provenance import snapshot
+from snn2ann.runs.weights import load_state, save_state, split_state
 from snn2ann.training.accuracy import Score, score
 from snn2ann.training.checkpoint import load_checkpoint, save_checkpoint
 from snn2ann.training.live import LiveFiles
 from snn2ann.training.precision import arithmetic
-from snn2ann.training.provenance import snapshot
 from snn2ann.training.recipe import build_loss, build_optimiser, build_schedule
 from snn2ann.training.record import LayerRecord
-from snn2ann.training.weights import load_state, save_state, split_state
 
 CHECKPOINT_SECONDS = 60.0
 
@@ -209,33 +210,33 @@ def train(
     Raises:
         UserError: the source's weights are missing or damaged.
     """
-    checkpoint = output / "checkpoint.pt"
+    run = RunFolder(output)
     torch.manual_seed(spec["seed"])
     model = build_model(spec).to(device)
     if source is not None:
-        load_state(model, source / "weights.safetensors")
-    made_with = snapshot(output, goes_on=checkpoint.exists())
+        load_state(model, RunFolder(source).weights)
+    made_with = snapshot(output, goes_on=run.checkpoint.exists())
     trainer = Trainer(spec, dataset, model, torch.device(device))
-    live = LiveFiles(output, spec)
+    live = LiveFiles(run, spec)
     if model.trains:
-        trainer.run(checkpoint, live)
+        trainer.run(run.checkpoint, live)
     else:
         model.convert(images for images, _ in trainer.evaluation_batches("train"))
         weights, thresholds = split_state(model)
         trainer.best = {"epoch": 0, "weights": weights, "thresholds": thresholds}
-    _write(trainer, output, made_with)
-    checkpoint.unlink(missing_ok=True)
+    _write(trainer, run, made_with)
+    run.checkpoint.unlink(missing_ok=True)
     live.remove()
 
 
-def _write(trainer: Trainer, output: Path, made_with: dict[str, Any]) -> None:
-    write_text(output / "run.yaml", yaml.safe_dump(trainer.spec, sort_keys=True))
-    save_state(output, trainer.best["weights"], trainer.best["thresholds"])
-    save_state(output / "last", *split_state(trainer.model))
-    write_csv(output / "history.csv", HISTORY, trainer.history)
-    write_csv(output / "layers.csv", LAYERS, trainer.record.rows)
+def _write(trainer: Trainer, run: RunFolder, made_with: dict[str, Any]) -> None:
+    write_text(run.spec, yaml.safe_dump(trainer.spec, sort_keys=True))
+    save_state(run, trainer.best["weights"], trainer.best["thresholds"])
+    save_state(run.last, *split_state(trainer.model))
+    write_csv(run.history, HISTORY, trainer.history)
+    write_csv(run.layers, LAYERS, trainer.record.rows)
     write_json(
-        output / "training.json",
+        run.training,
         {
             "parameters": sum(parameter.numel() for parameter in trainer.model.network.parameters()),
             "selected_epoch": trainer.best["epoch"],

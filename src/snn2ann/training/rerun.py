@@ -6,19 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from snn2ann.errors import UserError
 from snn2ann.files import read_json
-from snn2ann.training.provenance import code_state, provenance, read_snapshot
-
-COMPARED = (
-    "weights.safetensors",
-    "thresholds.safetensors",
-    "last/weights.safetensors",
-    "last/thresholds.safetensors",
-    "layers.csv",
-)
+from snn2ann.runs.folder import RunFolder, compared_files
+from snn2ann.runs.provenance import code_state, provenance, read_snapshot
+from snn2ann.runs.spec import read_spec
 
 
 @dataclass(frozen=True)
@@ -41,11 +33,8 @@ def read_recorded(folder: Path) -> Recorded:
     Raises:
         UserError: it isn't finished, or a file can't be read.
     """
-    try:
-        spec = yaml.safe_load((folder / "run.yaml").read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError) as error:
-        raise UserError(f"{folder / 'run.yaml'}: cannot be read ({error}); give the folder of a run") from error
-    return Recorded(folder, spec, read_json(folder / "training.json"), read_snapshot(folder))
+    run = RunFolder(folder)
+    return Recorded(folder, read_spec(run.spec), read_json(run.training), read_snapshot(folder))
 
 
 def code_differences(run: Recorded) -> list[str]:
@@ -119,4 +108,5 @@ def rerun(run: Recorded, data: Path, runs: Path, device: str, output: Path | Non
 
 
 def _compare(old: Path, new: Path) -> dict[str, bool]:
-    return {name: (old / name).read_bytes() == (new / name).read_bytes() for name in COMPARED}
+    pairs = zip(compared_files(RunFolder(old)), compared_files(RunFolder(new)), strict=True)
+    return {str(one.relative_to(old)): one.read_bytes() == other.read_bytes() for one, other in pairs}

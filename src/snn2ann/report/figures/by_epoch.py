@@ -22,9 +22,9 @@ from snn2ann.report.figures.style import (
     legend_below,
     place_title,
 )
-from snn2ann.report.results import try_read
-from snn2ann.report.run_files import read_layers
 from snn2ann.report.study_data import StudyData
+from snn2ann.runs.problems import try_read
+from snn2ann.runs.reading import read_layers
 
 COLUMNS = [*LABELS, "epoch", "position", "layer", "mean", "minimum", "maximum", "n"]
 ACROSS = 4
@@ -88,9 +88,9 @@ def _data(study: StudyData, curve: LayerCurve) -> pd.DataFrame:
     """Mean over seeds of `curve.mean`; least and largest value over seeds of the other two."""
     frames = []
     for run in study.planned_runs:
-        if not (run.folder / "layers.csv").exists():
+        if not run.files.layers.exists():
             continue
-        layers = try_read(read_layers, run.folder, study.problems)
+        layers = try_read(read_layers, run.files.layers, study.problems)
         if layers is not None and layers[curve.mean].notna().any():
             told = labels(study, run.dataset, run.network, run.configuration)
             position = pd.factorize(layers["layer"])[0] + 1

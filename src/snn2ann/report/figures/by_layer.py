@@ -22,10 +22,10 @@ from snn2ann.report.figures.style import (
     place_title,
     say,
 )
-from snn2ann.report.results import try_read
-from snn2ann.report.run_files import read_evaluation
 from snn2ann.report.statistics import summarise
 from snn2ann.report.study_data import Run, StudyData
+from snn2ann.runs.problems import try_read
+from snn2ann.runs.reading import read_evaluation
 
 COLUMNS = [*LABELS, "position", "layer", "mean", "low", "high", "n"]
 LAYER_AXIS = "Layer, from input to output"

@@ -27,10 +27,10 @@ from snn2ann.report.figures.style import (
     place_title,
     say,
 )
-from snn2ann.report.results import try_read
-from snn2ann.report.run_files import read_history
 from snn2ann.report.statistics import summarise
 from snn2ann.report.study_data import StudyData
+from snn2ann.runs.problems import try_read
+from snn2ann.runs.reading import read_history
 
 MEASURES = ("train_loss", "validation_accuracy", "seconds")
 PANELS = (
@@ -63,9 +63,9 @@ def _data(study: StudyData) -> pd.DataFrame:
     """Over seeds at each epoch; epochs that only some seeds reached have a smaller n."""
     frames = []
     for run in study.planned_runs:
-        if not (run.folder / "history.csv").exists():
+        if not run.files.history.exists():
             continue
-        history = try_read(read_history, run.folder, study.problems)
+        history = try_read(read_history, run.files.history, study.problems)
         if history is not None and len(history):
             told = labels(study, run.dataset, run.network, run.configuration)
             frames.append(history[["epoch", *MEASURES]].assign(**told))

@@ -12,10 +12,10 @@ from snn2ann.report.configurations import Configuration
 from snn2ann.report.figures.by_layer import LAYER_AXIS, by_layer, handles, lines, number_layers
 from snn2ann.report.figures.curves import LABELS, labels
 from snn2ann.report.figures.style import WIDTH, Drawing, empty_drawing, legend_below, looks, place_title
-from snn2ann.report.results import try_read
-from snn2ann.report.run_files import read_calibration, read_layers
 from snn2ann.report.statistics import summarise
 from snn2ann.report.study_data import StudyData
+from snn2ann.runs.problems import try_read
+from snn2ann.runs.reading import read_calibration, read_layers
 
 COLUMNS = [*LABELS, "panel", "position", "layer", "epoch", "mean", "low", "high", "n"]
 TARGET: dict[str, Any] = {"color": "#595959", "linestyle": (0, (2, 2)), "linewidth": 0.8}
@@ -59,9 +59,9 @@ def _noisy_spike_rate(entry: Mapping[str, Any], layer: Mapping[str, Any], each: 
 def _over_epochs(study: StudyData) -> pd.DataFrame:
     frames = []
     for run in study.planned_runs:
-        if not (run.folder / "layers.csv").exists():
+        if not run.files.layers.exists():
             continue
-        layers = try_read(read_layers, run.folder, study.problems)
+        layers = try_read(read_layers, run.files.layers, study.problems)
         if layers is not None and layers["noisy_spike_rate"].notna().any():
             means = layers.groupby("epoch")["noisy_spike_rate"].mean()
             told = labels(study, run.dataset, run.network, run.configuration)

@@ -6,11 +6,11 @@ from typing import Any
 import pandas as pd
 
 from snn2ann.report.configurations import flatten, network_name
-from snn2ann.report.results import try_read
-from snn2ann.report.run_files import read_training
 from snn2ann.report.study_data import Run, StudyData
 from snn2ann.report.table import Table, shown, text
 from snn2ann.report.tables.cell_columns import missing_notes
+from snn2ann.runs.problems import try_read
+from snn2ann.runs.reading import read_training
 
 # The group of rows in which each key of training.json stands; the commit is told with whether files were changed.
 GROUPS = {"versions": "Versions", "machine": "Machine", "device": "Machine", "threads": "Machine"}
@@ -63,9 +63,9 @@ def _made_with_rows(study: StudyData) -> Iterator[Row]:
 
 def _made_with(run: Run, problems: list[str]) -> Iterator[tuple[str, str, str]]:
     """Group, item and value of what one training.json says; nothing where it isn't there."""
-    if not (run.folder / "training.json").exists():
+    if not run.files.trained:
         return
-    training = try_read(read_training, run.folder, problems) or {}
+    training = try_read(read_training, run.files.training, problems) or {}
     if training.get("commit"):
         changed = ", with uncommitted changes" if training.get("dirty") else ""
         yield "Code", "git commit", f"{training['commit']}{changed}"

@@ -5,11 +5,11 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from snn2ann.errors import UserError
-from snn2ann.report.results import try_read
-from snn2ann.report.run_files import read_evaluation, read_training
+from snn2ann.runs.folder import RunFolder, find_folders
+from snn2ann.runs.problems import try_read
+from snn2ann.runs.reading import read_evaluation, read_training
+from snn2ann.runs.spec import read_spec
 
 Entry = dict[str, Any]
 
@@ -20,8 +20,8 @@ class RecordedRun:
 
     Attributes:
         folder: the run's folder.
-        spec: content of run.yaml.
-        training: content of training.json; None where training is not finished.
+        spec: what the run is.
+        training: what its training came to; None where that is not finished.
         evaluations: the entries of each evaluation, by the name of its file.
         problems: what is wrong with files that are there.
         missing: what is not there yet.
@@ -53,9 +53,9 @@ def find_run(run: str, root: Path) -> Path:
         UserError: there is none; the message names the runs whose names are close.
     """
     for folder in (Path(run), root / run):
-        if (folder / "run.yaml").is_file():
+        if RunFolder(folder).spec.is_file():
             return folder
-    names = sorted(path.parent.name for path in root.glob("*/run.yaml"))
+    names = [found.path.name for found in find_folders(root)]
     close = get_close_matches(Path(run).name, names, n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(close)}?" if close else f"{root} holds {len(names)} runs; see `ls {root}`"
     raise UserError(f"{run}: neither the folder of a run nor the name of one in {root}; {hint}")
@@ -65,31 +65,22 @@ def read_recorded_run(run: str, root: Path) -> RecordedRun:
     """Read a run that is given as a folder or as a name under `root`; what is wrong or missing is noted in it.
 
     Raises:
-        UserError: no such run, or its run.yaml can't be read.
+        UserError: no such run, or what it is can't be read.
     """
     folder = find_run(run, root)
     problems: list[str] = []
     missing: list[str] = []
     training = None
-    if (folder / "training.json").exists():
-        training = try_read(read_training, folder, problems)
+    files = RunFolder(folder)
+    if files.trained:
+        training = try_read(read_training, files.training, problems)
     else:
-        missing.append("training.json (training is not finished)")
-    paths = sorted(folder.glob("evaluation-*.json"))
+        missing.append(f"{files.training.name} (training is not finished)")
+    paths = files.evaluations()
     evaluations = {path.name: try_read(read_evaluation, path, problems) or [] for path in paths}
     if not paths:
-        missing.append("evaluation-*.json (not evaluated)")
-    return RecordedRun(folder, _read_spec(folder / "run.yaml"), training, evaluations, problems, missing)
-
-
-def _read_spec(path: Path) -> dict[str, Any]:
-    try:
-        spec = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise UserError(f"{path}: cannot be read ({type(error).__name__}); make the run again") from error
-    if not isinstance(spec, dict) or not isinstance(spec.get("method"), dict):
-        raise UserError(f"{path}: a run's parameters with a `method` expected; make the run again")
-    return spec
+        missing.append(f"{files.evaluation('*').name} (not evaluated)")
+    return RecordedRun(folder, read_spec(files.spec), training, evaluations, problems, missing)
 
 
 def figures_at(run: RecordedRun, entry: Entry, time_steps: int | None) -> dict[str, float | None]:

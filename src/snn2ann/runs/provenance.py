@@ -13,9 +13,9 @@ from typing import Any
 import snn2ann
 from snn2ann.errors import UserError
 from snn2ann.files import read_json, write_json
+from snn2ann.runs.folder import RunFolder
 
 PACKAGES = ("snn2ann", "torch", "numpy", "spikingjelly")
-SNAPSHOT = "snapshot.json"
 # Tracked files that are made and make nothing.
 OUTPUTS = ("results", "docs", "dvc.lock")
 
@@ -46,7 +46,7 @@ def provenance() -> dict[str, Any]:
 
 
 def snapshot(output: Path, goes_on: bool) -> dict[str, Any]:
-    """Write snapshot.json into a run's folder at the start of training: all but its parameters, which are in run.yaml.
+    """Write into a run's folder, when training starts, what it is made with: all but its parameters, which stand apart.
 
     It holds when training began, machine, every installed package, the commit, the changes to tracked files as a patch,
     and a digest of this package's code, which is the same at commits that differ in other things.
@@ -69,14 +69,14 @@ def snapshot(output: Path, goes_on: bool) -> dict[str, Any]:
     if goes_on and (old := read_snapshot(output)) is not None:
         changed = old["changed_while_training"] or old["code"] != taken["code"]
         taken = {**old, "changed_while_training": changed}
-    write_json(output / SNAPSHOT, taken)
+    write_json(RunFolder(output).snapshot, taken)
     return described
 
 
 def read_snapshot(folder: Path) -> dict[str, Any] | None:
-    """Read a run's snapshot.json; None for a run that has none, or one that can't be read."""
+    """Read what a run's training was started with; None for a run that has none, or one that can't be read."""
     try:
-        return dict(read_json(folder / SNAPSHOT))
+        return dict(read_json(RunFolder(folder).snapshot))
     except (UserError, ValueError, TypeError):
         return None
 

@@ -5,30 +5,30 @@ from typing import Any
 
 import pandas as pd
 
-from snn2ann.columns import HISTORY, INFERENCE, LAYERS, TRAINING_COST
 from snn2ann.errors import UserError
 from snn2ann.files import read_json
+from snn2ann.runs.columns import HISTORY, INFERENCE, LAYERS, TRAINING_COST
 
 ENTRY_KEYS = {"checkpoint", "thresholds", "split", "ann_accuracy", "time_steps", "layers"}
 ENTRY_LISTS = ("accuracy", "spikes_per_image", "firing_rate", "synaptic_operations", "energy")
 
 
-def read_history(run_folder: Path) -> pd.DataFrame:
-    """The run's history.csv, one row an epoch.
+def read_history(path: Path) -> pd.DataFrame:
+    """The curves of a run, one row an epoch.
 
     Raises:
         UserError: missing, not CSV, or a column is missing or not numeric.
     """
-    return _read_csv(run_folder / "history.csv", HISTORY, text=())
+    return _read_csv(path, HISTORY, text=())
 
 
-def read_layers(run_folder: Path) -> pd.DataFrame:
-    """The run's layers.csv, one row an epoch and layer.
+def read_layers(path: Path) -> pd.DataFrame:
+    """The curves of a run's layers, one row an epoch and layer.
 
     Raises:
         UserError: missing, not CSV, or a column is missing or not numeric.
     """
-    return _read_csv(run_folder / "layers.csv", LAYERS, text=("layer",))
+    return _read_csv(path, LAYERS, text=("layer",))
 
 
 def read_cost(path: Path) -> pd.DataFrame:
@@ -50,13 +50,12 @@ def read_inference(path: Path) -> pd.DataFrame:
     return _read_csv(path, INFERENCE, ("dataset", "network", "method", "variant", "library", "device", "machine"))
 
 
-def read_training(run_folder: Path) -> dict[str, Any]:
-    """The run's training.json.
+def read_training(path: Path) -> dict[str, Any]:
+    """What a run's training came to.
 
     Raises:
         UserError: missing, not JSON, or without `parameters`, `seconds` or `epochs`.
     """
-    path = run_folder / "training.json"
     return _require(path, read_json(path), {"parameters", "seconds", "epochs"})
 
 

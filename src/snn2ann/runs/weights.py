@@ -10,6 +10,7 @@ from torch import Tensor
 from snn2ann.errors import UserError
 from snn2ann.files import atomic_path
 from snn2ann.methods.model import Model
+from snn2ann.runs.folder import RunFolder
 
 State = dict[str, Tensor]
 
@@ -32,10 +33,10 @@ def _copied(state: State) -> State:
     return {name: value.detach().cpu().clone() for name, value in state.items()}
 
 
-def save_state(folder: Path, weights: State, thresholds: State) -> None:
-    """Write weights.safetensors and thresholds.safetensors into `folder`."""
-    save_tensors(folder / "weights.safetensors", weights)
-    save_tensors(folder / "thresholds.safetensors", thresholds)
+def save_state(run: RunFolder, weights: State, thresholds: State) -> None:
+    """Write weights and thresholds into a run's folder."""
+    save_tensors(run.weights, weights)
+    save_tensors(run.thresholds, thresholds)
 
 
 def save_tensors(path: Path, tensors: State) -> None:

@@ -1,0 +1,131 @@
+"""What Snakemake does when it starts and ends: one at a time in a folder, the curves' watch, and a summary."""
+
+import fcntl
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from snn2ann.errors import UserError
+
+# How long the watch may take to log what it has still to log.
+LAST_SECONDS = 20
+
+
+def claim_folder(lock: Path) -> IO[str]:
+    """Refuse to run beside another Snakemake in a folder.
+
+    Snakemake's own lock outlives a killed process and then stops the next one; this one ends with its process.
+
+    Args:
+        lock: the file to lock.
+
+    Returns:
+        The open file; the folder is claimed for as long as it is open.
+
+    Raises:
+        UserError: another process holds it.
+    """
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    file = lock.open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise UserError("another snakemake is at work in this folder; wait for it or stop it") from None
+    return file
+
+
+@dataclass(frozen=True)
+class Watch:
+    """A process of its own that shows curves in MLflow while they grow, so that no job waits for MLflow."""
+
+    process: subprocess.Popen[bytes]
+
+    @classmethod
+    def start(cls, command: list[str], log: Path) -> "Watch":
+        """Start it; its warnings go to the terminal, what MLflow says to `log`."""
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("w") as file:
+            # A session of its own: it ends when told to, or with this process, not by a Ctrl-C that is meant for the jobs.
+            process = subprocess.Popen(command, stdout=sys.stderr.fileno(), stderr=file, start_new_session=True)
+        return cls(process)
+
+    def end(self, seconds: float = LAST_SECONDS) -> None:
+        """Let it log what it has still to log; a store that keeps it waiting is left to the next recording."""
+        self.process.terminate()
+        try:
+            self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+
+def watch_command(study: str) -> list[str]:
+    """The command that watches a study."""
+    return [sys.executable, "-m", "snn2ann.cli", "watch", "--study", study]
+
+
+@dataclass(frozen=True)
+class Ending:
+    """What is said when Snakemake ends.
+
+    Attributes:
+        study: its name.
+        folder: results/<study>.
+        runs: how many the study has.
+        started: when Snakemake started, in seconds since 1970.
+        benchmarks: the folder of Snakemake's benchmarks, <rule>/<job>.tsv.
+        tracked: the study's mark of what MLflow holds; it says why, where the store lacks the study.
+    """
+
+    study: str
+    folder: Path
+    runs: int
+    started: float
+    benchmarks: Path
+    tracked: Path
+
+    def summary(self, *, failed: bool = False) -> str:
+        """What ran, how long it took, and where to look."""
+        state = "NOT complete, the failed jobs' logs are above; the same command goes on" if failed else "done"
+        lines = [f"Study {self.study}: {self.runs} runs, {state}, {time.time() - self.started:.0f} s"]
+        lines += [
+            f"  {rule:<10} {len(times):>4} jobs {sum(times):>9.1f} s, the longest {max(times):.1f} s"
+            for rule, times in self._seconds().items()
+        ]
+        if reason := self._not_tracked():
+            lines.append(f"  not in MLflow: {reason}")
+        return "\n".join([*lines, *self._places()])
+
+    def _seconds(self) -> dict[str, list[float]]:
+        """Seconds of each job that ran, by rule."""
+        found: dict[str, list[float]] = defaultdict(list)
+        for path in self.benchmarks.glob("*/*.tsv"):
+            if path.stat().st_mtime >= self.started:
+                header, values = path.read_text().splitlines()[:2]
+                found[path.parent.name].append(float(values.split("\t")[header.split("\t").index("s")]))
+        return found
+
+    def _not_tracked(self) -> str:
+        """Why MLflow's store lacks the study, and "" where it has it; the next `snakemake` then records it."""
+        reason = self.tracked.read_text().strip() if self.tracked.exists() else ""
+        if reason:
+            self.tracked.unlink()
+        return reason
+
+    def _places(self) -> Iterable[str]:
+        folder, page = self.folder, self.folder / "report.html"
+        report = str(page) if page.exists() else f"snakemake --report {page}"
+        places = {
+            folder / "claims.md": f"  verdicts    {folder}/claims.md",
+            folder / "results.csv": f"  tables      {folder}/tables/   figures {folder}/figures/   "
+            f"results {folder}/results.csv",
+            folder / "study.json": f"  report      {report}",
+            Path("mlflow.db"): "  curves      mlflow ui",
+        }
+        return [line for path, line in places.items() if path.exists()]

@@ -1,0 +1,1 @@
+"""A run's folder: the names of its files, and reading and writing them."""
