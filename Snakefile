@@ -10,11 +10,14 @@ from pathlib import Path
 
 from snakemake.utils import min_version
 
+from snn2ann import pipeline
 from snn2ann.errors import UserError
+from snn2ann.models import FOREIGN
 from snn2ann.report.figures import FIGURES
-from snn2ann.report.publish import verdicts
 from snn2ann.report.registry import SECTIONS
 from snn2ann.report.tables import TABLES
+from snn2ann.report.verdict_rows import HEADER, read_verdicts, verdict_cells
+from snn2ann.runs.folder import RunFolder, trained_files
 from snn2ann.study import load_parameters, resolve
 
 min_version("9.0")
@@ -91,15 +94,12 @@ rule all:
 
 
 onstart:
-    claim_folder()
-    start_watch()
+    begin()
 
 
 onsuccess:
-    end_watch()
-    print(summary())
+    end()
 
 
 onerror:
-    end_watch()
-    print(summary(failed=True))
+    end(failed=True)

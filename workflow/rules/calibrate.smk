@@ -4,12 +4,12 @@
 rule calibrate:
     input:
         calibration_inputs,
-        weights=ancient("results/runs/{run}/weights.safetensors"),
-        thresholds=ancient("results/runs/{run}/thresholds.safetensors"),
-        training=ancient("results/runs/{run}/training.json"),
+        weights=ancient(str(RUN.weights)),
+        thresholds=ancient(str(RUN.thresholds)),
+        training=ancient(str(RUN.training)),
     output:
-        calibration="results/runs/{run}/calibration-{digest}.json",
-        thresholds="results/runs/{run}/thresholds-{digest}.safetensors",
+        calibration=str(RUN.calibration("{digest}")),
+        thresholds=str(RUN.calibrated_thresholds("{digest}")),
     log:
         "logs/calibrate/{run}-{digest}.log",
     benchmark:

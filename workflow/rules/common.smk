@@ -1,10 +1,7 @@
 """What several phases need: the files of a run, and the study's marks."""
 
-import fcntl
 import json
 import shlex
-import subprocess
-from collections import defaultdict
 
 ARRAYS = [
     "images.npy",
@@ -14,16 +11,8 @@ ARRAYS = [
     "test_indices.npy",
     "manifest.json",
 ]
-TRAINED = [
-    "run.yaml",
-    "weights.safetensors",
-    "thresholds.safetensors",
-    "last/weights.safetensors",
-    "last/thresholds.safetensors",
-    "history.csv",
-    "layers.csv",
-    "training.json",
-]
+RUN = RunFolder(Path("results/runs/{run}"))
+TRAINED = [str(path) for path in trained_files(RUN)]
 # Says for which runs, settings and code of the report a study's outputs were made. It stands in the place of time stamps,
 # which a fresh clone, DVC's cache and a changed clock all falsify.
 MARK = f"{FOLDER}/.made/{STUDY.digest}"
@@ -39,7 +28,14 @@ MADE = [
     "metrics.json",
     "report.html",
 ]
-EVALUATIONS = [f"results/runs/{run.name}/evaluation-{run.evaluation_digest}.json" for run in STUDY.runs]
+
+
+def folder_of(run):
+    """The folder of a run of the study."""
+    return RunFolder(Path("results/runs") / run.name)
+
+
+EVALUATIONS = [str(folder_of(run).evaluation(run.evaluation_digest)) for run in STUDY.runs]
 MEASUREMENTS = [
     f"results/measurements/{name}-{digest}.csv"
     for name, digest in (("training_cost", STUDY.measurement_digest), ("inference", STUDY.inference_digest))
@@ -66,23 +62,22 @@ def training_inputs(wildcards):
     they are in a clone with copied results. The same holds for a calibration.
     """
     run = run_of(wildcards)
-    if Path(f"results/runs/{run.name}/training.json").exists():
+    if folder_of(run).trained:
         return []
-    sources = [ancient(f"results/runs/{run.source}/weights.safetensors")] if run.source else []
+    sources = [ancient(str(folder_of(RUNS[run.source]).weights))] if run.source else []
     return data_of(wildcards) + sources
 
 
 def calibration_inputs(wildcards):
     """The data; nothing where the calibration is there."""
     run = run_of(wildcards)
-    made = Path(f"results/runs/{run.name}/calibration-{run.calibration_digest}.json").exists()
-    return [] if made else data_of(wildcards)
+    return [] if folder_of(run).calibration(run.calibration_digest).exists() else data_of(wildcards)
 
 
 def source_option(wildcards):
     """The option that names the run to start from."""
     source = run_of(wildcards).source
-    return f"--source results/runs/{source}" if source else ""
+    return f"--source {folder_of(RUNS[source]).path}" if source else ""
 
 
 def calibration_files(wildcards):
@@ -90,8 +85,8 @@ def calibration_files(wildcards):
     run = run_of(wildcards)
     if run.calibration_digest is None:
         return []
-    names = (f"calibration-{run.calibration_digest}.json", f"thresholds-{run.calibration_digest}.safetensors")
-    return [ancient(f"results/runs/{run.name}/{name}") for name in names]
+    folder, digest = folder_of(run), run.calibration_digest
+    return [ancient(str(path)) for path in (folder.calibration(digest), folder.calibrated_thresholds(digest))]
 
 
 def calibration_option(wildcards, input):
@@ -115,10 +110,8 @@ def label_of(kind, name):
 
 def verdict_rows():
     """The verdicts for the front page of the HTML report: header and rows; none before they are made."""
-    path = Path(f"{FOLDER}/claims.md")
-    lines = verdicts(path).splitlines() if path.exists() else []
-    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-    return cells[:1] + cells[2:]
+    path = Path(f"{FOLDER}/claims.json")
+    return [list(HEADER), *verdict_cells(read_verdicts(path))] if path.exists() else []
 
 
 def as_json(spec):
@@ -137,88 +130,33 @@ def mark_of(wildcards):
     return ancient(MARK)
 
 
-def claim_folder():
-    """Refuse to run beside another Snakemake in this folder.
-
-    Snakemake's own lock outlives a killed process and then stops the next one; this one ends with its process.
-    """
-    global folder_lock
-    folder_lock = Path(".snakemake/in_use").open("w")
-    try:
-        fcntl.flock(folder_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise WorkflowError("another snakemake is at work in this folder; wait for it or stop it") from None
-
-
 def store_option():
     """The option that names MLflow's store, where the parameters name one."""
     store = PARAMETERS["tracking"]["store"]
     return f"--store {shlex.quote(store)}" if store else ""
 
 
-watching = None
+folder_lock = watch = None
 
 
-def start_watch():
-    """Show curves in MLflow while they grow, where anything is to be trained.
-
-    A process of its own, so that no job waits for MLflow. Its warnings go to the terminal, what MLflow says to its log.
-    """
-    global watching
-    if PARAMETERS["tracking"]["live"] and any(job.rule.name == "train" for job in workflow.dag.needrun_jobs()):
-        log = Path(f"logs/watch/{STUDY.name}.log")
-        log.parent.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "snn2ann.cli", "watch", "--study", STUDY.name]
-        with log.open("w") as file:
-            # A session of its own: it ends when told to, or with this process, not by a Ctrl-C that is meant for the jobs.
-            watching = subprocess.Popen(command, stdout=sys.stderr.fileno(), stderr=file, start_new_session=True)
-
-
-def end_watch():
-    """Let the watching process log what it has still to log; a store that keeps it waiting is left to the next recording."""
-    if watching is None:
-        return
-    watching.terminate()
+def begin():
+    """Before the first job: claim the folder, check networks that are not the paper's, and watch what is trained."""
+    global folder_lock, watch
     try:
-        watching.wait(20)
-    except subprocess.TimeoutExpired:
-        watching.kill()
+        folder_lock = pipeline.claim_folder(Path(".snakemake/in_use"))
+        if any(network["kind"] in FOREIGN for network in STUDY.parameters["networks"].values()):
+            from snn2ann.training.check import check_networks
+
+            check_networks(STUDY)
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+    if PARAMETERS["tracking"]["live"] and any(job.rule.name == "train" for job in workflow.dag.needrun_jobs()):
+        watch = pipeline.Watch.start(pipeline.watch_command(STUDY.name), Path(f"logs/watch/{STUDY.name}.log"))
 
 
-def not_tracked():
-    """Why MLflow's store lacks the study, and nothing where it has it; the next `snakemake` then records it."""
-    mark = Path(TRACKED)
-    reason = mark.read_text().strip() if mark.exists() else ""
-    if reason:
-        mark.unlink()
-    return reason
-
-
-def summary(failed=False):
-    """What ran, how long it took, and where to look."""
-    seconds = defaultdict(list)
-    for path in Path("logs/benchmarks").glob("*/*.tsv"):
-        if path.stat().st_mtime >= STARTED:
-            header, values = path.read_text().splitlines()[:2]
-            seconds[path.parent.name].append(float(values.split("\t")[header.split("\t").index("s")]))
-    state = "NOT complete, the failed jobs' logs are above; the same command goes on" if failed else "done"
-    lines = [f"Study {STUDY.name}: {len(RUNS)} runs, {state}, {time.time() - STARTED:.0f} s"]
-    lines += [
-        f"  {rule:<10} {len(times):>4} jobs {sum(times):>9.1f} s, the longest {max(times):.1f} s"
-        for rule, times in seconds.items()
-    ]
-    if reason := not_tracked():
-        lines.append(f"  not in MLflow: {reason}")
-    places = {
-        f"{FOLDER}/claims.md": f"  verdicts    {FOLDER}/claims.md",
-        f"{FOLDER}/results.csv": f"  tables      {FOLDER}/tables/   figures {FOLDER}/figures/   results {FOLDER}/results.csv",
-        f"{FOLDER}/study.json": f"  report      {report_place()}",
-        "mlflow.db": "  curves      mlflow ui",
-    }
-    return "\n".join([*lines, *(line for path, line in places.items() if Path(path).exists())])
-
-
-def report_place():
-    """Where the report is, or what makes it."""
-    page = f"{FOLDER}/report.html"
-    return page if Path(page).exists() else f"snakemake --report {page}"
+def end(failed=False):
+    """After the last job."""
+    if watch is not None:
+        watch.end()
+    ending = pipeline.Ending(STUDY.name, Path(FOLDER), len(RUNS), STARTED, Path("logs/benchmarks"), Path(TRACKED))
+    print(ending.summary(failed=failed))

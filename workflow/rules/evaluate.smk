@@ -4,12 +4,12 @@
 rule evaluate:
     input:
         data_of,
-        weights=ancient("results/runs/{run}/weights.safetensors"),
-        thresholds=ancient("results/runs/{run}/thresholds.safetensors"),
-        training=ancient("results/runs/{run}/training.json"),
+        weights=ancient(str(RUN.weights)),
+        thresholds=ancient(str(RUN.thresholds)),
+        training=ancient(str(RUN.training)),
         calibration=calibration_files,
     output:
-        "results/runs/{run}/evaluation-{digest}.json",
+        str(RUN.evaluation("{digest}")),
     log:
         "logs/evaluate/{run}-{digest}.log",
     benchmark:

@@ -5,7 +5,7 @@ rule train:
     input:
         training_inputs,
     output:
-        expand("results/runs/{{run}}/{file}", file=TRAINED),
+        TRAINED,
     log:
         "logs/train/{run}.log",
     benchmark:

@@ -26,3 +26,6 @@ NETWORKS: dict[str, NetworkEntry] = {
     "torchvision": NetworkEntry("snn2ann.models.from_torchvision:from_torchvision", "Torchvision"),
     "module": NetworkEntry("snn2ann.models.own:from_path", "Module"),
 }
+
+# Kinds that may turn out not to be couplable: what they are is said elsewhere.
+FOREIGN = ("torchvision", "module")

@@ -1,0 +1,68 @@
+"""Which runs are the headline: one answer for claims, metrics and recorded models, also beside an ablation."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from snn2ann.report.claims import make_claims
+from snn2ann.report.metrics import make_metrics
+from snn2ann.report.results import collect_results
+from snn2ann.report.selection import comparison, find_cell, headline_runs
+from snn2ann.report.study_data import load_study, runs_of_study
+from snn2ann.tracking.model import _chosen
+
+from .synthetic import METHODS, write_study
+
+HEADLINE = METHODS[4]
+ABLATED = replace(HEADLINE, accuracy=0.7, changed={"reset": "subtract"})
+
+
+@pytest.fixture(params=["ablation first", "ablation last"])
+def study(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """The headline and, with one option changed, a row of its ablation."""
+    both = [ABLATED, HEADLINE] if request.param == "ablation first" else [HEADLINE, ABLATED]
+    folder = write_study(tmp_path / "results", [METHODS[2], *both], ("vgg-small", "resnet-small"), (0, 1), cost=False)
+    collect_results(folder)
+    return folder
+
+
+def test_a_row_of_an_ablation_is_not_the_headline(study: Path) -> None:
+    data = load_study(study)
+    wanted = comparison(data).headline
+    for place in data.places:
+        cell = find_cell(data, place, wanted)
+        assert cell is not None and cell.configuration.setting == ""
+    chosen = headline_runs(data.runs, data.settings)
+    assert [(run.dataset, run.network, run.seed) for run in chosen] == [
+        ("digits", "vgg-small", 0),
+        ("digits", "resnet-small", 0),
+    ]
+    assert all(run.configuration.setting == "" for run in chosen)
+
+
+def test_metrics_and_recorded_models_are_those_of_the_same_runs(study: Path) -> None:
+    make_claims(study)
+    make_metrics(study)
+    accuracies = json.loads((study / "metrics.json").read_text())["accuracy"]["headline"]
+    data, content = load_study(study), json.loads((study / "study.json").read_text())
+    assert set(accuracies) == {"digits vgg-small", "digits resnet-small"}
+    for place in data.places:
+        cell = find_cell(data, place, comparison(data).headline)
+        assert cell is not None
+        # The ablated runs are a quarter lower, and a mean over both would be between.
+        assert accuracies[" ".join(place)] == pytest.approx(data.values(cell, "accuracy").mean()) > 0.9
+    names = _chosen(content, study.parent / "runs", "headline")
+    assert names == [
+        run.name for run in headline_runs(runs_of_study(content, study.parent / "runs"), content["report"])
+    ]
+    assert len(_chosen(content, study.parent / "runs", "all")) == len(content["runs"])
+    assert _chosen(content, study.parent / "runs", "none") == []
+
+
+def test_changed_options_are_the_headlines_where_all_runs_have_them(tmp_path: Path) -> None:
+    folder = write_study(tmp_path / "results", [METHODS[2], ABLATED], ("vgg-small",), (0,), cost=False)
+    collect_results(folder)
+    data = load_study(folder)
+    assert [run.configuration.setting for run in headline_runs(data.runs, data.settings)] == ["reset=subtract"]
