@@ -29,11 +29,11 @@ from torch.nn.functional import cross_entropy
 import snn2ann
 from snn2ann.evaluation.cost import random_batch, timed
 from snn2ann.files import write_csv
-from snn2ann.models.build import build_network
+from snn2ann.models.building import build_network
 from snn2ann.options import VARIANTS
 from snn2ann.parameters import load_parameters
+from snn2ann.runs.made_with import provenance
 from snn2ann.study import network_spec
-from snn2ann.runs.provenance import provenance
 
 SHAPE, CLASSES, STEPS = (3, 32, 32), 10, 5
 COLUMNS = ["network", "variant", "pass", "time_steps", "batch_size", "beside", "seconds", "beside_seconds", "ratio"]

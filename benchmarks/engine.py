@@ -31,11 +31,11 @@ from snn2ann.methods import METHODS
 from snn2ann.methods.build import build_model
 from snn2ann.methods.coupled import CoupledModel
 from snn2ann.methods.model import Model
-from snn2ann.models.build import build_network
+from snn2ann.models.building import build_network
 from snn2ann.options import RELEASED
 from snn2ann.parameters import load_parameters
+from snn2ann.runs.made_with import provenance
 from snn2ann.study import network_spec
-from snn2ann.runs.provenance import provenance
 
 SHAPE, CLASSES, SIDE = (3, 32, 32), 10, 32
 COMMON = ["network", "method", "library", "time_steps", "batch_size", "precision", "device", "threads"]

@@ -17,7 +17,7 @@ from snn2ann.engine.signals import Spikes
 from snn2ann.engine.stages import Fire, Layer, Neurons, Weigh
 from snn2ann.evaluation.cost import timed
 from snn2ann.files import write_csv
-from snn2ann.runs.provenance import provenance
+from snn2ann.runs.made_with import provenance
 
 COLUMNS = ["channels", "size", "batch_size", "time_steps", "firing_rate", "rounds", "seconds", "dense_seconds"]
 COLUMNS += ["speed", "threads", "machine"]

@@ -18,8 +18,8 @@ from snn2ann.methods import METHODS
 from snn2ann.network import supported as graph
 from snn2ann.options import CouplingOptions
 from snn2ann.report import registered
-from snn2ann.report.claims import SENTENCES
 from snn2ann.report.configurations import network_name
+from snn2ann.report.judging import SENTENCES
 from snn2ann.report.publish import BLOCKS, block_of
 from snn2ann.report.statistics import CONFIDENCE
 from snn2ann.report.tables.claims import claimed_text, measured_text

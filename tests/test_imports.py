@@ -59,7 +59,7 @@ def loaded(statement: str) -> set[str]:
             "import snn2ann.cli, snn2ann.training.loop, snn2ann.data.loading",
             NUMBERS,
         ),
-        ("import snn2ann.tracking.study, snn2ann.tracking.model", ()),
+        ("import snn2ann.tracking.track, snn2ann.tracking.recorded_model", ()),
     ],
 )
 def test_only_what_is_used_is_loaded(statement: str, allowed: tuple[str, ...]) -> None:

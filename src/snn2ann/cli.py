@@ -180,7 +180,7 @@ def figure(name: str, study_folder: StudyFolder) -> None:
 @app.command()
 def claims(study_folder: StudyFolder) -> None:
     """Hold the paper's claims against what was measured."""
-    from snn2ann.report.claims import make_claims
+    from snn2ann.report.judging import make_claims
     from snn2ann.report.metrics import make_metrics
 
     make_claims(study_folder)
@@ -234,7 +234,7 @@ def track(
     """Log a study's files to MLflow; logged runs are updated, not doubled."""
     from snn2ann.files import write_text
     from snn2ann.tracking.store import StoreError
-    from snn2ann.tracking.study import track_study
+    from snn2ann.tracking.track import track_study
 
     try:
         track_study(study_folder, store, models)

@@ -13,8 +13,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from snn2ann.engine.signals import Observation
 from snn2ann.engine.stages import Layer
+from snn2ann.evaluation.arithmetic import accumulates, image_operations, multiply_accumulates
 from snn2ann.evaluation.evaluate import evaluate_split
-from snn2ann.evaluation.operations import accumulates, image_operations, multiply_accumulates
 from snn2ann.methods import METHODS
 from snn2ann.methods.build import build_model
 from snn2ann.methods.model import Model

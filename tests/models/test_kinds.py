@@ -16,7 +16,7 @@ from snn2ann.evaluation.calibrate import calibrate
 from snn2ann.evaluation.evaluate import evaluate
 from snn2ann.files import read_json
 from snn2ann.methods import METHODS
-from snn2ann.models.build import build_network
+from snn2ann.models.building import build_network
 from snn2ann.runs.folder import calibrated_thresholds
 from snn2ann.study import Study, load_parameters, resolve
 from snn2ann.training.check import check_networks

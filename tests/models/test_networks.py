@@ -8,9 +8,9 @@ import torch
 
 from snn2ann.engine.network import Network
 from snn2ann.engine.stages import Layer
-from snn2ann.evaluation.operations import image_operations
+from snn2ann.evaluation.arithmetic import image_operations
 from snn2ann.methods.build import build_model
-from snn2ann.models.build import build_network
+from snn2ann.models.building import build_network
 from snn2ann.study import load_parameters, network_spec
 
 PARAMETERS = load_parameters(Path(__file__).parents[2] / "params.yaml")

@@ -14,7 +14,7 @@ import snn2ann
 from snn2ann.engine import events
 from snn2ann.engine.network import Network
 from snn2ann.engine.stages import Apply, Fire, Layer, Pool, Weigh
-from snn2ann.models.build import build_network
+from snn2ann.models.building import build_network
 from snn2ann.network import fuse
 from snn2ann.study import load_parameters, network_spec
 

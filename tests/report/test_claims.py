@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from snn2ann.report.claims import make_claims
+from snn2ann.report.judging import make_claims
 from snn2ann.report.statistics import EMPTY, Estimate
 from snn2ann.report.verdicts import difference_verdict, overall_verdict, ratio_verdict
 

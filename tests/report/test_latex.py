@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from snn2ann.report.claims import make_claims
+from snn2ann.report.judging import make_claims
 from snn2ann.report.table import escape
 from snn2ann.report.tables import TABLES, make_table
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from snn2ann.errors import UserError
-from snn2ann.report.claims import make_claims
+from snn2ann.report.judging import make_claims
 from snn2ann.report.publish import block_of, marks, publish
 from snn2ann.report.results import collect_results
 from snn2ann.report.verdict_rows import read_verdicts, verdict_table

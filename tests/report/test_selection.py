@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from snn2ann.report.claims import make_claims
+from snn2ann.report.judging import make_claims
 from snn2ann.report.metrics import make_metrics
 from snn2ann.report.results import collect_results
 from snn2ann.report.selection import comparison, find_cell, headline_runs
 from snn2ann.report.study_data import load_study, runs_of_study
-from snn2ann.tracking.model import _chosen
+from snn2ann.tracking.recorded_model import _chosen
 
 from .synthetic import METHODS, write_study
 

@@ -22,11 +22,11 @@ from mlflow.entities import Run as MlflowRun
 from snn2ann.files import write_csv, write_json, write_text
 from snn2ann.runs.columns import HISTORY, LAYERS
 from snn2ann.runs.folder import RunFolder
-from snn2ann.runs.provenance import snapshot
+from snn2ann.runs.made_with import snapshot
 from snn2ann.study import Run, load_parameters, resolve
 from snn2ann.tracking import watch
 from snn2ann.tracking.store import NAME_TAG
-from snn2ann.tracking.study import track_study
+from snn2ann.tracking.track import track_study
 from snn2ann.training.live import LiveFiles
 from tests.tracking.hand_made import entry, points, points_of_files, tracked
 

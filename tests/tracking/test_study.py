@@ -12,8 +12,8 @@ import yaml
 
 from snn2ann.errors import UserError
 from snn2ann.files import write_json
-from snn2ann.tracking.record import run_record
-from snn2ann.tracking.study import track_study
+from snn2ann.tracking.run_record import run_record
+from snn2ann.tracking.track import track_study
 from tests.tracking.hand_made import (
     NAMES,
     client,

@@ -15,9 +15,9 @@ from snn2ann.methods import METHODS
 from snn2ann.methods.build import build_model
 from snn2ann.methods.model import Loss, Model, Step
 from snn2ann.methods.stbp import SpikeBasedBackpropagation
-from snn2ann.models.build import build_network
+from snn2ann.models.building import build_network
 from snn2ann.options import RELEASED
-from snn2ann.training.record import LayerRecord
+from snn2ann.training.layer_record import LayerRecord
 
 NETWORK = {"kind": "vgg", "blocks": [[4], [6]], "pooled_blocks": [1, 2], "dropout": [0, 0]}
 IMAGES, LABELS = torch.linspace(-1, 2, 6 * 64).reshape(6, 1, 8, 8), torch.arange(6) % 3

@@ -44,7 +44,7 @@ def test_models_load_without_this_package_and_give_the_same(small: Project, tmp_
     import torch
     import yaml
 
-    from snn2ann.tracking.model import deployed
+    from snn2ann.tracking.recorded_model import deployed
 
     project = small.copy(tmp_path / "p")
     study = project.folder / "results/tiny"

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from snn2ann.report.claims import SENTENCES
 from snn2ann.report.figures import FIGURES
+from snn2ann.report.judging import SENTENCES
 from snn2ann.report.registry import SECTIONS
 from snn2ann.report.tables import TABLES
 from tests.workflow.project import Project

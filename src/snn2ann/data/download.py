@@ -8,8 +8,8 @@ from typing import Any, BinaryIO
 import requests
 from pooch import HTTPDownloader
 
+from snn2ann.data.download_progress import Meter, say
 from snn2ann.data.identity import Identity
-from snn2ann.data.progress import Meter, say
 from snn2ann.errors import UserError
 
 # Attempts in a row that bring nothing new before a mirror is given up.

@@ -9,8 +9,8 @@ from typing import Any
 
 from snn2ann.data import DatasetEntry
 from snn2ann.data.download import download
+from snn2ann.data.download_progress import say
 from snn2ann.data.identity import Identity
-from snn2ann.data.progress import say
 from snn2ann.data.source import Source
 from snn2ann.errors import UserError
 from snn2ann.files import read_json, write_json

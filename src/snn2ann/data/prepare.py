@@ -15,9 +15,9 @@ from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
 from snn2ann.data import PLACES, dataset_entry
+from snn2ann.data.download_progress import Meter, say
 from snn2ann.data.fetching import FetchedFile, fetch
 from snn2ann.data.loading import ARRAYS, load
-from snn2ann.data.progress import Meter, say
 from snn2ann.data.source import RawImages, Source, load_source
 from snn2ann.data.splits import split_indices
 from snn2ann.errors import UserError

@@ -7,7 +7,6 @@ from torch import Tensor, nn
 
 from snn2ann.engine.normalisation import BatchNorm, Weighing
 from snn2ann.engine.pooling import halves, pool
-from snn2ann.engine.thresholds import start_thresholds
 from snn2ann.errors import UserError
 from snn2ann.network.operations import REARRANGEMENTS, Add
 
@@ -49,7 +48,14 @@ class Neurons(nn.Module):
             self.check(shape)
         else:
             self.threshold.resize_((1, *shape[1:]))
-            start_thresholds(self.threshold, start)
+            self.start(start)
+
+    def start(self, start: float | Literal["uniform"]) -> None:
+        """Set every threshold to `start`, or draw each from the uniform distribution over [0, 1)."""
+        if start == "uniform":
+            self.threshold.uniform_(0, 1)
+        else:
+            self.threshold.fill_(start)
 
     def check(self, shape: tuple[int, ...]) -> None:
         """Hold the thresholds against a current [..., C, H, W] or [..., C].

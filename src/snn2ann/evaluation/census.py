@@ -7,7 +7,7 @@ from torch import Tensor
 
 from snn2ann.engine.signals import Observation
 from snn2ann.engine.stages import firing
-from snn2ann.evaluation.operations import stage_operations
+from snn2ann.evaluation.arithmetic import stage_operations
 
 
 @dataclass

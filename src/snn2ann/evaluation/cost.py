@@ -19,7 +19,7 @@ from snn2ann.methods.build import build_model
 from snn2ann.methods.model import Model
 from snn2ann.progress import progress
 from snn2ann.runs.columns import TRAINING_COST
-from snn2ann.runs.provenance import provenance
+from snn2ann.runs.made_with import provenance
 from snn2ann.training.precision import arithmetic
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from snn2ann.data import DATASETS
-from snn2ann.evaluation.operations import image_operations
+from snn2ann.evaluation.arithmetic import image_operations
 from snn2ann.methods import METHODS
 from snn2ann.methods.build import build_model
 from snn2ann.study import Run

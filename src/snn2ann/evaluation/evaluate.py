@@ -9,12 +9,12 @@ import torch
 from torch import Tensor
 
 from snn2ann.data.loading import PreparedDataset
-from snn2ann.evaluation.census import AgreementCensus, SpikeCensus
-from snn2ann.evaluation.operations import (
+from snn2ann.evaluation.arithmetic import (
     JOULE_PER_ACCUMULATE,
     JOULE_PER_MAC,
     image_operations,
 )
+from snn2ann.evaluation.census import AgreementCensus, SpikeCensus
 from snn2ann.files import write_json
 from snn2ann.methods.build import build_model
 from snn2ann.methods.model import Model

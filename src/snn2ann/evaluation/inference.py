@@ -17,7 +17,7 @@ from snn2ann.methods.build import build_model
 from snn2ann.methods.model import Model
 from snn2ann.progress import progress
 from snn2ann.runs.columns import INFERENCE
-from snn2ann.runs.provenance import provenance
+from snn2ann.runs.made_with import provenance
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 from snn2ann.engine.network import Network
 from snn2ann.methods import METHODS
 from snn2ann.methods.model import Model
-from snn2ann.models.build import build_network
+from snn2ann.models.building import build_network
 
 
 def build_model(spec: dict[str, Any]) -> Model:

@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from snn2ann.engine.interpreter import AnnInterpreter
 from snn2ann.engine.network import Network
 from snn2ann.engine.signals import Observer
-from snn2ann.engine.thresholds import start_thresholds
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -100,4 +99,4 @@ class Model(nn.Module, ABC):
     def start_thresholds(self, start: float | Literal["uniform"]) -> None:
         """Set every threshold to `start`, or draw each from the uniform distribution over [0, 1)."""
         for layer in self.network.by_label().values():
-            start_thresholds(layer.threshold, start)
+            layer.start(start)

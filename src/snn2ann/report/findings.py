@@ -7,6 +7,7 @@ from typing import Any
 import pandas as pd
 
 from snn2ann.report.configurations import method_name, network_name
+from snn2ann.report.measured_cost import Cost, costs, find_cost, memory_measure
 from snn2ann.report.selection import Comparison, comparison, find_cell
 from snn2ann.report.statistics import (
     EMPTY,
@@ -17,7 +18,6 @@ from snn2ann.report.statistics import (
 )
 from snn2ann.report.study_data import Cell, StudyData
 from snn2ann.report.table import number
-from snn2ann.report.training_cost import Cost, costs, find_cost, memory_measure
 from snn2ann.report.verdicts import (
     NOT_CLAIMED,
     UNKNOWN,

@@ -6,8 +6,8 @@ from html import escape
 from pathlib import Path
 
 from snn2ann.files import write_json, write_text
-from snn2ann.report.claims import make_claims
 from snn2ann.report.figures import FIGURES, make_figure
+from snn2ann.report.judging import make_claims
 from snn2ann.report.page import page
 from snn2ann.report.registry import SECTIONS
 from snn2ann.report.results import collect_results, read_study

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from snn2ann.errors import UserError
-from snn2ann.tracking.record import Point, Record
+from snn2ann.tracking.run_record import Point, Record
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -19,7 +19,7 @@ from snn2ann.errors import UserError
 from snn2ann.files import read_json
 from snn2ann.runs.folder import RunFolder
 from snn2ann.study import Run, Study
-from snn2ann.tracking.record import Record, live_record
+from snn2ann.tracking.run_record import Record, live_record
 from snn2ann.tracking.store import (
     SYSTEM,
     Store,
@@ -30,7 +30,7 @@ from snn2ann.tracking.store import (
     open_experiment,
     open_store,
 )
-from snn2ann.tracking.study import open_parent
+from snn2ann.tracking.track import open_parent
 
 POLL_SECONDS = 2.0
 SYSTEM_SECONDS = 10.0

@@ -6,7 +6,7 @@ from typing import Any
 
 from snn2ann.engine.network import Network
 from snn2ann.errors import UserError
-from snn2ann.models.build import build_network
+from snn2ann.models.building import build_network
 from snn2ann.study import Study
 
 

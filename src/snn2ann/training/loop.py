@@ -17,14 +17,14 @@ from snn2ann.methods.model import Model
 from snn2ann.progress import progress
 from snn2ann.runs.columns import HISTORY, LAYERS
 from snn2ann.runs.folder import RunFolder
-from snn2ann.runs.provenance import snapshot
+from snn2ann.runs.made_with import snapshot
 from snn2ann.runs.weights import load_state, save_state, split_state
 from snn2ann.training.accuracy import Score, score
 from snn2ann.training.checkpoint import load_checkpoint, save_checkpoint
+from snn2ann.training.layer_record import LayerRecord
 from snn2ann.training.live import LiveFiles
 from snn2ann.training.precision import arithmetic
 from snn2ann.training.recipe import build_loss, build_optimiser, build_schedule
-from snn2ann.training.record import LayerRecord
 
 CHECKPOINT_SECONDS = 60.0
 

@@ -9,7 +9,7 @@ from typing import Any
 from snn2ann.errors import UserError
 from snn2ann.files import read_json
 from snn2ann.runs.folder import RunFolder, compared_files
-from snn2ann.runs.provenance import code_state, provenance, read_snapshot
+from snn2ann.runs.made_with import code_state, provenance, read_snapshot
 from snn2ann.runs.spec import read_spec
 
 

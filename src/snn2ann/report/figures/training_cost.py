@@ -17,10 +17,10 @@ from snn2ann.report.figures.style import (
     legend_below,
     method_look,
 )
+from snn2ann.report.measured_cost import Cost, costs, find_cost, several
 from snn2ann.report.selection import comparison
 from snn2ann.report.statistics import mean_interval
 from snn2ann.report.study_data import StudyData
-from snn2ann.report.training_cost import Cost, costs, find_cost, several
 
 COLUMNS = [
     "network",

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from snn2ann.report.configurations import method_name, network_name
+from snn2ann.report.measured_cost import Cost, costs, find_cost, several
 from snn2ann.report.selection import Comparison, comparison, find_cell
 from snn2ann.report.statistics import EMPTY, Estimate, mean_interval, paired_ratio
 from snn2ann.report.study_data import Cell, StudyData
@@ -21,7 +22,6 @@ from snn2ann.report.table import (
     text,
 )
 from snn2ann.report.tables.cell_columns import missing_notes, note, status
-from snn2ann.report.training_cost import Cost, costs, find_cost, several
 
 MEBIBYTE = 1 / 2**20
 RATIOS = ("to_ann", "to_reference", "to_equal_time_steps")

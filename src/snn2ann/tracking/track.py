@@ -9,8 +9,8 @@ from typing import Any
 import yaml
 
 from snn2ann.files import read_json
-from snn2ann.tracking.model import record_models
-from snn2ann.tracking.record import Record, flatten, made_with_tags, run_record
+from snn2ann.tracking.recorded_model import record_models
+from snn2ann.tracking.run_record import Record, flatten, made_with_tags, run_record
 from snn2ann.tracking.store import (
     FILES_TAG,
     Store,
@@ -75,7 +75,7 @@ def _record_study(
     store: Store, experiment: str, known: TrackedRun | None, study: Mapping[str, Any], folder: Path
 ) -> str:
     """Bring the parent run up to date and return its id."""
-    from snn2ann.runs.provenance import provenance
+    from snn2ann.runs.made_with import provenance
 
     parent = open_parent(store, experiment, study["study"], known)
     made_with = {key: value for key, value in made_with_tags(provenance()).items() if key != "device"}
