@@ -224,6 +224,9 @@ def track(
     study_folder: StudyFolder,
     store: StoreUri = None,
     models: Annotated[str, typer.Option(help="Whose networks to record as well: none, headline or all.")] = "none",
+    params: Annotated[
+        Path | None, typer.Option(help="The parameters' file, whose store it is; on a command line others may read it.")
+    ] = None,
     mark: Annotated[
         Path | None,
         typer.Option(
@@ -233,9 +236,12 @@ def track(
 ) -> None:
     """Log a study's files to MLflow; logged runs are updated, not doubled."""
     from snn2ann.files import write_text
+    from snn2ann.parameters import load_parameters
     from snn2ann.tracking.store import StoreError
     from snn2ann.tracking.track import track_study
 
+    if params is not None:
+        store = store or load_parameters(params)["tracking"]["store"]
     try:
         track_study(study_folder, store, models)
     except StoreError as error:

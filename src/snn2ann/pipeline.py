@@ -1,6 +1,7 @@
 """What Snakemake does when it starts and ends: one at a time in a folder, the curves' watch, and a summary."""
 
 import fcntl
+import os
 import subprocess
 import sys
 import time
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import IO
 
 from snn2ann.errors import UserError
+from snn2ann.parameters import digest
+from snn2ann.tracking.store import DATABASE
 
 # How long the watch may take to log what it has still to log.
 LAST_SECONDS = 20
@@ -38,6 +41,35 @@ def claim_folder(lock: Path) -> IO[str]:
         file.close()
         raise UserError("another snakemake is at work in this folder; wait for it or stop it") from None
     return file
+
+
+@dataclass(frozen=True)
+class StorePlace:
+    """Where MLflow's store is, as far as is known without opening it.
+
+    Attributes:
+        uri: of a server or database that was named; "" for the project's own database.
+        database: the project's own.
+    """
+
+    uri: str
+    database: Path
+
+    @classmethod
+    def of(cls, store: str | None) -> "StorePlace":
+        """The store that the parameters name, or the environment."""
+        home = Path(os.environ.get("DVC_ROOT") or ".")
+        return cls(store or os.environ.get("MLFLOW_TRACKING_URI") or "", home / DATABASE)
+
+    @property
+    def lost(self) -> bool:
+        """Whether the project's own database is not there."""
+        return not self.uri and not self.database.exists()
+
+    @property
+    def suffix(self) -> str:
+        """Ends the name of a mark that says what the store holds; "" for the project's own."""
+        return f"-{digest(self.uri)}" if self.uri else ""
 
 
 @dataclass(frozen=True)
@@ -126,6 +158,6 @@ class Ending:
             folder / "results.csv": f"  tables      {folder}/tables/   figures {folder}/figures/   "
             f"results {folder}/results.csv",
             folder / "study.json": f"  report      {report}",
-            Path("mlflow.db"): "  curves      mlflow ui",
+            Path(DATABASE): "  curves      mlflow ui",
         }
         return [line for path, line in places.items() if path.exists()]

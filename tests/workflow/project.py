@@ -84,11 +84,11 @@ class Project:
 
     def trim(self) -> None:
         """Keep a figure and two tables of the registries, so that a study's outputs take seconds."""
-        kept = {"figures": ("convergence",), "tables": ("training_efficiency", "claims")}
-        for kind, names in kept.items():
+        for kind, names in {"figures": ("convergence",), "tables": ("training_efficiency", "claims")}.items():
+            registry = kind.upper()
             file = self.folder / f"src/snn2ann/report/{kind}/__init__.py"
-            entry = re.compile(rf'    "(?!(?:{"|".join(names)})")\w+": "snn2ann\.report\.{kind}\..*\n')
-            file.write_text(entry.sub("", file.read_text()))
+            kept = f"{registry} = {{name: {registry}[name] for name in {names!r}}}"
+            file.write_text(f"{file.read_text()}\n\n{kept}\n")
 
     def commit(self, message: str) -> None:
         """Commit all that git does not ignore."""

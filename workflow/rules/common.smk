@@ -1,7 +1,6 @@
 """What several phases need: the files of a run, and the study's marks."""
 
 import json
-import shlex
 
 ARRAYS = [
     "images.npy",
@@ -16,7 +15,9 @@ TRAINED = [str(path) for path in trained_files(RUN)]
 # Says for which runs, settings and code of the report a study's outputs were made. It stands in the place of time stamps,
 # which a fresh clone, DVC's cache and a changed clock all falsify.
 MARK = f"{FOLDER}/.made/{STUDY.digest}"
-TRACKED = f"{FOLDER}/.made/tracked-{STUDY.digest}"
+# Says in which store, too: another one lacks the study.
+STORE = pipeline.StorePlace.of(PARAMETERS["tracking"]["store"])
+TRACKED = f"{FOLDER}/.made/tracked-{STUDY.digest}{STORE.suffix}"
 MADE = [
     ".made",
     "study.json",
@@ -130,10 +131,11 @@ def mark_of(wildcards):
     return ancient(MARK)
 
 
-def store_option():
-    """The option that names MLflow's store, where the parameters name one."""
-    store = PARAMETERS["tracking"]["store"]
-    return f"--store {shlex.quote(store)}" if store else ""
+def recorded_mark(wildcards):
+    """The study's mark; what was recorded in a database that is gone is recorded anew."""
+    if STORE.lost and Path(TRACKED).exists():
+        workflow.dag.forcerules.add(workflow.get_rule("record"))
+    return mark_of(wildcards)
 
 
 folder_lock = watch = None
@@ -154,9 +156,19 @@ def begin():
         watch = pipeline.Watch.start(pipeline.watch_command(STUDY.name), Path(f"logs/watch/{STUDY.name}.log"))
 
 
+def lacking():
+    """What was asked for and is not there, although all jobs have ended well."""
+    files = (str(file) for job in workflow.dag.targetjobs for file in job.output or job.input)
+    return [file for file in files if not Path(file).exists()]
+
+
 def end(failed=False):
-    """After the last job."""
+    """After the last job; "done" is said of what is there."""
     if watch is not None:
         watch.end()
+    lost = [] if failed else lacking()
     ending = pipeline.Ending(STUDY.name, Path(FOLDER), len(RUNS), STARTED, Path("logs/benchmarks"), Path(TRACKED))
-    print(ending.summary(failed=failed))
+    print(ending.summary(failed=failed or bool(lost)))
+    if lost:
+        more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
+        raise WorkflowError(f"no job failed, yet {lost[0]}{more} is not there; the same command goes on")

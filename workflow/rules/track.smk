@@ -5,7 +5,7 @@
 # `snakemake` records what is missing.
 rule record:
     input:
-        mark=mark_of,
+        mark=recorded_mark,
         runs=ancient(EVALUATIONS),
         tables=ancient(rules.tables.input),
         figures=ancient(rules.figures.input),
@@ -22,12 +22,11 @@ rule record:
         runtime=60,
     params:
         folder=lambda wildcards: FOLDER,
-        store=store_option(),
         models=PARAMETERS["tracking"]["models"],
     message:
         "Recording in MLflow"
     shell:
-        "snn2ann track --study-folder {params.folder:q} {params.store}"
+        "snn2ann track --study-folder {params.folder:q} --params params.yaml"
         " --models {params.models} --mark {output:q} > {log:q} 2>&1"
 
 

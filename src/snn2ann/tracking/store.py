@@ -89,23 +89,58 @@ def open_store(store: str | None, project: Path) -> Iterator[Store]:
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
-    shown = re.sub(r"//[^/@]*@", "//", uri)
-    database = uri.removeprefix("sqlite:///") if uri.startswith("sqlite:///") else None
+    shown = without_password(uri)
+    database = Path(uri.removeprefix("sqlite:///").partition("?")[0]) if uri.startswith("sqlite:///") else None
     lock = FileLock(f"{database}.lock", LOCK_SECONDS) if database else nullcontext()
     # Jobs that write at once wait for each other.
     patient = f"{uri}?timeout=120" if database and "?" not in uri else uri
     try:
         with lock:
             # Jobs that make a database together break it.
+            if database and not database.exists():
+                _make_database(database)
             client = MlflowClient(tracking_uri=patient, registry_uri=patient)
             client.search_experiments(max_results=1)
         yield Store(client, shown, artifacts, lock)
     except (MlflowException, SQLAlchemyError, OSError, Timeout) as error:
         reason = str(error).splitlines()[0][:200].replace(patient, shown).replace(uri, shown)
+        cure = _cure(str(error), database) if database else _SERVER
         raise StoreError(
-            f"MLflow store {shown}: does not answer ({reason}). Start the server, or correct tracking.store in "
-            "params.yaml or MLFLOW_TRACKING_URI; all results are in files, and `snakemake track` records them later"
+            f"MLflow store {shown}: does not answer ({reason}). {cure}; all results are in files, and `snakemake track` "
+            "records them later"
         ) from error
+
+
+_SERVER = "Start the server, or correct tracking.store in params.yaml or MLFLOW_TRACKING_URI"
+
+
+def without_password(uri: str) -> str:
+    """A store's URI as it may be shown: without user and password."""
+    return re.sub(r"//[^/@]*@", "//", uri)
+
+
+def _make_database(database: Path) -> None:
+    """Make a database aside and rename it: one that a kill left half made would never work again."""
+    from mlflow import MlflowClient
+
+    database.parent.mkdir(parents=True, exist_ok=True)
+    aside = database.with_name(f".{database.name}.new")
+    aside.unlink(missing_ok=True)
+    uri = f"sqlite:///{aside}"
+    MlflowClient(tracking_uri=uri, registry_uri=uri).search_experiments(max_results=1)
+    aside.replace(database)
+
+
+def _cure(error: str, database: Path) -> str:
+    """What to do about a database in a file that MLflow cannot use."""
+    away = f"move it away (mv {database} {database}.old)"
+    if "out-of-date" in error or "Can't locate revision" in error:
+        return f"Another MLflow version made it: `mlflow db upgrade sqlite:///{database}` if it was an older one, or {away}"
+    if any(word in error for word in ("already exists", "duplicate column", "no such table", "no such column")):
+        return f"It is half made, by a process that was killed: {away}"
+    if any(word in error for word in ("not a database", "malformed", "disk image")):
+        return f"It is damaged, or no database: {away}"
+    return f"Look whether it can be written and its disk has room, or {away}"
 
 
 def _place(store: str | None, project: Path) -> tuple[str, str | None]:
@@ -115,7 +150,13 @@ def _place(store: str | None, project: Path) -> tuple[str, str | None]:
         return uri, None
     # An experiment of DVC runs in a copy that is thrown away; DVC_ROOT is the project itself.
     home = Path(os.environ.get("DVC_ROOT") or project.absolute())
-    return f"sqlite:///{home / DATABASE}", (home / ARTIFACTS).as_uri()
+    database = str(home / DATABASE)
+    if set("?#") & set(database):
+        # They would end the path of a URI; from the folder itself it may do without them.
+        database = os.path.relpath(database)
+    if set("?#") & set(database):
+        raise StoreError(f"MLflow store {database}: a path with ? or # is no database's; name another folder or store")
+    return f"sqlite:///{database}", (home / ARTIFACTS).as_uri()
 
 
 def _set_up_environment() -> None:

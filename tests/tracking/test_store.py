@@ -1,0 +1,99 @@
+"""The project's own database: whole or not there, and a damaged or foreign one gives its own cure."""
+
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from snn2ann.errors import UserError
+from snn2ann.tracking.store import open_store, without_password
+from snn2ann.tracking.track import track_study
+from tests.tracking.hand_made import NAMES, tracked
+
+MAKING = """
+import os, sys
+from pathlib import Path
+from snn2ann.tracking import store
+def killed(*_):
+    os.kill(os.getpid(), 9)
+Path.replace = killed
+with store.open_store(None, Path(sys.argv[1])):
+    pass
+"""
+
+
+def test_a_kill_while_the_database_is_made_leaves_none_and_the_next_makes_it(study: Path) -> None:
+    project = study.parents[1]
+    (project / "mlflow.db").unlink()
+    done = subprocess.run([sys.executable, "-c", MAKING, str(project)], check=False)
+    assert done.returncode == -9 and not (project / "mlflow.db").exists()
+    assert (project / ".mlflow.db.new").stat().st_size > 0
+    track_study(study)
+    assert set(tracked(study)) == {"small", *NAMES}
+    assert not (project / ".mlflow.db.new").exists()
+
+
+def half_made(database: Path) -> None:
+    """As it is when the process is killed that makes it."""
+    with sqlite3.connect(database) as made:
+        made.execute("DROP TABLE alembic_version")
+    made.close()
+
+
+def of_version(version: str, database: Path) -> None:
+    with sqlite3.connect(database) as made:
+        made.execute("UPDATE alembic_version SET version_num = ?", (version,))
+    made.close()
+
+
+@pytest.mark.parametrize(
+    ("fault", "cure"),
+    [
+        (lambda path: half_made(path), r"It is half made, by a process that was killed: move it away \(mv "),
+        (
+            lambda path: of_version("451aebb31d03", path),
+            "Another MLflow version made it: `mlflow db upgrade sqlite:///",
+        ),
+        (lambda path: of_version("0123456789ab", path), "Another MLflow version made it: `mlflow db upgrade .*` if it was an older one, or move it"),
+        (lambda path: path.write_text("a text " * 999), r"It is damaged, or no database: move it away \(mv "),
+    ],
+    ids=["half made", "older", "newer", "damaged"],
+)
+def test_what_is_wrong_with_a_database_has_its_own_cure(study: Path, fault: object, cure: str) -> None:
+    database = study.parents[1] / "mlflow.db"
+    assert callable(fault)
+    fault(database)
+    before = database.read_bytes()
+    with pytest.raises(UserError, match=cure) as caught:
+        track_study(study)
+    assert "Start the server" not in str(caught.value) and len(str(caught.value).splitlines()) == 1
+    assert database.read_bytes() == before
+    database.rename(database.with_suffix(".db.old"))
+    # As a user would, in another process: MLflow keeps what it had opened.
+    command = [sys.executable, "-m", "snn2ann.cli", "track", "--study-folder", str(study)]
+    subprocess.run(command, check=True)
+    assert set(tracked(study)) == {"small", *NAMES}
+
+
+def test_a_path_that_would_end_a_uri_is_none_from_the_folder_itself_and_refused_elsewhere(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: Path
+) -> None:
+    project = tmp_path / "what?#"
+    project.mkdir()
+    shutil.copy(empty_store, project / "mlflow.db")
+    with pytest.raises(UserError, match=r"a path with \? or # is no database's"), open_store(None, project):
+        pass
+    monkeypatch.chdir(project)
+    with open_store(None, project) as store:
+        assert store.client.search_experiments()
+    assert {path.name for path in project.iterdir()} <= {"mlflow.db", "mlflow.db.lock"}
+
+
+@pytest.mark.parametrize(
+    "uri", ["postgresql://someone:secret@host:5432/db", "http://someone:secret@host", "mysql://secret@h/d"]
+)
+def test_passwords_are_not_shown(uri: str) -> None:
+    assert "secret" not in without_password(uri) and without_password(uri).startswith(uri.partition("//")[0])
