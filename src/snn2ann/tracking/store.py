@@ -134,10 +134,11 @@ def _make_database(database: Path) -> None:
 def _cure(error: str, database: Path) -> str:
     """What to do about a database in a file that MLflow cannot use."""
     away = f"move it away (mv {database} {database}.old)"
+    half_made = ("found version None", "already exists", "duplicate column", "no such table", "no such column")
+    if any(words in error for words in half_made):
+        return f"It is half made, by a process that was killed: {away}"
     if "out-of-date" in error or "Can't locate revision" in error:
         return f"Another MLflow version made it: `mlflow db upgrade sqlite:///{database}` if it was an older one, or {away}"
-    if any(word in error for word in ("already exists", "duplicate column", "no such table", "no such column")):
-        return f"It is half made, by a process that was killed: {away}"
     if any(word in error for word in ("not a database", "malformed", "disk image")):
         return f"It is damaged, or no database: {away}"
     return f"Look whether it can be written and its disk has room, or {away}"
