@@ -35,12 +35,15 @@ class Plan:
 
     @property
     def normalised(self) -> bool:
-        """Whether a BatchNorm is before all neurons, with sums, pooling and shapes at most between them."""
+        """Whether weights with a BatchNorm are before all neurons, with sums, pooling and shapes at most between them.
+
+        A BatchNorm of spikes is not enough: where counts are at their limit, none is far above their mean.
+        """
         by_name = {operation.name: operation for operation in self.operations}
 
         def comes_from_norms(operation: Operation) -> bool:
             if operation.kind in ("weighted", "image"):
-                return bool(operation.norm)
+                return bool(operation.weights and operation.norm)
             before = [by_name[name] for name in operation.inputs]
             currents = [each for each in before if each.kind != "neurons"]
             return bool(currents) and all(map(comes_from_norms, currents))
