@@ -293,6 +293,21 @@ def test_digest_of_a_study(parameters: Parameters, monkeypatch: pytest.MonkeyPat
     assert resolve(parameters, "tiny").digest != before
 
 
+@pytest.mark.parametrize("room", ["report", "runs"])
+def test_code_that_reads_runs_and_makes_tables_is_in_the_digest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, parameters: Parameters, room: str
+) -> None:
+    for name in ("report", "runs", "training"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "module.py").write_text("before\n")
+    monkeypatch.setattr("snn2ann.study.resources.files", lambda package: tmp_path)
+    before = resolve(parameters, "tiny").digest
+    (tmp_path / "training" / "module.py").write_text("after\n")
+    assert resolve(parameters, "tiny").digest == before
+    (tmp_path / room / "module.py").write_text("after\n")
+    assert resolve(parameters, "tiny").digest != before
+
+
 def test_study_without_a_measurement(parameters: Parameters) -> None:
     study = resolve(changed(parameters, "measurement", value=None), "tiny")
     assert study.measurement_spec is None

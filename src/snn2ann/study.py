@@ -505,10 +505,11 @@ def _used(parameters: Parameters, name: str, section: Parameters, cells: list[_C
 
 
 def _report_code() -> str:
-    """Hash the source files that make tables and figures, so that a change of theirs makes these again."""
+    """Hash the source files that read runs and make tables and figures, so that a change of theirs makes these again."""
     hashed = hashlib.sha256()
-    for path, content in sorted(_files(resources.files("snn2ann").joinpath("report"), "report")):
-        hashed.update(path.encode() + b"\0" + content + b"\0")
+    for room in ("report", "runs"):
+        for path, content in sorted(_files(resources.files("snn2ann").joinpath(room), room)):
+            hashed.update(path.encode() + b"\0" + content + b"\0")
     return hashed.hexdigest()
 
 

@@ -18,6 +18,7 @@ FAMILIES = {
     ),
     "densenet": lambda: densenet.DenseNet(8, (2, 2, 2, 2), 16, num_classes=5),
 }
+RESNETS = ("resnet_basic", "resnext_bottleneck")
 # By the size of torchvision's own; tracing needs no weights.
 WHOLE = {
     "vgg11": 10,
@@ -49,8 +50,8 @@ def narrowed(model: nn.Module) -> nn.Module:
 def test_a_training_step_reaches_every_weight_and_the_snn_is_the_branch(family: str, images: Tensor) -> None:
     torch.manual_seed(0)
     model = narrowed(FAMILIES[family]())
-    # Thresholds of which some are low let every layer fire before any training.
-    coupled = snn2ann.couple(model, time_steps=5, threshold_start="uniform")
+    coupled = snn2ann.couple(model, time_steps=5)
+    assert coupled.options.threshold_start == (0.75 if family in RESNETS else "uniform")
     optimiser = torch.optim.SGD(coupled.parameters(), 0.01)
     before = {name: value.clone() for name, value in model.named_parameters()}
     for _ in range(2):

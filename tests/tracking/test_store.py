@@ -57,7 +57,10 @@ def of_version(version: str, database: Path) -> None:
             lambda path: of_version("451aebb31d03", path),
             "Another MLflow version made it: `mlflow db upgrade sqlite:///",
         ),
-        (lambda path: of_version("0123456789ab", path), "Another MLflow version made it: `mlflow db upgrade .*` if it was an older one, or move it"),
+        (
+            lambda path: of_version("0123456789ab", path),
+            "Another MLflow version made it: `mlflow db upgrade .*` if it was an older one, or move it",
+        ),
         (lambda path: path.write_text("a text " * 999), r"It is damaged, or no database: move it away \(mv "),
     ],
     ids=["half made", "older", "newer", "damaged"],

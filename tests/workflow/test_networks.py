@@ -34,7 +34,11 @@ def test_a_network_that_cannot_be_coupled_is_refused_before_the_first_job_and_a_
     checked = project.run("snn2ann", "check", fails=True)
     assert "networks.vgg-tiny: the network cannot be coupled:" in checked and "Traceback" not in checked
     write_module(project, "ReLU")
-    project.snakemake("runs", "claims", "results/tiny/tables/classification.md")
+    runs = [{"method": "ann"}, {"method": "snn2ann", "time_steps": 2, "mapping_unit": "stsu", "calibrate": True}]
+    project.edit("studies", "tiny", "runs", value=runs)
+    project.edit("measurement", value=None)
+    project.edit("inference", value=None)
+    project.snakemake("results/tiny/tables/classification.md")
     study = json.loads((project.folder / "results/tiny/study.json").read_text())
     for run in study["runs"]:
         folder = project.folder / "results/runs" / run["name"]

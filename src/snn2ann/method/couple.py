@@ -34,7 +34,8 @@ def couple(
 
     Returns:
         The coupled network, in the network's mode of training or evaluation. Its `options` are the variant's with these
-        changes; where weights with a BatchNorm are not before all neurons, `threshold_start` is "uniform" unless it is given.
+        changes; where weights with a BatchNorm are not before all neurons, `threshold_start` is "uniform" unless it is
+        given.
 
     Raises:
         UserError: the network cannot be coupled, and all reasons are named by module; or an argument is not allowed.
