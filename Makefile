@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 # Holds the hash of the lock file that the environment was made from.
 STAMP := $(VENV)/made-from
-HASH := $(shell git hash-object requirements.lock)
+HASH := $(shell cksum < requirements.lock)
 
 .PHONY: reproduce test benchmark environment lock clean
 

@@ -1,5 +1,6 @@
 """What Snakemake does at its start and its end."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -10,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from snn2ann.errors import UserError
-from snn2ann.pipeline import Ending, Watch, claim_folder, watch_command
+from snn2ann.pipeline import Ending, Watch, claim_folder, warn_of_no_commit, watch_command
+from snn2ann.runs.made_with import provenance
 
 HOLDER = """
 import sys, time
@@ -46,6 +48,52 @@ def watching(handler: str, log: Path) -> Watch:
     while not log.read_text():
         time.sleep(0.05)
     return watch
+
+
+def test_a_file_system_without_locks_is_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuses(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("snn2ann.pipeline.fcntl.flock", refuses)
+    claim_folder(tmp_path / "in_use").close()
+    warned = capsys.readouterr().err
+    assert warned.count("\n") == 1 and "this file system has no locks (No locks available)" in warned
+
+
+@pytest.mark.parametrize(
+    ("command", "expected"),
+    [
+        ("exit 128", "git ended with 128"),
+        (
+            "echo \"fatal: detected dubious ownership in repository at '/x'\" >&2; exit 128",
+            "detected dubious ownership",
+        ),
+        (None, "git is not installed"),
+    ],
+)
+def test_a_commit_that_git_does_not_tell_is_said_and_recorded(
+    command: str | None,
+    expected: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if command is not None:
+        (tmp_path / "git").write_text(f"#!/bin/sh\n{command}\n")
+        (tmp_path / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    warn_of_no_commit()
+    warned = capsys.readouterr().err
+    assert warned.count("\n") == 1 and f"git does not tell the commit ({expected}" in warned
+    described = provenance()
+    assert described["commit"] is None and described["dirty"] is None and described["no_commit"].startswith(expected)
+
+
+def test_a_commit_that_git_tells_is_no_warning(capsys: pytest.CaptureFixture[str]) -> None:
+    warn_of_no_commit()
+    assert capsys.readouterr().err == "" and "no_commit" not in provenance()
 
 
 def test_a_watch_is_told_to_end_and_may_finish(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import IO
 
 from snn2ann.errors import UserError
 from snn2ann.parameters import digest
+from snn2ann.runs.made_with import commit_or_why
 from snn2ann.tracking.store import DATABASE
 
 # How long the watch may take to log what it has still to log.
@@ -40,7 +41,21 @@ def claim_folder(lock: Path) -> IO[str]:
     except BlockingIOError:
         file.close()
         raise UserError("another snakemake is at work in this folder; wait for it or stop it") from None
+    except OSError as error:
+        # NFS without its lock daemon, Lustre without the option.
+        print(
+            f"warning: {lock}: this file system has no locks ({error.strerror}); run one snakemake at a time here",
+            file=sys.stderr,
+        )
     return file
+
+
+def warn_of_no_commit() -> None:
+    """Say, once, that the results will not tell which commit made them."""
+    commit, why = commit_or_why()
+    if commit is None:
+        cure = "; git's own message says how to trust this folder" if "dubious" in why else ""
+        print(f"warning: git does not tell the commit ({why}); results will say so{cure}", file=sys.stderr)
 
 
 @dataclass(frozen=True)

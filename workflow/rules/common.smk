@@ -144,6 +144,7 @@ folder_lock = watch = None
 def begin():
     """Before the first job: claim the folder, check networks that are not the paper's, and watch what is trained."""
     global folder_lock, watch
+    pipeline.warn_of_no_commit()
     try:
         folder_lock = pipeline.claim_folder(Path(".snakemake/in_use"))
         if any(network["kind"] in FOREIGN for network in STUDY.parameters["networks"].values()):

@@ -24,7 +24,8 @@ def provenance() -> dict[str, Any]:
     """Describe machine, package versions and git commit.
 
     Returns:
-        "machine", "versions", "commit" (None outside a git checkout) and "dirty" (whether tracked files were changed).
+        "machine", "versions", "commit" and "dirty" (whether tracked files were changed); where git does not tell the commit,
+        both are None and "no_commit" says why.
     """
     versions = {"python": platform.python_version()}
     for package in PACKAGES:
@@ -32,7 +33,7 @@ def provenance() -> dict[str, Any]:
             versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    commit = _git("rev-parse", "HEAD")
+    commit, why = commit_or_why()
     return {
         "machine": {
             "system": platform.platform(),
@@ -42,7 +43,22 @@ def provenance() -> dict[str, Any]:
         "versions": versions,
         "commit": commit,
         "dirty": None if commit is None else bool(_git("status", "--porcelain", "--untracked-files=no")),
+        **({} if commit else {"no_commit": why}),
     }
+
+
+def commit_or_why() -> tuple[str | None, str]:
+    """The commit of the checkout, or None and why git does not tell it."""
+    try:
+        found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=20)
+    except FileNotFoundError:
+        return None, "git is not installed"
+    except (OSError, subprocess.SubprocessError) as error:
+        return None, f"git cannot be run ({type(error).__name__})"
+    if found.returncode == 0:
+        return found.stdout.strip(), ""
+    lines = found.stderr.strip().splitlines() or [f"git ended with {found.returncode}"]
+    return None, lines[0].removeprefix("fatal: ")
 
 
 def snapshot(output: Path, goes_on: bool) -> dict[str, Any]:

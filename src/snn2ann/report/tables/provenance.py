@@ -69,6 +69,8 @@ def _made_with(run: Run, problems: list[str]) -> Iterator[tuple[str, str, str]]:
     if training.get("commit"):
         changed = ", with uncommitted changes" if training.get("dirty") else ""
         yield "Code", "git commit", f"{training['commit']}{changed}"
+    elif training.get("no_commit"):
+        yield "Code", "git commit", f"not known: {training['no_commit']}"
     for key, group in GROUPS.items():
         for item, value in flatten({key: training.get(key)}).items():
             yield group, item.partition(".")[2] or item, shown(value)
