@@ -18,7 +18,7 @@ def from_path(
     Args:
         image_shape: (C, H, W).
         classes: number of classes.
-        path: "package.file:function"; the function is given `image_shape`, `classes` and the arguments by name.
+        path: "package.file:function"; the function is given image shape and classes, and the arguments by name.
         code: digest of the file, which is part of what a run is named by; not used here.
         **arguments: the function's own.
 
@@ -31,7 +31,7 @@ def from_path(
         # A command's first place is its own folder, not the one that it is called in.
         sys.path.insert(0, here)
     try:
-        made = getattr(import_module(module), name)(image_shape=image_shape, classes=classes, **arguments)
+        made = getattr(import_module(module), name)(image_shape, classes, **arguments)
     except Exception as error:
         raise UserError(f"path: {path} makes no network: {type(error).__name__}: {error}") from error
     if not isinstance(made, nn.Module):
