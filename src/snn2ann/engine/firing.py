@@ -117,8 +117,7 @@ def _fire_on(layer: Layer, current: Tensor, settings: NeuronSettings) -> Spikes:
 
 
 def _spikes(fire: Fire, value: Tensor, current: Tensor | None, count: Tensor | None = None) -> Spikes:
-    worth = fire.neurons.worth
-    return Spikes(value, binary=True, current=current, counted=count, worth=1.0 if worth is None else float(worth))
+    return Spikes(value, binary=True, current=current, counted=count, worth=fire.neurons.worth)
 
 
 @torch.no_grad()

@@ -19,7 +19,7 @@ class Spikes:
         binary: whether it is spikes, 0 or 1.
         current: [T, B, ...], what fed the neurons; kept where an identity shortcut takes it.
         counted: S, where it is known already.
-        worth: what a spike stands for in the stages after it; 1 but in conversions.
+        worth: what a spike stands for in the stages after it, a scalar; None for 1, which it is but in conversions.
         rates: whether `value` is a mean over the steps so far, as what is read out may be.
     """
 
@@ -28,7 +28,7 @@ class Spikes:
     binary: bool = False
     current: Tensor | None = None
     counted: Tensor | None = None
-    worth: float = 1.0
+    worth: Tensor | None = None
     rates: bool = False
 
     @property
@@ -50,7 +50,7 @@ class Spikes:
 
     def amount(self) -> Tensor:
         """What the value stands for, with a time axis: [T, B, ...] or [1, B, ...]."""
-        return self.timed if self.worth == 1 else self.timed * self.worth
+        return self.timed if self.worth is None else self.timed * self.worth
 
 
 @dataclass

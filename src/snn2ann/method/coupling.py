@@ -160,7 +160,8 @@ class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
 
     def _mapped(self, stage: Fire, value: Tensor, dropout: Dropout | None, spikes: Spikes) -> Coupled:
         self._watch(stage, value, dropout, spikes)
-        neurons, unit, factor = stage.neurons, self.options.mapping_unit, self.share * spikes.worth
+        neurons, unit = stage.neurons, self.options.mapping_unit
+        factor = self.share if spikes.worth is None else self.share * float(spikes.worth)
         window = (neurons.threshold, self.spiking.bias_steps) if self.options.gradient == "window" else None
         activation = map_spikes(
             value, spikes.count, unit, dropout=dropout, window=window, factor=factor, penalty=self.penalty
@@ -190,7 +191,8 @@ class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
     def rate(self, signal: Coupled) -> Coupled:
         """Give counts / T, which is what is read out in both branches."""
         with torch.no_grad():
-            rates = floats(signal.spikes.count) / self.spiking.time_steps * signal.spikes.worth
+            rates = floats(signal.spikes.count) / self.spiking.time_steps
+            rates = rates if signal.spikes.worth is None else rates * signal.spikes.worth
         return Coupled(signal.dense / self.spiking.bias_steps, Spikes(rates, constant=True))
 
     def result(self, signal: Coupled) -> tuple[Tensor, Tensor]:

@@ -122,7 +122,8 @@ class SpikingInterpreter(Interpreter[Spikes, Tensor]):
         weight = stage.convolution.weight
         scale = weight.new_ones(len(weight)) if scale is None else scale
         bias = weight.new_zeros(len(weight)) if bias is None else bias
-        return scale.detach() * incoming.worth if incoming.worth != 1 else scale.detach(), bias.detach()
+        scale = scale.detach()
+        return scale if incoming.worth is None else scale * incoming.worth, bias.detach()
 
     @torch.no_grad()
     def each(self, function: Callable[..., Tensor], *signals: Spikes) -> Spikes:
@@ -143,7 +144,7 @@ class SpikingInterpreter(Interpreter[Spikes, Tensor]):
     def apply(self, stage: Apply, *signals: Spikes) -> Spikes:
         """Run a function at every step; rearranged spikes are spikes."""
         worth = signals[0].worth
-        if stage.rearranges and all(signal.binary and signal.worth == worth for signal in signals):
+        if stage.rearranges and all(signal.binary and signal.worth is worth for signal in signals):
             given = _at_every_step(stage.function, [signal.value for signal in signals], signals)
             return replace(given, binary=True, worth=worth)
         if stage.adds and not all(signal.binary for signal in signals):
@@ -175,7 +176,7 @@ class SpikingInterpreter(Interpreter[Spikes, Tensor]):
         counts = floats(signal.value).cumsum(0)
         steps = torch.arange(1, len(counts) + 1, device=counts.device, dtype=counts.dtype)
         rates = counts / steps.view(-1, *[1] * (counts.dim() - 1))
-        return Spikes(rates if signal.worth == 1 else rates * signal.worth, rates=True)
+        return Spikes(rates if signal.worth is None else rates * signal.worth, rates=True)
 
     def result(self, signal: Spikes) -> Tensor:
         """Logits after every step: [T, B, classes]."""
