@@ -78,8 +78,9 @@ class StorePlace:
 
     @property
     def lost(self) -> bool:
-        """Whether the project's own database is not there."""
-        return not self.uri and not self.database.exists()
+        """Whether the project's own database was here, as its lock tells, and is gone; a clone has had none."""
+        lock = self.database.with_name(f"{self.database.name}.lock")
+        return not self.uri and lock.exists() and not self.database.exists()
 
     @property
     def suffix(self) -> str:
