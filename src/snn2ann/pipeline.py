@@ -1,7 +1,6 @@
 """What Snakemake does when it starts and ends: one at a time in a folder, the curves' watch, and a summary."""
 
 import fcntl
-import os
 import subprocess
 import sys
 import time
@@ -14,7 +13,7 @@ from typing import IO
 from snn2ann.errors import UserError
 from snn2ann.parameters import digest
 from snn2ann.runs.made_with import commit_or_why
-from snn2ann.tracking.store import DATABASE
+from snn2ann.tracking.store import DATABASE, chosen_store, home_of
 
 # How long the watch may take to log what it has still to log.
 LAST_SECONDS = 20
@@ -73,8 +72,7 @@ class StorePlace:
     @classmethod
     def of(cls, store: str | None) -> "StorePlace":
         """The store that the parameters name, or the environment."""
-        home = Path(os.environ.get("DVC_ROOT") or ".")
-        return cls(store or os.environ.get("MLFLOW_TRACKING_URI") or "", home / DATABASE)
+        return cls(chosen_store(store), home_of(Path()) / DATABASE)
 
     @property
     def lost(self) -> bool:

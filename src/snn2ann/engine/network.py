@@ -94,11 +94,13 @@ class Network(nn.Module):
         """Give a stage its modules, which are looked up anew for every pass: they may have been replaced or copied."""
         if isinstance(planned, fuse.FusedLayer):
             pooling = None if planned.pool is None else planned.pool.function
-            side = None if planned.side is None else self._weigh(planned.side)
-            return Layer(self._weigh(planned.main), self._fire(planned.neurons), side, bool(planned.skipped), pooling)
+            side = None if planned.side is None else self.weights_of(planned.side)
+            return Layer(
+                self.weights_of(planned.main), self._fire(planned.neurons), side, bool(planned.skipped), pooling
+            )
         function = planned.function
         if planned.kind == "weighted":
-            return self._weigh(planned)
+            return self.weights_of(planned)
         if planned.kind == "neurons":
             return self._fire(planned)
         if planned.kind == "dropout":
@@ -108,7 +110,8 @@ class Network(nn.Module):
             return Pool(function, planned.name in self.plan.readout)
         return Apply(function)
 
-    def _weigh(self, planned: Operation) -> Weigh:
+    def weights_of(self, planned: Operation) -> Weigh:
+        """Give a weighted operation its modules."""
         module = self.model.get_submodule(planned.weights) if planned.weights else None
         norm = self.model.get_submodule(planned.norm) if planned.norm else None
         assert module is None or isinstance(module, Weighing)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from snn2ann.engine.network import Network
-from snn2ann.engine.normalisation import BatchNorm, Weighing, affine, scaled_weight
+from snn2ann.engine.normalisation import Weighing, affine, scaled_weight
 from snn2ann.engine.stages import Neurons
 from snn2ann.method.spiking_network import (
     Encode,
@@ -38,7 +38,7 @@ def deploy(network: Network, options: CouplingOptions, time_steps: int) -> Spiki
 
 class _Writer:
     def __init__(self, network: Network, options: CouplingOptions, time_steps: int) -> None:
-        self.network, self.plan, self.model = network, network.plan, network.model
+        self.network, self.plan = network, network.plan
         self.options, self.time_steps = options, time_steps
         self.kinds = {operation.name: operation for operation in self.plan.operations}
         self.layers: dict[str, nn.Module] = {}
@@ -109,16 +109,13 @@ class _Writer:
     def _without_time(self, operation: Operation) -> nn.Module:
         if operation.kind != "weighted":
             return copy.deepcopy(operation.function) if operation.function else nn.Identity()
-        weights = self.model.get_submodule(operation.weights) if operation.weights else None
-        norm = self.model.get_submodule(operation.norm) if operation.norm else None
-        assert weights is None or isinstance(weights, Weighing)
-        assert norm is None or isinstance(norm, BatchNorm)
-        spread = self.options.bias_spread(self.time_steps, operation.name in self.plan.constant)
-        scale, bias = affine(weights, norm, 1 if operation.name in self.plan.readout else spread)
-        if weights is None:
+        stage = self.network.weights_of(operation)
+        spread = 1 if stage.readout else self.options.bias_spread(self.time_steps, stage.constant)
+        scale, bias = affine(stage.module, stage.norm, spread)
+        if stage.module is None:
             assert scale is not None and bias is not None
             return Scale(scale.clone(), bias)
-        return _folded(weights, scale, bias)
+        return _folded(stage.module, scale, bias)
 
 
 @torch.no_grad()

@@ -144,13 +144,22 @@ def _cure(error: str, database: Path) -> str:
     return f"Look whether it can be written and its disk has room, or {away}"
 
 
+def chosen_store(store: str | None) -> str:
+    """The URI that is named, or the environment's; "" for the project's own database."""
+    return store or os.environ.get("MLFLOW_TRACKING_URI") or ""
+
+
+def home_of(project: Path) -> Path:
+    """Where a project's own database lies."""
+    # An experiment of DVC runs in a copy that is thrown away; DVC_ROOT is the project itself.
+    return Path(os.environ.get("DVC_ROOT") or project)
+
+
 def _place(store: str | None, project: Path) -> tuple[str, str | None]:
     """URI and folder for artifacts."""
-    uri = store or os.environ.get("MLFLOW_TRACKING_URI") or ""
+    uri, home = chosen_store(store), home_of(project.absolute())
     if uri:
         return uri, None
-    # An experiment of DVC runs in a copy that is thrown away; DVC_ROOT is the project itself.
-    home = Path(os.environ.get("DVC_ROOT") or project.absolute())
     database = str(home / DATABASE)
     if set("?#") & set(database):
         # They would end the path of a URI; from the folder itself it may do without them.
