@@ -1,11 +1,13 @@
 """What Snakemake does when it starts and ends: one at a time in a folder, the curves' watch, and a summary."""
 
 import fcntl
+import sqlite3
 import subprocess
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -13,7 +15,8 @@ from typing import IO
 from snn2ann.errors import UserError
 from snn2ann.parameters import digest
 from snn2ann.runs.made_with import commit_or_why
-from snn2ann.tracking.store import DATABASE, chosen_store, home_of
+from snn2ann.tracking.own_database import ARTIFACTS, DATABASE, bring_home, home_of
+from snn2ann.tracking.store import chosen_store
 
 # How long the watch may take to log what it has still to log.
 LAST_SECONDS = 20
@@ -74,11 +77,19 @@ class StorePlace:
         """The store that the parameters name, or the environment."""
         return cls(chosen_store(store), home_of(Path()) / DATABASE)
 
+    def bring_home(self) -> None:
+        """Let the pages of a project that was moved or copied show its own artifacts, before anything is recorded."""
+        if not self.uri and self.database.exists():
+            # What is wrong with a database, the recording says.
+            with suppress(sqlite3.Error):
+                bring_home(self.database)
+
     @property
     def lost(self) -> bool:
-        """Whether the project's own database was here, as its lock tells, and is gone; a clone has had none."""
-        lock = self.database.with_name(f"{self.database.name}.lock")
-        return not self.uri and lock.exists() and not self.database.exists()
+        """Whether the project's own database or its artifacts are gone."""
+        # The database's lock tells that it was here; a clone has had none.
+        lock, artifacts = (self.database.with_name(name) for name in (f"{DATABASE}.lock", ARTIFACTS))
+        return not self.uri and lock.exists() and not (self.database.exists() and artifacts.exists())
 
     @property
     def suffix(self) -> str:

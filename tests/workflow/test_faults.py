@@ -1,8 +1,10 @@
 """What is called done is there: marks of killed jobs, lost outputs, lost and changed stores."""
 
 import base64
+import shutil
 from pathlib import Path
 
+from snn2ann.tracking.own_database import former_homes
 from tests.tracking.hand_made import tracked
 from tests.workflow.project import Project, new_project
 from tests.workflow.test_mlflow import _mark
@@ -46,6 +48,21 @@ def test_a_lost_or_another_store_is_filled(small: Project, tmp_path: Path) -> No
     assert (tmp_path / "other.db").exists() and project.planned() == {}
     project.edit("tracking", "store", value=None)
     assert project.planned() == {} and _mark(project)
+
+
+def test_a_moved_projects_pages_show_its_own_artifacts_after_the_next_snakemake(small: Project, tmp_path: Path) -> None:
+    project = small.copy(tmp_path / "first")
+    project.snakemake()
+    moved = Project(project.folder.rename(tmp_path / "second"))
+    assert moved.planned() == {}
+    (former,) = former_homes(moved.folder / "mlflow.db")
+    assert former.endswith("/first")
+    assert "Nothing to be done" in moved.snakemake()
+    assert former_homes(moved.folder / "mlflow.db") == []
+    shutil.rmtree(moved.folder / "mlartifacts")
+    assert moved.planned() == {"record": 1, "all": 1}
+    moved.snakemake()
+    assert list((moved.folder / "mlartifacts").rglob("claims.md")) and moved.planned() == {}
 
 
 def test_a_stores_password_is_in_no_command_and_no_log(small: Project, tmp_path: Path) -> None:

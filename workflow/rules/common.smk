@@ -132,9 +132,12 @@ def mark_of(wildcards):
 
 
 def recorded_mark(wildcards):
-    """The study's mark; what was recorded in a database that is gone is recorded anew."""
-    if STORE.lost and Path(TRACKED).exists():
-        workflow.dag.forcerules.add(workflow.get_rule("record"))
+    """The study's mark; what was recorded in a store that is gone is recorded anew."""
+    if Path(TRACKED).exists():
+        if not workflow.dryrun:
+            STORE.bring_home()
+        if STORE.lost:
+            workflow.dag.forcerules.add(workflow.get_rule("record"))
     return mark_of(wildcards)
 
 
