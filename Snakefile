@@ -11,6 +11,7 @@ from pathlib import Path
 from snakemake.utils import min_version
 
 from snn2ann import pipeline
+from snn2ann.devices import gpus
 from snn2ann.errors import UserError
 from snn2ann.models import FOREIGN
 from snn2ann.report.figures import FIGURES
@@ -39,6 +40,10 @@ STARTED = time.time()
 # it back and taking it again costs a fifth of a training step on a CPU.
 KEEP_MEMORY = "MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=4294967296 MALLOC_TOP_PAD_=67108864"
 shell.prefix(f'export PATH="{Path(sys.executable).parent}:$PATH" {KEEP_MEMORY}; ')
+
+# A GPU has one job at a time; a cluster's scheduler counts its own.
+if workflow.resource_settings.nodes is None and (count := len(gpus())):
+    workflow.register_resource("device", count)
 
 
 container: "docker-daemon://snn2ann:0.1.0"

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from snn2ann.devices import claim_gpu
 from snn2ann.errors import UserError
 from snn2ann.runs.folder import RunFolder, calibrated_thresholds
 
@@ -28,7 +29,7 @@ TimeSteps = Annotated[
     int | None, typer.Option(help="T of the figures; else the training T, or the largest T evaluated.")
 ]
 StoreUri = Annotated[str | None, typer.Option(help="URI of an MLflow store.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Device = Annotated[str, typer.Option(help="auto or cuda, a free GPU; cpu, or cuda:N, free or not.")]
 
 
 def main() -> None:
@@ -417,11 +418,13 @@ def read_run(folder: Path) -> dict[str, Any]:
 
 
 def set_up_torch(threads: int, device: str) -> str:
-    """Set torch's threads, choose the device, and make a GPU deterministic.
+    """Set torch's threads, choose the device, and make a GPU deterministic; "auto" and "cuda" take a GPU that is free.
 
     Raises:
         UserError: a device that is not there.
     """
+    if device in ("auto", "cuda"):
+        claim_gpu()
     import torch
 
     if threads:

@@ -4,7 +4,10 @@ import base64
 import shutil
 from pathlib import Path
 
+import pytest
+
 from snn2ann.tracking.own_database import former_homes
+from tests.test_devices import pretend
 from tests.tracking.hand_made import tracked
 from tests.workflow.project import Project, new_project
 from tests.workflow.test_mlflow import _mark
@@ -77,3 +80,15 @@ def test_a_stores_password_is_in_no_command_and_no_log(small: Project, tmp_path:
         *project.folder.glob("results/tiny/**/*"),
     ]
     assert [path for path in places if path.is_file() and b"open-sesame" in path.read_bytes()] == []
+
+
+def test_a_machine_with_one_gpu_starts_one_training_at_a_time(
+    finished: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(tmp_path / "bin", "GPU 0: A Card 80GB (UUID: GPU-of-a-test)", monkeypatch)
+    project = finished.copy(tmp_path / "p", "results/runs/*_snn2ann_*", "results/runs/*_stbp_*")
+    printed = project.run("env", f"TMPDIR={tmp_path}", "snakemake", "--cores", "4", "runs")
+    assert "Provided resources: device=" in printed
+    assert (tmp_path / "snn2ann-GPU-of-a-test.lock").exists()
+    logs = project.contents("logs/*/*.log")
+    assert len(logs) > 2 and not [name for name, log in logs.items() if b"waiting for a free GPU" in log]

@@ -16,6 +16,7 @@ rule calibrate:
         "logs/benchmarks/calibrate/{run}-{digest}.tsv"
     threads: 1
     resources:
+        device=1,
         mem_mb=4000,
         runtime=120,
     params:
