@@ -115,6 +115,29 @@ def test_the_model_is_told_how_far_its_training_is(
     assert seen == [batch / 8 for batch in range(8)]
 
 
+@pytest.mark.parametrize(("pooled", "steps"), [(2, 2), (3, 1)], ids=["2×2 map", "1×1 map"])
+def test_one_image_left_joins_the_last_batch_where_a_batchnorm_needs_two(
+    pooled: int, steps: int, digits: PreparedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares: list[float] = []
+    original = Snn2Ann.training_step
+
+    def watched(self: Snn2Ann, images: torch.Tensor, *arguments: Any) -> Step:
+        shares.append(len(images) / len(digits.indices["train"]))
+        return original(self, images, *arguments)
+
+    monkeypatch.setattr(Snn2Ann, "training_step", watched)
+    chosen = spec("snn2ann", epochs=1)
+    # The map is halved by each pooling, from 8×8, and the last block is after all of them.
+    blocks = [[4]] * (pooled + 1)
+    chosen["network"] |= {"blocks": blocks, "pooled_blocks": [*range(1, pooled + 1)], "dropout": [0.0] * len(blocks)}
+    chosen["recipe"]["batch_size"] = len(digits.indices["train"]) - 1
+    loop.train(chosen, digits, tmp_path, "cpu")
+    assert len(shares) == steps and sum(shares) == pytest.approx(1)
+    weights = load_tensors(tmp_path / "last" / "weights.safetensors")
+    assert all(bool(value.isfinite().all()) for value in weights.values())
+
+
 def test_a_damaged_checkpoint_or_another_runs_is_not_gone_on_from(digits: PreparedDataset, tmp_path: Path) -> None:
     loop.train(spec("ann"), digits, tmp_path / "clean", "cpu")
     (tmp_path / "damaged").mkdir()

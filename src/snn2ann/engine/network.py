@@ -1,6 +1,7 @@
 """A network of any module: its plan, its neurons, and how an interpreter is led through it."""
 
 from collections.abc import Sequence
+from math import prod
 from typing import Literal
 
 import torch
@@ -34,6 +35,7 @@ class Network(nn.Module):
         neurons: layers of neurons, by name of the operation, in the order in which they run.
         image_shape: (C, H, W) of the images that the neurons were made for, where they were made here.
         logits_shape: of what one such image gives.
+        smallest_batch: how many such images a training batch needs: two where a BatchNorm has one value a channel of each.
 
     Raises:
         UserError: the module cannot be coupled, and all reasons are named; or images of this shape do not go through it.
@@ -45,6 +47,7 @@ class Network(nn.Module):
         self.plan: Plan = trace(model)
         self.image_shape: tuple[int, ...] | None = None
         self.logits_shape: tuple[int, ...] = ()
+        self.smallest_batch = 1
         self._stages = fuse.fuse(self.plan, model)
         self._spent = fuse.spent(self._stages, self.plan.output)
         self._identities = fuse.identities(self._stages)
@@ -117,7 +120,7 @@ class Network(nn.Module):
         assert module is None or isinstance(module, Weighing)
         assert norm is None or isinstance(norm, BatchNorm)
         name = planned.name
-        return Weigh(module, norm, name in self.plan.readout, name in self.plan.constant)
+        return Weigh(module, norm, name in self.plan.readout, name in self.plan.constant, planned.label)
 
     def _fire(self, planned: Operation) -> Fire:
         neurons = self.neurons[planned.name]
@@ -150,6 +153,8 @@ class Network(nn.Module):
         except (RuntimeError, ValueError) as error:
             size, reason = times(tuple(images.shape[1:])), str(error).partition("\n")[0]
             raise UserError(f"images of {size} do not go through the network: {reason}") from error
+        single = [prod(shape[2:]) == 1 for stage, shape in found.weighed if stage.norm is not None]
+        self.smallest_batch = 2 if any(single) else 1
         return found.shapes
 
 

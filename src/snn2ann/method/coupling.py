@@ -147,7 +147,7 @@ class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
         return self.options.statistics == "batch" and self.spiking.training
 
     def _normalised(self, stage: Weigh, value: Tensor) -> tuple[Tensor, Statistics | None]:
-        return (value, None) if stage.norm is None else normalise(stage.norm, value)
+        return (value, None) if stage.norm is None else normalise(stage.norm, value, stage.label)
 
     def _draw_dropout(self, stage: Fire, samples: int) -> Dropout | None:
         # Before the neurons draw theirs, whichever branch goes first.

@@ -10,7 +10,7 @@ import torch
 import yaml
 from torch import Tensor
 
-from snn2ann.data.loading import PreparedDataset, batches
+from snn2ann.data.loading import PreparedDataset, batches, spans
 from snn2ann.files import write_csv, write_json, write_text
 from snn2ann.methods.build import build_model
 from snn2ann.methods.model import Model
@@ -57,7 +57,7 @@ class Trainer:
         self.loss = build_loss(recipe)
         self.optimiser = build_optimiser(self.model.parameters(), recipe)
         images = len(self.dataset.indices["train"])
-        self.batches = -(-images // recipe["batch_size"])
+        self.batches = len(spans(images, recipe["batch_size"], self.model.network.smallest_batch))
         self.schedule = build_schedule(self.optimiser, recipe, self.batches)
 
     def run(self, checkpoint: Path, live: LiveFiles) -> None:
@@ -128,7 +128,7 @@ class Trainer:
         return Score(float(loss_sum) / seen, int(correct) / seen, None)
 
     def training_batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Shuffled, augmented batches of an epoch."""
+        """Shuffled, augmented batches of an epoch; a last image that BatchNorm cannot normalise joins those before."""
         recipe = self.spec["recipe"]
         return batches(
             self.dataset,
@@ -140,6 +140,7 @@ class Trainer:
             seed=self.spec["seed"],
             epoch=epoch,
             device=str(self.device),
+            smallest=self.model.network.smallest_batch,
         )
 
     def evaluation_batches(self, split: str) -> Iterator[tuple[Tensor, Tensor]]:
