@@ -239,9 +239,10 @@ def _affine(
     chosen = normalisation or {"mean": dataset.mean, "std": dataset.std}
     channels = dataset.shape[0]
     mean, std = (np.asarray(chosen[key], np.float64) for key in ("mean", "std"))
-    if mean.shape != (channels,) or std.shape != (channels,) or not (std > 0).all():
+    fit = mean.shape == std.shape == (channels,) and np.isfinite([mean, std]).all()
+    if not fit or not (std > 0).all():
         raise UserError(
-            f"normalisation: {channels} means and {channels} positive standard deviations were "
+            f"normalisation: {channels} means and {channels} positive standard deviations, all finite, were "
             f"expected for {dataset.name}, {mean.tolist()} and {std.tolist()} given"
         )
     scale, shift = 1 / (dataset.maximum_value * std), -mean / std

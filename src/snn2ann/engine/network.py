@@ -60,6 +60,20 @@ class Network(nn.Module):
         """The layers of neurons by their label, in the order in which they run."""
         return {layer.label: layer for layer in self.neurons.values() if isinstance(layer, Neurons)}
 
+    def named_state(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Give the network's state itself: (weights, thresholds).
+
+        Weights have the names of the network's own parameters and buffers; what a layer of neurons has beside them has that
+        of its layer: `<layer>.threshold`, and `<layer>.worth` after a conversion, are thresholds; what is trained is a
+        weight.
+        """
+        weights: dict[str, Tensor] = dict(self.model.state_dict())
+        thresholds: dict[str, Tensor] = {}
+        for label, layer in self.by_label().items():
+            weights |= {f"{label}.{name}": value for name, value in layer.named_parameters()}
+            thresholds |= {f"{label}.{name}": value for name, value in layer.named_buffers()}
+        return weights, thresholds
+
     def number_of_neurons(self) -> int:
         """Of all layers together."""
         return sum(layer.threshold.numel() for layer in self.by_label().values())
