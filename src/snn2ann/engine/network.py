@@ -12,9 +12,11 @@ from snn2ann.engine.normalisation import BatchNorm, Weighing
 from snn2ann.engine.stages import Apply, Drop, Fire, Layer, Neurons, Pool, Stage, Weigh, times
 from snn2ann.errors import UserError
 from snn2ann.network import fuse
+from snn2ann.network.besides import weights_made
 from snn2ann.network.operations import Operation
 from snn2ann.network.plan import Plan
 from snn2ann.network.trace import trace
+from snn2ann.network.unchanged import unchanged
 
 
 def floats_of(model: nn.Module) -> Tensor:
@@ -84,7 +86,14 @@ class Network(nn.Module):
         Args:
             interpreter: the method's, for one pass.
             images: [B, C, H, W], or whatever the module takes.
+
+        Raises:
+            UserError: modules have hooks or replaced functions that would not be run.
         """
+        with weights_made(self.model):
+            return self._run_by(interpreter, images)
+
+    def _run_by(self, interpreter: Interpreter[S, R], images: Tensor) -> R:
         signals: dict[str, S] = {}
         plan = self.plan
         for planned in self._stages:
@@ -163,7 +172,8 @@ class Network(nn.Module):
         """
         found = Shapes()
         try:
-            self.logits_shape = tuple(self.run_by(found, images).shape)
+            with unchanged(self.model):
+                self.logits_shape = tuple(self.run_by(found, images).shape)
         except (RuntimeError, ValueError) as error:
             size, reason = times(tuple(images.shape[1:])), str(error).partition("\n")[0]
             raise UserError(f"images of {size} do not go through the network: {reason}") from error
