@@ -9,7 +9,7 @@ from snn2ann.engine.finite import check_finite
 from snn2ann.engine.network import Network
 from snn2ann.engine.signals import Observation, Observer
 from snn2ann.engine.stages import firing
-from snn2ann.method.coupling import CoupledInterpreter
+from snn2ann.method.coupling import CoupledInterpreter, check_coding
 from snn2ann.method.deploy import deploy
 from snn2ann.method.spiking import SpikingInterpreter
 from snn2ann.method.spiking_network import SpikingNetwork
@@ -66,6 +66,7 @@ class CoupledNetwork(Network):
 
     def __init__(self, model: nn.Module, time_steps: int, options: CouplingOptions) -> None:
         super().__init__(model)
+        check_coding(self.plan, options, time_steps)
         self.time_steps = time_steps
         self.options = options
         self.batches = 0
