@@ -7,10 +7,17 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 STAMP := $(VENV)/made-from
 HASH := $(shell cksum < requirements.lock)
 
-.PHONY: reproduce test benchmark environment lock clean
+IMAGE := snn2ann:0.1.0
+
+.PHONY: reproduce test benchmark environment image lock clean
 
 # Private: the environment itself is made with the system's Python.
 reproduce test benchmark: private export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+# Snakemake needs a folder for its cache, also where the home can't be written.
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)
+reproduce test benchmark: private export XDG_CACHE_HOME := $(shell { mkdir -p "$(CACHE)" && test -w "$(CACHE)"; } 2>/dev/null \
+	&& echo "$(CACHE)" || echo "$(CURDIR)/.snakemake/cache")
 
 reproduce: environment
 	snakemake --cores all $$(test -t 2 && echo --logger rich)
@@ -42,6 +49,11 @@ environment:
 		$(PIP) install --no-deps --no-build-isolation -e .; \
 		echo "$(HASH)" > $(STAMP); \
 	fi
+
+# The archive that `snakemake --software-deployment-method apptainer` takes.
+image:
+	@tool=$$(command -v docker || command -v podman) || { echo "Docker or Podman is needed to build the image"; exit 1; }; \
+		"$$tool" build --tag $(IMAGE) . && rm -f $(subst :,-,$(IMAGE)).tar && "$$tool" save --output $(subst :,-,$(IMAGE)).tar $(IMAGE)
 
 # Resolves the ranges of pyproject.toml anew, in an environment of its own.
 lock:

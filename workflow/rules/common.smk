@@ -1,5 +1,6 @@
 """What several phases need: the files of a run, and the study's marks."""
 
+import atexit
 import json
 
 ARRAYS = [
@@ -141,6 +142,7 @@ def recorded_mark(wildcards):
     return mark_of(wildcards)
 
 
+WRITTEN = [Path(name) for name in (".", "results", "results/runs", FOLDER, "data", "logs")]
 folder_lock = watch = None
 
 
@@ -148,7 +150,10 @@ def begin():
     """Before the first job: claim the folder, check networks that are not the paper's, and watch what is trained."""
     global folder_lock, watch
     pipeline.warn_of_no_commit()
+    pipeline.warn_of_password(PARAMETERS["tracking"]["store"])
     try:
+        pipeline.refuse_unwritable(WRITTEN)
+        atexit.register(pipeline.say_if_full, WRITTEN)
         folder_lock = pipeline.claim_folder(Path(".snakemake/in_use"))
         if any(network["kind"] in FOREIGN for network in STUDY.parameters["networks"].values()):
             from snn2ann.training.check import check_networks
@@ -171,6 +176,8 @@ def end(failed=False):
     if watch is not None:
         watch.end()
     lost = [] if failed else lacking()
+    if not failed and not lost:
+        atexit.unregister(pipeline.say_if_full)
     ending = pipeline.Ending(STUDY.name, Path(FOLDER), len(RUNS), STARTED, Path("logs/benchmarks"), Path(TRACKED))
     print(ending.summary(failed=failed or bool(lost)))
     if lost:
