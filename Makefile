@@ -9,14 +9,14 @@ HASH := $(shell cksum < requirements.lock)
 
 IMAGE := snn2ann:0.1.0
 
-.PHONY: reproduce test benchmark environment image lock clean
+.PHONY: reproduce test benchmark soak environment image lock clean
 
 # Private: the environment itself is made with the system's Python.
-reproduce test benchmark: private export PATH := $(CURDIR)/$(BIN):$(PATH)
+reproduce test benchmark soak: private export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 # Snakemake needs a folder for its cache, also where the home can't be written.
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)
-reproduce test benchmark: private export XDG_CACHE_HOME := $(shell { mkdir -p "$(CACHE)" && test -w "$(CACHE)"; } 2>/dev/null \
+reproduce test benchmark soak: private export XDG_CACHE_HOME := $(shell { mkdir -p "$(CACHE)" && test -w "$(CACHE)"; } 2>/dev/null \
 	&& echo "$(CACHE)" || echo "$(CURDIR)/.snakemake/cache")
 
 reproduce: environment
@@ -37,6 +37,10 @@ benchmark: environment
 	python -m benchmarks.engine $(ARGUMENTS)
 	python -m benchmarks.draw $(ARGUMENTS)
 	[ -n "$(ARGUMENTS)" ] || { python -m benchmarks.coupling $(if $(BEFORE),--before $(BEFORE)) && python -m benchmarks.firing_rate && python -m benchmarks.where && python -m benchmarks.draw && python -m benchmarks.tables; }
+
+# Faults at random moments for most of an hour, as root, for it fills small disks; ARGUMENTS="--kills 5 --disks 1 --stores 1".
+soak: environment
+	python -m tests.workflow.soak $(ARGUMENTS)
 
 # Made anew where it is missing, half made, or from another lock.
 environment:
