@@ -1,7 +1,8 @@
 """A campaign of faults at random moments: `make soak`. Afterwards all is as if none had been, or it says what is not.
 
 The study is small, sixteen trainings run at once, and each keeps a checkpoint of every epoch. While `snakemake` runs,
-processes are killed (-9), its disk becomes full, or what writes MLflow's store is killed; the same command is then called again.
+processes are killed (-9), its disk becomes full, or what writes MLflow's store is killed; the same command
+is then called again.
 """
 
 import argparse
@@ -12,7 +13,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -111,7 +113,7 @@ class Campaign:
         """Do a fault; False where `snakemake` has ended."""
         while head.poll() is None:
             if chosen := self._victims(kind, head):
-                return any([_killed(process) for process in chosen]) or self._fault(kind, head)
+                return _killed(chosen) or self._fault(kind, head)
             # Nothing to kill just now is no fault.
             time.sleep(0.2)
         return False
@@ -139,7 +141,7 @@ class Campaign:
             ):
                 time.sleep(0.02)
             time.sleep(self.moment(0, 6))
-            if head.poll() is None and any([_killed(process) for process in writers]):
+            if head.poll() is None and _killed(writers):
                 self.faults["store"] += 1
             self._ended(head.wait())
         self.finish()
@@ -197,12 +199,14 @@ def deterministic(project: Project) -> dict[str, bytes]:
     return {name: content for kind in SAME for name, content in project.contents(f"results/runs/**/{kind}").items()}
 
 
-def _killed(process: "psutil.Process | subprocess.Popen[str]") -> bool:
-    try:
-        process.kill()
-    except psutil.Error:
-        return False
-    return True
+def _killed(processes: "Sequence[psutil.Process | subprocess.Popen[str]]") -> bool:
+    """Kill processes, and say whether any was there to be killed."""
+    killed = False
+    for process in processes:
+        with suppress(psutil.Error):
+            process.kill()
+            killed = True
+    return killed
 
 
 def _command(process: psutil.Process) -> str:
