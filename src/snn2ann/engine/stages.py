@@ -20,7 +20,7 @@ class Neurons(nn.Module):
 
     Attributes:
         threshold: V, [1, ...], or empty until the first images say how many neurons there are.
-        worth: what a spike stands for, scalar; None for 1.
+        worth: what a spike stands for, scalar; None for 1, which it is but where thresholds are from data.
         noisy_spike_rate: of the last batch, a scalar tensor, where both branches were run.
         spikes_per_image: of the last batch, a scalar tensor.
         way: how the last batch was run: "by events", or "densely" and why.
@@ -76,6 +76,8 @@ class Neurons(nn.Module):
         # Where either is empty, there is nothing that could be of another size.
         if saved is not None and 0 in (saved.numel(), self.threshold.numel()):
             self.threshold = self.threshold.new_empty(saved.shape)
+        if self.worth is None and prefix + "worth" in state_dict:
+            self.worth = self.threshold.new_ones(())
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
 

@@ -9,6 +9,7 @@ from snn2ann.engine.finite import check_finite
 from snn2ann.engine.network import Network
 from snn2ann.engine.signals import Observation, Observer
 from snn2ann.engine.stages import firing
+from snn2ann.method.calibration import calibrate
 from snn2ann.method.coupling import CoupledInterpreter, check_coding
 from snn2ann.method.deploy import deploy
 from snn2ann.method.spiking import SpikingInterpreter
@@ -77,6 +78,27 @@ class CoupledNetwork(Network):
         """Make the thresholds for images [B, C, H, W]; nothing else changes, and no statistics are taken of them."""
         self.make_neurons(images, self.options.threshold_start)
 
+    @property
+    def bias_steps(self) -> int:
+        """Over how many steps biases are spread: T; 1 where spikes have a worth, so that a step's current is an activation's."""
+        return 1 if any(layer.worth is not None for layer in self.by_label().values()) else self.time_steps
+
+    def calibrate(self, images: Tensor) -> None:
+        """Set thresholds by which counts stand for the activations of the network as it is, a trained ANN.
+
+        A layer's threshold V, one for all its neurons, is the one with which V · count / T is nearest to the activation, and
+        a spike is worth V. Activations are those of evaluation mode; weights, statistics and modes are not changed.
+
+        Args:
+            images: [N, C, H, W], a few hundred; memory is that of a layer's currents, of all images at every step.
+
+        Raises:
+            UserError: images or the network's state are not finite, or images are of another size.
+        """
+        self._prepare(images)
+        self.make_thresholds(images)
+        calibrate(self, SpikingInterpreter(self.time_steps, 1, self.options), images)
+
     def forward(self, images: Tensor) -> Tensor:
         """Give the logits of the ANN branch, with gradient, in training mode; else those of the SNN.
 
@@ -116,7 +138,7 @@ class CoupledNetwork(Network):
     def _spiking(self, observer: Observer | None) -> SpikingInterpreter:
         return SpikingInterpreter(
             self.time_steps,
-            self.time_steps,
+            self.bias_steps,
             self.options,
             training=self.training,
             observer=observer,
@@ -172,7 +194,7 @@ class CoupledNetwork(Network):
                 "how many neurons there are is not known before the first images; give some, or image_shape"
             )
         self._check_finite({})
-        return deploy(self, self.options, self.time_steps)
+        return deploy(self, self.options, self.time_steps, self.bias_steps)
 
     def extra_repr(self) -> str:
         """Say T and the options."""

@@ -1,0 +1,164 @@
+"""Thresholds from data: layer by layer those with which counts come nearest to a trained ANN's activations.
+
+In the place of the percentile of activations of Rueckauer et al. (2017), the threshold that has the least squared error,
+clipping and rounding weighed against each other, as quantisation is calibrated; measured on the spikes of the layers before,
+so that later layers allow for what earlier ones get wrong (as Li et al. 2021, "A free lunch from ANN", calibrate theirs).
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+from snn2ann.engine.finite import check_finite
+from snn2ann.engine.firing import NeuronSettings
+from snn2ann.engine.interpreter import AnnInterpreter, Interpreter
+from snn2ann.engine.network import Network
+from snn2ann.engine.neuron import integrate_and_fire
+from snn2ann.engine.signals import Spikes
+from snn2ann.engine.stages import Apply, Drop, Fire, Pool, Weigh
+from snn2ann.errors import UserError
+from snn2ann.method.spiking import SpikingInterpreter
+from snn2ann.network.unchanged import unchanged
+
+Batches = Tensor | Iterable[Tensor | tuple[Tensor, ...] | list[Tensor]]
+
+IMAGES = 256
+"""How many images are looked at, all at once."""
+_TRIED = 32
+_LOWEST = 0.05
+
+
+def images_of(batches: Batches, like: Tensor) -> Tensor:
+    """Gather the first images of batches: [N, C, H, W], N up to `IMAGES`, of the type and on the device of `like`.
+
+    Args:
+        batches: images [N, C, H, W]; or batches of them, each alone or first of a pair with its labels.
+        like: a tensor of the network.
+
+    Raises:
+        UserError: there are none, they are no images, of different sizes, or not finite.
+    """
+    found: list[Tensor] = []
+    if not isinstance(batches, Iterable):
+        raise UserError(f"calibrate: {type(batches).__name__} is not allowed; expected images or batches of images")
+    for batch in [batches] if isinstance(batches, Tensor) else batches:
+        images = batch[0] if isinstance(batch, tuple | list) and batch else batch
+        if not isinstance(images, Tensor) or not images.is_floating_point() or images.dim() < 2:
+            kind = f"{images.dtype} {list(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
+            raise UserError(f"calibrate: a batch is {kind}; expected floating-point images [B, C, H, W]")
+        found.append(images.detach()[: IMAGES - sum(map(len, found))].to(like))
+        if sum(map(len, found)) >= IMAGES:
+            break
+    if not sum(map(len, found)):
+        raise UserError("calibrate: there are no images; an iterator that is used up gives none")
+    for one, other in pairwise(found):
+        if one.shape[1:] != other.shape[1:]:
+            raise UserError(
+                f"calibrate: images of {list(one.shape[1:])} and of {list(other.shape[1:])}; expected one size"
+            )
+    images = torch.cat(found)
+    check_finite({"the images": images}, "calibrate")
+    return images
+
+
+@torch.no_grad()
+def calibrate(network: Network, spiking: SpikingInterpreter, images: Tensor) -> None:
+    """Set every layer's thresholds, and what a spike of it is worth; the ANN, its statistics and modes stay as they are.
+
+    Args:
+        network: trained as an ANN; its neurons have thresholds.
+        spiking: runs it with biases whole at every step, not in training mode.
+        images: [N, C, H, W]; memory is that of a layer's currents, of all images at every step.
+    """
+    with unchanged(network.model):
+        network.model.eval()
+        network.run_by(_Calibration(spiking), images)
+
+
+def nearest(current: Tensor, activation: Tensor, settings: NeuronSettings) -> float:
+    """Give the threshold V with which V · count / T is nearest to an activation, by squared error.
+
+    Thresholds are tried from the largest activation down to a twentieth of it, in equal ratios.
+
+    Args:
+        current: I_t, [T, N, ...], or [1, N, ...] where it is the same at every step.
+        activation: a, [N, ...], not negative.
+        settings: how the neurons are run.
+
+    Returns:
+        V; 1 where no activation is above zero.
+    """
+    highest = float(activation.max())
+    if highest <= 0:
+        return 1.0
+    tried = [highest * _LOWEST ** (place / (_TRIED - 1)) for place in range(_TRIED)]
+    current = current.to(activation.dtype).expand(settings.time_steps, *current.shape[1:])
+
+    def error(threshold: float) -> float:
+        spikes = integrate_and_fire(
+            current, activation.new_tensor(threshold), reset=settings.reset, membrane_start=settings.membrane_start
+        )
+        return float((spikes.mean(0).mul_(threshold) - activation).square_().mean())
+
+    return min(tried, key=error)
+
+
+@dataclass
+class _Both:
+    """A signal of the ANN, [N, ...], and of the spiking network."""
+
+    activation: Tensor
+    spikes: Spikes
+
+
+class _Calibration(Interpreter[_Both, Tensor]):
+    """Runs the ANN, and beside it the spiking network, whose thresholds are set on the way."""
+
+    def __init__(self, spiking: SpikingInterpreter) -> None:
+        self.ann, self.spiking = AnnInterpreter(), spiking
+
+    def image(self, images: Tensor) -> _Both:
+        return _Both(images, self.spiking.image(images))
+
+    def each(self, function: Callable[..., Tensor], *signals: _Both) -> _Both:
+        return _Both(
+            self.ann.each(function, *_activations(signals)), self.spiking.each(function, *_spikes(signals))
+        )
+
+    def weigh(self, stage: Weigh, incoming: _Both) -> _Both:
+        return _Both(self.ann.weigh(stage, incoming.activation), self.spiking.weigh(stage, incoming.spikes))
+
+    def apply(self, stage: Apply, *signals: _Both) -> _Both:
+        return _Both(
+            self.ann.apply(stage, *_activations(signals)), self.spiking.apply(stage, *_spikes(signals))
+        )
+
+    def pool(self, stage: Pool, incoming: _Both) -> _Both:
+        return _Both(self.ann.pool(stage, incoming.activation), self.spiking.pool(stage, incoming.spikes))
+
+    def drop(self, stage: Drop, incoming: _Both) -> _Both:
+        return incoming
+
+    def fire(self, stage: Fire, incoming: _Both) -> _Both:
+        activation, neurons = self.ann.fire(stage, incoming.activation), stage.neurons
+        threshold = nearest(incoming.spikes.amount(), activation, self.spiking.settings)
+        neurons.threshold.fill_(threshold)
+        neurons.worth = neurons.threshold.new_tensor(threshold)
+        return _Both(activation, self.spiking.fire(stage, incoming.spikes))
+
+    def rate(self, signal: _Both) -> _Both:
+        return _Both(signal.activation, self.spiking.rate(signal.spikes))
+
+    def result(self, signal: _Both) -> Tensor:
+        return self.spiking.result(signal.spikes)
+
+
+def _activations(signals: Iterable[_Both]) -> list[Tensor]:
+    return [signal.activation for signal in signals]
+
+
+def _spikes(signals: Iterable[_Both]) -> list[Spikes]:
+    return [signal.spikes for signal in signals]
