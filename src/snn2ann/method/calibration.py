@@ -1,8 +1,8 @@
 """Thresholds from data: layer by layer those with which counts come nearest to a trained ANN's activations.
 
-In the place of the percentile of activations of Rueckauer et al. (2017), the threshold that has the least squared error,
-clipping and rounding weighed against each other, as quantisation is calibrated; measured on the spikes of the layers before,
-so that later layers allow for what earlier ones get wrong (as Li et al. 2021, "A free lunch from ANN", calibrate theirs).
+Rueckauer et al. (2017) take a percentile of activations. Here it is the threshold of the least squared error, which weighs
+clipping against rounding, over the very spikes that the layers before give: so later layers allow for what earlier ones get
+wrong, as in Li et al. (2021), "A free lunch from ANN".
 """
 
 from collections.abc import Callable, Iterable
@@ -78,10 +78,11 @@ def calibrate(network: Network, spiking: SpikingInterpreter, images: Tensor) -> 
         network.run_by(_Calibration(spiking), images)
 
 
-def nearest(current: Tensor, activation: Tensor, settings: NeuronSettings) -> float:
-    """Give the threshold V with which V · count / T is nearest to an activation, by squared error.
+def nearest(current: Tensor, activation: Tensor, settings: NeuronSettings) -> tuple[float, float]:
+    """Give the threshold V, and what a spike is worth, w, with which w · count / T is nearest to an activation.
 
-    Thresholds are tried from the largest activation down to a twentieth of it, in equal ratios.
+    V is that of the least squared error of those tried, from the largest activation down to a twentieth of it in equal
+    ratios; w of each makes the means equal, so that what a reset or the start of the membrane cuts off is made up for.
 
     Args:
         current: I_t, [T, N, ...], or [1, N, ...] where it is the same at every step.
@@ -89,21 +90,21 @@ def nearest(current: Tensor, activation: Tensor, settings: NeuronSettings) -> fl
         settings: how the neurons are run.
 
     Returns:
-        V; 1 where no activation is above zero.
+        V and w; 1 and 1 where no activation is above zero.
     """
-    highest = float(activation.max())
-    if highest <= 0:
-        return 1.0
-    tried = [highest * _LOWEST ** (place / (_TRIED - 1)) for place in range(_TRIED)]
+    mean, highest = float(activation.mean()), float(activation.max())
     current = current.to(activation.dtype).expand(settings.time_steps, *current.shape[1:])
-
-    def error(threshold: float) -> float:
-        spikes = integrate_and_fire(
+    found = [(float("inf"), 1.0, 1.0)]
+    for place in range(_TRIED if highest > 0 else 0):
+        threshold = highest * _LOWEST ** (place / (_TRIED - 1))
+        rates = integrate_and_fire(
             current, activation.new_tensor(threshold), reset=settings.reset, membrane_start=settings.membrane_start
-        )
-        return float((spikes.mean(0).mul_(threshold) - activation).square_().mean())
-
-    return min(tried, key=error)
+        ).mean(0)
+        fired = float(rates.mean())
+        if fired > 0:
+            worth = mean / fired
+            found.append((float(rates.mul_(worth).sub_(activation).square_().mean()), threshold, worth))
+    return min(found)[1:]
 
 
 @dataclass
@@ -144,9 +145,9 @@ class _Calibration(Interpreter[_Both, Tensor]):
 
     def fire(self, stage: Fire, incoming: _Both) -> _Both:
         activation, neurons = self.ann.fire(stage, incoming.activation), stage.neurons
-        threshold = nearest(incoming.spikes.amount(), activation, self.spiking.settings)
+        threshold, worth = nearest(incoming.spikes.amount(), activation, self.spiking.settings)
         neurons.threshold.fill_(threshold)
-        neurons.worth = neurons.threshold.new_tensor(threshold)
+        neurons.worth = neurons.threshold.new_tensor(worth)
         return _Both(activation, self.spiking.fire(stage, incoming.spikes))
 
     def rate(self, signal: _Both) -> _Both:

@@ -33,8 +33,9 @@ def couple(
         variant: "released" or "refined", where the options start.
         image_shape: (C, H, W); thresholds are then made at once, else with the first images.
         calibrate: what a trained network starts from: images [N, C, H, W], or batches of images, or of (images, labels),
-            whose labels are not looked at. Thresholds are then chosen layer by layer so that counts stand for the network's
-            activations, and a spike is worth its threshold (`CoupledNetwork.calibrate`).
+            whose labels are not looked at. Thresholds, and what a spike is worth, are then chosen layer by layer so that
+            counts stand for the network's activations (see `CoupledNetwork.calibrate`); a few hundred images are enough,
+            and more than the first 256 are not looked at.
         **options: those of `CouplingOptions` that differ from the variant's.
 
     Returns:

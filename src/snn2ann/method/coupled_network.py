@@ -86,8 +86,10 @@ class CoupledNetwork(Network):
     def calibrate(self, images: Tensor) -> None:
         """Set thresholds by which counts stand for the activations of the network as it is, a trained ANN.
 
-        A layer's threshold V, one for all its neurons, is the one with which V · count / T is nearest to the activation, and
-        a spike is worth V. Activations are those of evaluation mode; weights, statistics and modes are not changed.
+        A layer's threshold is one for all its neurons, that with which w · count / T is nearest to the activation; and a
+        spike is worth w (see `calibration.nearest`). Activations are those of evaluation mode. Weights, statistics and
+        modes are not changed. From here on the image and biases are whole at every step, whatever the input coding, so that
+        a step's current is of the activation's size.
 
         Args:
             images: [N, C, H, W], a few hundred; memory is that of a layer's currents, of all images at every step.
