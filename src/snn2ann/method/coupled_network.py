@@ -97,8 +97,8 @@ class CoupledNetwork(Network):
         Raises:
             UserError: images or the network's state are not finite, or images are of another size.
         """
-        self._prepare(images)
-        self.make_thresholds(images)
+        self._check_finite({"the images": images})
+        self.make_neurons(images, 1.0)
         calibrate(self, SpikingInterpreter(self.time_steps, 1, self.options), images)
 
     def forward(self, images: Tensor) -> Tensor:
