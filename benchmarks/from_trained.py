@@ -20,6 +20,7 @@ from torch.nn.functional import cross_entropy
 
 import snn2ann
 from snn2ann.data.fashion_mnist import read_idx
+from snn2ann.method.coupled_network import CoupledNetwork
 
 RESULTS, PAGE = Path("benchmarks/results/from_trained.csv"), Path("docs/library.md")
 TIME_STEPS = (5, 8, 16)
@@ -92,7 +93,7 @@ def train(model: nn.Module, data: Data, epochs: int, rate: float = 2e-3) -> None
     optimiser = torch.optim.Adam(model.parameters(), rate)
     for epoch in range(epochs):
         model.train()
-        if hasattr(model, "progress"):
+        if isinstance(model, CoupledNetwork):
             model.progress = epoch / epochs
         for batch in torch.randperm(len(images)).split(64):
             if len(batch) > 1:
@@ -134,9 +135,7 @@ def rows(name: str, dataset: str, data: Data, seed: int, epochs: int) -> Iterato
     channelwise = [spikingjelly(model, data, mode, **CHANNELWISE) for mode in MODES[:2]]
     for steps in TIME_STEPS:
         mine = {
-            variant: snn2ann.couple(
-                copy.deepcopy(model), steps, variant=variant, calibrate=images[:CALIBRATION_IMAGES]
-            )
+            variant: snn2ann.couple(copy.deepcopy(model), steps, variant=variant, calibrate=images[:CALIBRATION_IMAGES])
             for variant in ("refined", "released")
         }
         at_once = snn2ann.couple(copy.deepcopy(model), steps)
@@ -155,7 +154,7 @@ def rows(name: str, dataset: str, data: Data, seed: int, epochs: int) -> Iterato
         }
 
 
-def trained_on(calibrated: nn.Module, name: str, data: Data, seed: int, epochs: int = 4) -> dict[str, float]:
+def trained_on(calibrated: CoupledNetwork, name: str, data: Data, seed: int, epochs: int = 4) -> dict[str, float]:
     """Train a calibrated network, and one from scratch, for a few epochs by SNN2ANN."""
     torch.manual_seed(seed)
     scratch = snn2ann.couple(network(name, data[0].shape[-1]), calibrated.time_steps)
@@ -171,7 +170,9 @@ def table(path: Path) -> str:
     """Means over seeds, in Markdown."""
     data = pd.read_csv(path)
     columns = ["ann", "spikingjelly", "spikingjelly_channelwise", "uncalibrated", "calibrated", "calibrated_released"]
-    means = data.groupby(["dataset", "network", "time_steps"], sort=False)[[*columns, "fine_tuned", "from_scratch"]].mean()
+    means = data.groupby(["dataset", "network", "time_steps"], sort=False)[
+        [*columns, "fine_tuned", "from_scratch"]
+    ].mean()
     shown = [
         [DATASETS[dataset], NAMES[name], steps, *("–" if value != value else f"{value:.1f}" for value in row)]
         for (dataset, name, steps), row in zip(means.index, means.to_numpy(), strict=True)
@@ -180,19 +181,26 @@ def table(path: Path) -> str:
     return tabulate(shown, [*head, "fine-tuned", "from scratch"], tablefmt="github", disable_numparse=True)
 
 
-BLOCK = re.compile(r"(<!-- from trained: made by `python -m benchmarks.from_trained` -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+BLOCK = re.compile(
+    r"(<!-- from trained: made by `python -m benchmarks.from_trained` -->\n)(.*?)(<!-- end -->)", re.DOTALL
+)
 
 
 def main() -> None:
     """Measure, write the file and fill the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--fashion-mnist", type=Path, default=Path("/usr/share/datasets/fashion-mnist"), metavar="FOLDER")
+    parser.add_argument(
+        "--fashion-mnist", type=Path, default=Path("/usr/share/datasets/fashion-mnist"), metavar="FOLDER"
+    )
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--table", action="store_true", help="only fill the table from the file")
     options = parser.parse_args()
     measured: list[dict[str, Any]] = []
     if not options.table:
-        for dataset, data, epochs in (("digits", digits(), 12), ("fashion-mnist", fashion_mnist(options.fashion_mnist), 2)):
+        for dataset, data, epochs in (
+            ("digits", digits(), 12),
+            ("fashion-mnist", fashion_mnist(options.fashion_mnist), 2),
+        ):
             for name in NAMES:
                 for seed in range(options.seeds):
                     measured += rows(name, dataset, data, seed, epochs)

@@ -3,10 +3,11 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from snn2ann.evaluation.measure import measure
     from snn2ann.method.couple import couple
 
 __version__ = "0.1.0"
-__all__ = ["couple"]
+__all__ = ["couple", "measure"]
 
 
 def __getattr__(name: str) -> Any:
@@ -15,4 +16,8 @@ def __getattr__(name: str) -> Any:
         from snn2ann.method.couple import couple
 
         return couple
+    if name == "measure":
+        from snn2ann.evaluation.measure import measure
+
+        return measure
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -50,7 +50,7 @@ def test_a_trained_network_starts_above_spikingjellys_converter_and_is_trained_f
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_deployed_equals_branch(variant: str, images: Tensor) -> None:
-    options = {"input_coding": "direct"} if variant == "released" else {}
+    options: dict[str, Any] = {"input_coding": "direct"} if variant == "released" else {}
     coupled = snn2ann.couple(own(), 6, variant=variant, calibrate=images, **options)
     logits = coupled(images)
     assert len(logits.unique(dim=0)) > 16
@@ -64,7 +64,9 @@ def test_deployed_equals_branch(variant: str, images: Tensor) -> None:
 def test_more_steps_come_nearer_to_the_ann(images: Tensor) -> None:
     model = own()
     expected = model(images).detach()
-    errors = [float((snn2ann.couple(model, steps, calibrate=images)(images) - expected).norm()) for steps in (4, 16, 64)]
+    errors = [
+        float((snn2ann.couple(model, steps, calibrate=images)(images) - expected).norm()) for steps in (4, 16, 64)
+    ]
     assert errors[0] > errors[1] > errors[2] and errors[2] < 0.2 * float((expected - expected.mean(0)).norm())
 
 

@@ -5,9 +5,9 @@ clipping against rounding, over the very spikes that the layers before give: so 
 wrong, as in Li et al. (2021), "A free lunch from ANN".
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,7 +23,7 @@ from snn2ann.errors import UserError
 from snn2ann.method.spiking import SpikingInterpreter
 from snn2ann.network.unchanged import unchanged
 
-Batches = Tensor | Iterable[Tensor | tuple[Tensor, ...] | list[Tensor]]
+Batches = Tensor | Iterable[Tensor | tuple[Any, ...] | list[Any]]
 
 IMAGES = 256
 """How many images are looked at, all at once."""
@@ -31,37 +31,44 @@ _TRIED = 32
 _LOWEST = 0.05
 
 
-def images_of(batches: Batches, like: Tensor) -> Tensor:
-    """Gather the first images of batches: [N, C, H, W], N up to `IMAGES`, of the type and on the device of `like`.
+def batches_of(batches: Batches, like: Tensor, purpose: str) -> Iterator[Tensor]:
+    """Give batches of images [B, C, H, W], of the type and on the device of `like`.
 
     Args:
         batches: images [N, C, H, W]; or batches of them, each alone or first of a pair with its labels.
         like: a tensor of the network.
+        purpose: a message's first word.
 
     Raises:
         UserError: there are none, they are no images, of different sizes, or not finite.
     """
-    found: list[Tensor] = []
     if not isinstance(batches, Iterable):
-        raise UserError(f"calibrate: {type(batches).__name__} is not allowed; expected images or batches of images")
+        raise UserError(f"{purpose}: {type(batches).__name__} is not allowed; expected images or batches of images")
+    size: list[int] = []
     for batch in [batches] if isinstance(batches, Tensor) else batches:
         images = batch[0] if isinstance(batch, tuple | list) and batch else batch
         if not isinstance(images, Tensor) or not images.is_floating_point() or images.dim() < 2:
             kind = f"{images.dtype} {list(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
-            raise UserError(f"calibrate: a batch is {kind}; expected floating-point images [B, C, H, W]")
-        found.append(images.detach()[: IMAGES - sum(map(len, found))].to(like))
+            raise UserError(f"{purpose}: a batch is {kind}; expected floating-point images [B, C, H, W]")
+        if not len(images):
+            continue
+        if size and size != list(images.shape[1:]):
+            raise UserError(f"{purpose}: images of {size} and of {list(images.shape[1:])}; expected one size")
+        size = list(images.shape[1:])
+        check_finite({"the images": images}, purpose)
+        yield images.detach().to(like)
+    if not size:
+        raise UserError(f"{purpose}: there are no images; an iterator that is used up gives none")
+
+
+def images_of(batches: Batches, like: Tensor) -> Tensor:
+    """Gather the first images of batches, up to `IMAGES`: [N, C, H, W]; see `batches_of`."""
+    found: list[Tensor] = []
+    for images in batches_of(batches, like, "calibrate"):
+        found.append(images[: IMAGES - sum(map(len, found))])
         if sum(map(len, found)) >= IMAGES:
             break
-    if not sum(map(len, found)):
-        raise UserError("calibrate: there are no images; an iterator that is used up gives none")
-    for one, other in pairwise(found):
-        if one.shape[1:] != other.shape[1:]:
-            raise UserError(
-                f"calibrate: images of {list(one.shape[1:])} and of {list(other.shape[1:])}; expected one size"
-            )
-    images = torch.cat(found)
-    check_finite({"the images": images}, "calibrate")
-    return images
+    return torch.cat(found)
 
 
 @torch.no_grad()
@@ -125,17 +132,13 @@ class _Calibration(Interpreter[_Both, Tensor]):
         return _Both(images, self.spiking.image(images))
 
     def each(self, function: Callable[..., Tensor], *signals: _Both) -> _Both:
-        return _Both(
-            self.ann.each(function, *_activations(signals)), self.spiking.each(function, *_spikes(signals))
-        )
+        return _Both(self.ann.each(function, *_activations(signals)), self.spiking.each(function, *_spikes(signals)))
 
     def weigh(self, stage: Weigh, incoming: _Both) -> _Both:
         return _Both(self.ann.weigh(stage, incoming.activation), self.spiking.weigh(stage, incoming.spikes))
 
     def apply(self, stage: Apply, *signals: _Both) -> _Both:
-        return _Both(
-            self.ann.apply(stage, *_activations(signals)), self.spiking.apply(stage, *_spikes(signals))
-        )
+        return _Both(self.ann.apply(stage, *_activations(signals)), self.spiking.apply(stage, *_spikes(signals)))
 
     def pool(self, stage: Pool, incoming: _Both) -> _Both:
         return _Both(self.ann.pool(stage, incoming.activation), self.spiking.pool(stage, incoming.spikes))

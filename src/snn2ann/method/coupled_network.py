@@ -80,7 +80,7 @@ class CoupledNetwork(Network):
 
     @property
     def bias_steps(self) -> int:
-        """Over how many steps biases are spread: T; 1 where spikes have a worth, so that a step's current is an activation's."""
+        """Over how many steps biases are spread: T; 1 once it is calibrated."""
         return 1 if any(layer.worth is not None for layer in self.by_label().values()) else self.time_steps
 
     def calibrate(self, images: Tensor) -> None:
@@ -115,7 +115,7 @@ class CoupledNetwork(Network):
         """
         if self.training:
             return self.branches(images)[0]
-        self._prepare(images)
+        self.check(images)
         return self.run_by(self._spiking(self._report), images)[-1]
 
     def branches(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -127,7 +127,7 @@ class CoupledNetwork(Network):
         Raises:
             UserError: images or the network's state are not finite, or a batch is none that can be run.
         """
-        self._prepare(images)
+        self.check(images)
         self.batches += self.training
         interpreter = CoupledInterpreter(
             self._spiking(None),
@@ -155,8 +155,12 @@ class CoupledNetwork(Network):
             # PyTorch's own type for a sum of bytes is five times as slow.
             fire.neurons.spikes_per_image = seen.outgoing.count.sum(dtype=torch.int32) / seen.outgoing.samples
 
-    def _prepare(self, images: Tensor) -> None:
-        """Check that all is finite, which spikes would not tell, and make the thresholds of the first images."""
+    def check(self, images: Tensor) -> None:
+        """Check that all is finite, which spikes would not tell, and make the thresholds of the first images [B, C, H, W].
+
+        Raises:
+            UserError: images or the network's state are not finite.
+        """
         self._check_finite({"the images": images})
         if not self.number_of_neurons():
             self.make_thresholds(images)
