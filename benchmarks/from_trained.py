@@ -28,6 +28,7 @@ TIME_STEPS = (5, 8, 16)
 MODES = ("Max", "99.9%", 0.5, 0.33, 0.25, 0.2)
 CHANNELWISE = {"channel_wise": True, "half_threshold": True, "pre_spike_maxpool": True}
 CALIBRATION_IMAGES = 256
+PART = 200
 NAMES = {"vgg": "VGG", "resnet": "residual", "plain": "without BatchNorm"}
 DATASETS = {"digits": "digits", "fashion-mnist": "Fashion-MNIST"}
 
@@ -91,6 +92,8 @@ def fashion_mnist(folder: Path, train: int = 6000, test: int = 1000) -> Data:
 def train(model: nn.Module, data: Data, epochs: int, rate: float = 2e-3) -> None:
     images, labels, *_ = data
     optimiser = torch.optim.Adam(model.parameters(), rate)
+    steps = epochs * -(-len(images) // 64)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1, 0.01, steps)
     for epoch in range(epochs):
         model.train()
         if isinstance(model, CoupledNetwork):
@@ -100,6 +103,7 @@ def train(model: nn.Module, data: Data, epochs: int, rate: float = 2e-3) -> None
                 optimiser.zero_grad()
                 cross_entropy(model(images[batch]), labels[batch]).backward()
                 optimiser.step()
+                schedule.step()
     model.eval()
 
 
@@ -115,22 +119,27 @@ def spikingjelly(model: nn.Module, data: Data, mode: str | float, **recipe: bool
     batches = images[:CALIBRATION_IMAGES].split(64)
     converter = ann2snn.Converter(ann2snn.RateCodingRecipe(batches, mode=mode, **recipe))
     snn = converter.convert(copy.deepcopy(model)).eval()
-    functional.reset_net(snn)
-    total, found = torch.zeros(()), {}
-    for step in range(1, max(TIME_STEPS) + 1):
-        total = total + snn(tested)
-        found[step] = accuracy(total, labels)
-    return found
+    by_step: list[list[Tensor]] = []
+    for part in tested.split(PART):
+        functional.reset_net(snn)
+        by_step.append(list(torch.stack([snn(part) for _ in range(max(TIME_STEPS))]).cumsum(0)))
+    totals = [torch.cat(parts) for parts in zip(*by_step, strict=True)]
+    return {step: accuracy(totals[step - 1], labels) for step in TIME_STEPS}
+
+
+@torch.no_grad()
+def of_network(model: nn.Module, data: Data) -> float:
+    """Accuracy on the test images."""
+    return accuracy(torch.cat([model.eval()(part) for part in data[2].split(PART)]), data[3])
 
 
 def rows(name: str, dataset: str, data: Data, seed: int, epochs: int) -> Iterator[dict[str, Any]]:
     """Train one ANN and measure it both ways at every T."""
-    images, _, tested, labels = data
+    images = data[0]
     torch.manual_seed(seed)
     model = network(name, images.shape[-1])
     train(model, data, epochs)
-    with torch.no_grad():
-        ann = accuracy(model(tested), labels)
+    ann = of_network(model, data)
     layerwise = [spikingjelly(model, data, mode) for mode in MODES]
     channelwise = [spikingjelly(model, data, mode, **CHANNELWISE) for mode in MODES[:2]]
     for steps in TIME_STEPS:
@@ -147,9 +156,9 @@ def rows(name: str, dataset: str, data: Data, seed: int, epochs: int) -> Iterato
             "ann": ann,
             "spikingjelly": max(found[steps] for found in layerwise),
             "spikingjelly_channelwise": max(found[steps] for found in channelwise),
-            "uncalibrated": accuracy(at_once.eval()(tested), labels),
-            "calibrated": accuracy(mine["refined"](tested), labels),
-            "calibrated_released": accuracy(mine["released"](tested), labels),
+            "uncalibrated": of_network(at_once, data),
+            "calibrated": of_network(mine["refined"], data),
+            "calibrated_released": of_network(mine["released"], data),
             **(trained_on(mine["refined"], name, data, seed) if (dataset, steps) == ("digits", 5) else {}),
         }
 
@@ -161,8 +170,8 @@ def trained_on(calibrated: CoupledNetwork, name: str, data: Data, seed: int, epo
     for model in (calibrated, scratch):
         train(model, data, epochs)
     return {
-        "fine_tuned": accuracy(calibrated(data[2]), data[3]),
-        "from_scratch": accuracy(scratch(data[2]), data[3]),
+        "fine_tuned": of_network(calibrated, data),
+        "from_scratch": of_network(scratch, data),
     }
 
 
@@ -187,7 +196,7 @@ BLOCK = re.compile(
 
 
 def main() -> None:
-    """Measure, write the file and fill the table."""
+    """Measure what the file does not have, write it and fill the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(
         "--fashion-mnist", type=Path, default=Path("/usr/share/datasets/fashion-mnist"), metavar="FOLDER"
@@ -195,14 +204,17 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--table", action="store_true", help="only fill the table from the file")
     options = parser.parse_args()
-    measured: list[dict[str, Any]] = []
+    measured: list[Any] = pd.read_csv(RESULTS).to_dict("records") if RESULTS.exists() else []
+    there = {(row["dataset"], row["network"], row["seed"]) for row in measured}
     if not options.table:
         for dataset, data, epochs in (
             ("digits", digits(), 12),
             ("fashion-mnist", fashion_mnist(options.fashion_mnist), 2),
         ):
-            for name in NAMES:
-                for seed in range(options.seeds):
+            for seed in range(options.seeds):
+                for name in NAMES:
+                    if (dataset, name, seed) in there:
+                        continue
                     measured += rows(name, dataset, data, seed, epochs)
                     pd.DataFrame(measured).to_csv(RESULTS, index=False, float_format="%.2f", lineterminator="\n")
     text = PAGE.read_text(encoding="utf-8")
