@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from benchmarks import from_trained
 from benchmarks.tables import TABLES, blocks
 from snn2ann.methods import METHODS
 from snn2ann.network import supported as graph
@@ -65,6 +66,13 @@ def test_the_librarys_page_names_what_the_code_supports() -> None:
     assert set(re.findall(r"`([^`]+)`", table)) == supported | {functions[found] for found in graph.FUNCTIONS}
     assert [reason for reason in set(graph.REASONS.values()) if reason not in page] == []
     assert [option.name for option in fields(CouplingOptions) if f"`{option.name}`" not in page] == []
+
+
+def test_the_librarys_table_is_the_committed_file() -> None:
+    block = from_trained.BLOCK.search((ROOT / "docs" / "library.md").read_text())
+    assert block is not None
+    expected = from_trained.table(ROOT / from_trained.RESULTS)
+    assert block[2].rstrip("\n") == expected, "run `python -m benchmarks.from_trained --table`"
 
 
 @pytest.mark.parametrize(("page", "name"), [("method.md", "relatives"), ("data.md", "datasets")])
