@@ -1,6 +1,8 @@
 """What Snakemake does when it starts and ends: one at a time in a folder, the curves' watch, and a summary."""
 
 import fcntl
+import os
+import shutil
 import subprocess
 import sys
 import time
@@ -55,6 +57,15 @@ def warn_of_no_commit() -> None:
     if commit is None:
         cure = "; git's own message says how to trust this folder" if "dubious" in why else ""
         print(f"warning: git does not tell the commit ({why}); results will say so{cure}", file=sys.stderr)
+
+
+def warn_of_login_node() -> None:
+    """Say, once, that the jobs don't go to the cluster whose machine this is."""
+    if shutil.which("sbatch") and "SLURM_JOB_ID" not in os.environ:
+        print(
+            "warning: this machine has Slurm and all jobs run on it; --profile profiles/slurm puts them into the queue",
+            file=sys.stderr,
+        )
 
 
 @dataclass(frozen=True)
