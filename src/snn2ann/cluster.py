@@ -1,4 +1,4 @@
-"""What Slurm is asked on the machine where Snakemake runs: how to follow jobs, and which are left of an earlier Snakemake."""
+"""What Slurm is asked on the machine where Snakemake runs: how to follow jobs, and which an earlier Snakemake has left."""
 
 import subprocess
 import time
@@ -12,16 +12,25 @@ NAME = "snn2ann"
 LAST_SECONDS = 300.0
 
 
+def answers(*command: str) -> bool:
+    """Whether one of Slurm's commands does its work here; its client may be installed on a machine of no cluster."""
+    try:
+        return subprocess.run(command, capture_output=True, timeout=60).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+def is_here() -> bool:
+    """Whether this is a machine of a cluster."""
+    return answers("squeue", "--me")
+
+
 def status_command() -> str:
     """What can tell how jobs end: "sacct" where the cluster keeps accounts, else "squeue".
 
     The program `sacct` is also there where accounting is off, and then fails for ever.
     """
-    try:
-        asked = subprocess.run(["sacct", "--noheader", "--allocations"], capture_output=True, timeout=60)
-    except (OSError, subprocess.TimeoutExpired):
-        return "squeue"
-    return "squeue" if asked.returncode else "sacct"
+    return "sacct" if answers("sacct", "--noheader", "--allocations") else "squeue"
 
 
 def cancel_earlier_jobs(folder: Path, seconds: float = LAST_SECONDS) -> int:

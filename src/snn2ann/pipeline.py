@@ -2,7 +2,6 @@
 
 import fcntl
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -60,8 +59,8 @@ def warn_of_no_commit() -> None:
 
 
 def warn_of_login_node() -> None:
-    """Say, once, that the jobs don't go to the cluster whose machine this is."""
-    if shutil.which("sbatch") and "SLURM_JOB_ID" not in os.environ:
+    """Say, once, that the jobs don't go into the queue of the cluster whose machine this is."""
+    if "SLURM_JOB_ID" not in os.environ:
         print(
             "warning: this machine has Slurm and all jobs run on it; --profile profiles/slurm puts them into the queue",
             file=sys.stderr,

@@ -175,9 +175,10 @@ def begin():
     pipeline.warn_of_no_commit()
     try:
         folder_lock = pipeline.claim_folder(Path(".snakemake/in_use"))
-        if QUEUES:
+        in_cluster = cluster.is_here()
+        if QUEUES or in_cluster:
             take_over()
-        else:
+        if in_cluster and not QUEUES:
             pipeline.warn_of_login_node()
         if any(network["kind"] in FOREIGN for network in STUDY.parameters["networks"].values()):
             from snn2ann.training.check import check_networks
@@ -192,7 +193,7 @@ def begin():
 def take_over():
     """End what an earlier Snakemake has left in the queue; what such a job has just finished is then looked for anew."""
     if count := cluster.cancel_earlier_jobs(Path()):
-        print(f"{count} jobs of an earlier snakemake were in the queue: cancelled, to be submitted anew")
+        print(f"{count} jobs of an earlier snakemake were in the queue: cancelled, to be made anew", flush=True)
         os.execv(sys.executable, sys.orig_argv)
 
 

@@ -13,7 +13,6 @@ from snn2ann.methods import METHODS
 from snn2ann.methods.build import build_model
 from snn2ann.study import Run
 
-
 # Operations a second that training sustains: the paper's networks on a GPU, small ones on cores.
 SUSTAINED = {"gpu": 2e13, "cpu": 2e10}
 # A job is given this times what the estimate says, and time to start. No queue takes longer ones than a week.
