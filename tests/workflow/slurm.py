@@ -10,11 +10,12 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from tests.workflow.project import wait_for
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "srun", "scancel", "scontrol")
 NODES = ("n1", "n2")
@@ -53,6 +54,16 @@ NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=8 RealMe
 NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=8 RealMemory=64000 Gres=gpu:1
 PartitionName=main Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP
 """
+# Snakemake, asking Slurm every second. The plugin asks the more seldom the longer nothing ends, which suits jobs of hours.
+IMPATIENT = """
+import asyncio
+import sys
+from snakemake.cli import main
+from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
+
+RemoteExecutor.sleep = lambda self: asyncio.sleep(1)
+main(sys.argv[1:])
+"""
 
 
 def missing_programs() -> list[str]:
@@ -82,7 +93,7 @@ class Cluster:
         environment = os.environ | self.environment
         return subprocess.run(command, env=environment, text=True, capture_output=True, check=True).stdout
 
-    def jobs(self, *options: str) -> list[dict[str, str]]:
+    def jobs(self) -> list[dict[str, str]]:
         """All jobs that Slurm remembers, newest last: their fields as `scontrol show job` names them."""
         lines = self.ask("scontrol", "--oneliner", "show", "job").splitlines()
         fields = [dict(part.split("=", 1) for part in line.split() if "=" in part) for line in lines]
@@ -98,14 +109,14 @@ def cluster() -> Iterator[Cluster]:
     _configure(folder)
     daemons = [_start(folder, "munged", *_munge_options(folder))]
     try:
-        _wait((folder / "munge.socket").exists)
+        wait_for((folder / "munge.socket").exists)
         daemons.append(_start(folder, "slurmctld", "-D", "-c"))
         daemons += [_start(folder, "slurmd", "-D", "-N", node) for node in NODES]
         made = Cluster(folder)
-        _wait(lambda: _idle(made))
+        wait_for(lambda: _idle(made))
         yield made
         made.ask("scancel", "--me")
-        _wait(lambda: made.ask("squeue", "--noheader") == "")
+        wait_for(lambda: made.ask("squeue", "--noheader") == "")
     finally:
         for daemon in reversed(daemons):
             daemon.terminate()
@@ -120,12 +131,16 @@ def _configure(folder: Path) -> None:
     for name in ("state", "bin", *(f"spool-{node}" for node in NODES)):
         (folder / name).mkdir()
     # Snakemake's plugin drops SLURM_CONF before it calls srun, which then looks for the cluster in /etc.
-    shim = folder / "bin/srun"
-    shim.write_text(f'#!/bin/sh\nSLURM_CONF={folder}/slurm.conf exec {program("srun")} "$@"\n')
-    shim.chmod(0o755)
+    _write_program(folder / "bin/srun", f'#!/bin/sh\nSLURM_CONF={folder}/slurm.conf exec {program("srun")} "$@"\n')
+    _write_program(folder / "bin/snakemake", f"#!{sys.executable}\n{IMPATIENT}")
     key = folder / "munge.key"
     key.touch(mode=0o600)
     key.write_bytes(os.urandom(128))
+
+
+def _write_program(path: Path, text: str) -> None:
+    path.write_text(text)
+    path.chmod(0o755)
 
 
 def _munge_options(folder: Path) -> list[str]:
@@ -156,14 +171,6 @@ def _idle(made: Cluster) -> bool:
         return made.ask("sinfo", "--noheader", "--format=%T").split() == ["idle"]
     except subprocess.CalledProcessError:
         return False
-
-
-def _wait(condition: object, seconds: float = 60) -> None:
-    assert callable(condition)
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "Slurm does not get ready"
-        time.sleep(0.1)
 
 
 if __name__ == "__main__":
