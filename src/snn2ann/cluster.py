@@ -76,4 +76,8 @@ def _slurm(*command: str) -> str:
     except OSError as error:
         raise UserError(f"{command[0]} cannot be run ({error.strerror}); is this a machine of the cluster?") from None
     except subprocess.CalledProcessError as error:
-        raise UserError(f"{command[0]} failed: {error.stderr.strip()}") from None
+        raise UserError(f"{command[0]} failed: {_last_line(error.stderr)}") from None
+
+
+def _last_line(text: str) -> str:
+    return (text.strip().splitlines() or ["it does not say why"])[-1]

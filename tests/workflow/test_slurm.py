@@ -97,9 +97,12 @@ def test_what_a_killed_head_has_left_in_the_queue_is_ended_and_made_again(
         wait_for(lambda: _held(project) == 1 and len(_jobs(slurm, project)) == 2)
     # The head is killed here.
     assert sorted(job["JobState"] for job in _jobs(slurm, project)) == ["PENDING", "RUNNING"]
-    (project.folder / "hold").unlink()
-    printed = _snakemake(project, slurm, "--", *_trained(project))
-    assert "2 jobs of an earlier snakemake were in the queue: cancelled, to be made anew" in printed
+    with _head(project, slurm, "--", *_trained(project)) as head:
+        wait_for(lambda: len(_jobs(slurm, project)) == 4)
+        (project.folder / "hold").unlink()
+        assert head.wait(120) == 0
+    message = "2 jobs of an earlier snakemake were in the queue: cancelled, to be made anew"
+    assert message in (project.folder / "head.log").read_text()
     former, later = _jobs(slurm, project)[:2], _jobs(slurm, project)[2:]
     assert [job["JobState"] for job in (*former, *later)] == ["CANCELLED", "CANCELLED", "COMPLETED", "COMPLETED"]
     assert max(job["EndTime"] for job in former) <= min(job["StartTime"] for job in later)

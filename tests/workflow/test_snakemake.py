@@ -40,6 +40,8 @@ def test_finished_study_has_nothing_to_do(finished: Project) -> None:
     assert finished.planned() == {}
     for target in ("data", "claims", "track"):
         assert finished.planned(target) == {}
+    for profile in ("gpu", "slurm"):
+        assert finished.planned("--profile", f"profiles/{profile}") == {}
 
 
 def test_changed_parameter_reruns_what_depends_on_it(finished: Project, tmp_path: Path) -> None:

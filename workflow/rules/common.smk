@@ -134,7 +134,10 @@ def training_minutes(wildcards, attempt):
 
     settings = workflow.resource_settings
     asked = set(settings.default_resources or ()) | set(settings.overwrite_resources.get("train", ()))
-    return attempt * time_limit(run_of(wildcards), gpu=bool(asked & {"gpu", "gpu_model", "gres"}))
+    try:
+        return attempt * time_limit(run_of(wildcards), gpu=bool(asked & {"gpu", "gpu_model", "gres"}))
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
 
 
 def as_json(spec):
