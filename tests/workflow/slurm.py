@@ -17,7 +17,8 @@ from pathlib import Path
 
 from tests.workflow.project import wait_for
 
-PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "squeue", "srun", "scancel", "scontrol")
+DAEMONS = ("munged", "slurmctld", "slurmd")
+COMMANDS = ("sbatch", "squeue", "srun", "scancel", "scontrol", "sinfo", "sacct")
 NODES = ("n1", "n2")
 # More cores than the machine may have, so that what Slurm decides doesn't rest on it. No GPU is needed to count one.
 CONFIGURATION = """
@@ -68,7 +69,7 @@ main(sys.argv[1:])
 
 def missing_programs() -> list[str]:
     """What of Slurm is not installed."""
-    return [name for name in PROGRAMS if program(name) is None]
+    return [name for name in (*DAEMONS, *COMMANDS) if program(name) is None]
 
 
 def program(name: str) -> str | None:
@@ -84,9 +85,8 @@ class Cluster:
 
     @property
     def environment(self) -> dict[str, str]:
-        """What tells Slurm's commands of this cluster."""
-        path = f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
-        return {"SLURM_CONF": str(self.folder / "slurm.conf"), "PATH": path}
+        """Where the commands are that know this cluster."""
+        return {"PATH": f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}"}
 
     def ask(self, *command: str) -> str:
         """What one of Slurm's commands prints."""
@@ -110,8 +110,8 @@ def cluster() -> Iterator[Cluster]:
     daemons = [_start(folder, "munged", *_munge_options(folder))]
     try:
         wait_for((folder / "munge.socket").exists)
-        daemons.append(_start(folder, "slurmctld", "-D", "-c"))
-        daemons += [_start(folder, "slurmd", "-D", "-N", node) for node in NODES]
+        daemons.append(_start(folder, "slurmctld", "-D", "-c", "-f", str(folder / "slurm.conf")))
+        daemons += [_start(folder, "slurmd", "-D", "-N", node, "-f", str(folder / "slurm.conf")) for node in NODES]
         made = Cluster(folder)
         wait_for(lambda: _idle(made))
         yield made
@@ -130,8 +130,9 @@ def _configure(folder: Path) -> None:
     (folder / "gres.conf").write_text("Name=gpu File=/dev/null\n")
     for name in ("state", "bin", *(f"spool-{node}" for node in NODES)):
         (folder / name).mkdir()
-    # Snakemake's plugin drops SLURM_CONF before it calls srun, which then looks for the cluster in /etc.
-    _write_program(folder / "bin/srun", f'#!/bin/sh\nSLURM_CONF={folder}/slurm.conf exec {program("srun")} "$@"\n')
+    # Programs that know the cluster, since Snakemake's plugin takes SLURM_CONF from its jobs.
+    for name in filter(program, COMMANDS):
+        _write_program(folder / "bin" / name, f'#!/bin/sh\nSLURM_CONF={folder}/slurm.conf exec {program(name)} "$@"\n')
     _write_program(folder / "bin/snakemake", f"#!{sys.executable}\n{IMPATIENT}")
     key = folder / "munge.key"
     key.touch(mode=0o600)
@@ -152,8 +153,7 @@ def _start(folder: Path, name: str, *options: str) -> subprocess.Popen[bytes]:
     command = program(name)
     assert command is not None, f"{name} is not installed"
     with (folder / f"{name}.out").open("ab") as out:
-        environment = os.environ | Cluster(folder).environment
-        return subprocess.Popen([command, *options], env=environment, stdout=out, stderr=out)
+        return subprocess.Popen([command, *options], stdout=out, stderr=out)
 
 
 def _free_ports(count: int) -> list[int]:
