@@ -40,7 +40,7 @@ def test_only_this_projects_jobs_of_this_folder_are_cancelled(commands: Path, tm
     _program(commands, "squeue", f"/bin/cat {tmp_path}/queue")
     _program(commands, "scancel", f'echo "$@" > {tmp_path}/cancelled; : > {tmp_path}/queue')
     assert cluster.cancel_earlier_jobs(project) == 2
-    assert (tmp_path / "cancelled").read_text() == "11 14\n"
+    assert (tmp_path / "cancelled").read_text() == "--quiet 11 14\n"
     assert cluster.cancel_earlier_jobs(project) == 0
 
 

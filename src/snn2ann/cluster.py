@@ -46,15 +46,15 @@ def cancel_earlier_jobs(folder: Path, seconds: float = LAST_SECONDS) -> int:
     Raises:
         UserError: Slurm does not answer, or a job does not end.
     """
-    jobs = _jobs_in(folder)
-    if not jobs:
-        return 0
-    _slurm("scancel", *jobs)
+    jobs = left = _jobs_in(folder)
     end = time.monotonic() + seconds
-    while left := _jobs_in(folder):
-        if time.monotonic() > end:
-            raise UserError(f"Slurm does not end jobs {', '.join(left)} of an earlier snakemake; see squeue")
+    while left:
+        # Its own answer says little: a job may have ended by itself in between.
+        answers("scancel", "--quiet", *left)
         time.sleep(1)
+        left = _jobs_in(folder)
+        if left and time.monotonic() > end:
+            raise UserError(f"Slurm does not end jobs {', '.join(left)} of an earlier snakemake; see squeue")
     return len(jobs)
 
 

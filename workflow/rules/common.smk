@@ -179,7 +179,7 @@ def begin():
     try:
         folder_lock = pipeline.claim_folder(Path(".snakemake/in_use"))
         in_cluster = cluster.is_here()
-        if QUEUES or in_cluster:
+        if in_cluster or workflow.executor_plugin.name == "slurm":
             take_over()
         if in_cluster and not QUEUES:
             pipeline.warn_of_login_node()
