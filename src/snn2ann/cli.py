@@ -7,7 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from snn2ann.devices import claim_gpu
 from snn2ann.errors import UserError
+from snn2ann.files import CURES
 from snn2ann.runs.folder import RunFolder, calibrated_thresholds
 
 app = typer.Typer(
@@ -28,15 +30,20 @@ TimeSteps = Annotated[
     int | None, typer.Option(help="T of the figures; else the training T, or the largest T evaluated.")
 ]
 StoreUri = Annotated[str | None, typer.Option(help="URI of an MLflow store.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Device = Annotated[str, typer.Option(help="auto or cuda, a free GPU; cpu, or cuda:N, free or not.")]
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is one message and exit status 2."""
+    """Run the command line; a user's mistake, or a file that can't be written, is one message and exit status 2."""
     try:
         app()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in CURES:
+            raise
+        print(f"error: {error.filename or 'output'}: {error.strerror}; {CURES[error.errno]}", file=sys.stderr)
         sys.exit(2)
 
 
@@ -417,11 +424,13 @@ def read_run(folder: Path) -> dict[str, Any]:
 
 
 def set_up_torch(threads: int, device: str) -> str:
-    """Set torch's threads, choose the device, and make a GPU deterministic.
+    """Set torch's threads, choose the device, and make a GPU deterministic; "auto" and "cuda" take a GPU that is free.
 
     Raises:
         UserError: a device that is not there.
     """
+    if device in ("auto", "cuda"):
+        claim_gpu()
     import torch
 
     if threads:

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from snn2ann.data import dataset_spec
-from snn2ann.data.loading import PreparedDataset, _affine, _normalised, _normalised_there, batches, load, verify
+from snn2ann.data.loading import PreparedDataset, _affine, _normalised, _normalised_there, batches, load, spans, verify
 from snn2ann.data.prepare import fetch_and_prepare
 from snn2ann.errors import UserError
 
@@ -139,13 +139,19 @@ def test_an_epoch_holds_every_image_of_the_split_once(split: str, shuffle: bool)
     assert (labels == sorted(labels)) is not shuffle
 
 
-def test_the_last_batch_can_be_left_out() -> None:
+def test_a_last_batch_that_is_too_small_joins_the_one_before() -> None:
     dataset = synthetic()
-    sizes = [
-        [len(labels) for _, labels in batches(dataset, "train", 8, shuffle=True, seed=0, epoch=1, drop_last=last)]
-        for last in (False, True)
+    epochs = [
+        [
+            labels.tolist()
+            for _, labels in batches(dataset, "train", 8, shuffle=True, seed=0, epoch=1, smallest=smallest)
+        ]
+        for smallest in (1, 2)
     ]
-    assert sizes == [[8, 8, 8, 1], [8, 8, 8]]
+    assert [[len(labels) for labels in epoch] for epoch in epochs] == [[8, 8, 8, 1], [8, 8, 9]]
+    one, other = ([label for batch in epoch for label in batch] for epoch in epochs)
+    assert one == other
+    assert [spans(count, 8, 2)[-1] for count in (1, 8, 10)] == [slice(0, 1), slice(0, 8), slice(8, 10)]
 
 
 @pytest.mark.parametrize("augmentation", [None, CROP_AND_FLIP])

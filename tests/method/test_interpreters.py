@@ -137,7 +137,7 @@ def test_batch_statistics_make_the_branches_agree_in_training(build: Any, images
         layer = layers_of(model)[0]
         convolution, norm = layer.main.convolution, norm_of(layer)
         before = folded(convolution, norm, 4)
-        value, taken = normalise(norm, convolution(images))
+        value, taken = normalise(norm, convolution(images), "")
         main = folded(convolution, norm, 4, taken) if statistics == "batch" else before
         total = 4 * torch.nn.functional.conv2d(images / 4, *main, padding=1)
         differences[statistics] = (total - value).abs().max().item()

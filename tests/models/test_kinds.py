@@ -152,6 +152,15 @@ def test_a_network_that_cannot_be_run_is_refused_by_name(
     assert "Traceback" not in str(error.value) and len(str(error.value).splitlines()) < 5
 
 
+def test_batches_that_a_batchnorm_cannot_normalise_are_refused_before_any_job(own: dict[str, Any]) -> None:
+    study = study_with(own | {"width": 6}, ["ann"])
+    study.runs[0].spec["recipe"]["batch_size"] = 1
+    with pytest.raises(
+        UserError, match=r"networks.mine: a BatchNorm .* batch_size: 1 is not allowed.*expected 2 or more"
+    ):
+        check_networks(study)
+
+
 def test_check_names_all_networks_that_cannot_be_run(own: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
     import yaml
     from typer.testing import CliRunner

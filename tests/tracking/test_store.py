@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from snn2ann.errors import UserError
-from snn2ann.tracking.store import open_store, without_password
+from snn2ann.passwords import without_password
+from snn2ann.tracking.own_database import ARTIFACTS, DATABASE, former_homes, path_of
+from snn2ann.tracking.store import open_store
 from snn2ann.tracking.track import track_study
-from tests.tracking.hand_made import NAMES, tracked
+from tests.tracking.hand_made import NAMES, client, tracked
 
 MAKING = """
 import os, sys
@@ -34,6 +36,12 @@ def test_a_kill_while_the_database_is_made_leaves_none_and_the_next_makes_it(stu
     track_study(study)
     assert set(tracked(study)) == {"small", *NAMES}
     assert not (project / ".mlflow.db.new").exists()
+
+
+def track_elsewhere(study: Path) -> None:
+    """Track as a user does, in a process of its own: MLflow keeps what it had opened."""
+    command = [sys.executable, "-m", "snn2ann.cli", "track", "--study-folder", str(study)]
+    subprocess.run(command, check=True)
 
 
 def half_made(database: Path) -> None:
@@ -75,9 +83,7 @@ def test_what_is_wrong_with_a_database_has_its_own_cure(study: Path, fault: obje
     assert "Start the server" not in str(caught.value) and len(str(caught.value).splitlines()) == 1
     assert database.read_bytes() == before
     database.rename(database.with_suffix(".db.old"))
-    # As a user would, in another process: MLflow keeps what it had opened.
-    command = [sys.executable, "-m", "snn2ann.cli", "track", "--study-folder", str(study)]
-    subprocess.run(command, check=True)
+    track_elsewhere(study)
     assert set(tracked(study)) == {"small", *NAMES}
 
 
@@ -96,7 +102,42 @@ def test_a_path_that_would_end_a_uri_is_none_from_the_folder_itself_and_refused_
 
 
 @pytest.mark.parametrize(
-    "uri", ["postgresql://someone:secret@host:5432/db", "http://someone:secret@host", "mysql://secret@h/d"]
+    "uri",
+    [
+        "postgresql://someone:secret@host:5432/db",
+        "http://someone:secret@host",
+        "mysql://secret@h/d",
+        "postgresql://host/db?user=someone&password=secret&connect_timeout=9",
+        "mysql://h/d?ssl=1;sslkey=secret",
+    ],
 )
 def test_passwords_are_not_shown(uri: str) -> None:
     assert "secret" not in without_password(uri) and without_password(uri).startswith(uri.partition("//")[0])
+
+
+def artifacts_of(study: Path) -> set[str]:
+    """The study's artifacts as MLflow finds them in its own folder, and nowhere else."""
+    run = tracked(study)["small"]
+    assert path_of(run.info.artifact_uri).is_relative_to(study.parents[1])
+    return {each.path for each in client(study).list_artifacts(run.info.run_id)}
+
+
+@pytest.mark.parametrize("left", ["a copy", "a copy without artifacts", "moved"])
+def test_a_moved_or_copied_store_is_that_of_its_new_folder(study: Path, tmp_path: Path, left: str) -> None:
+    project, new = study.parents[1], tmp_path / "a new place"
+    track_study(study)
+    before = artifacts_of(study)
+    shutil.copytree(project, new)
+    if left == "a copy without artifacts":
+        shutil.rmtree(new / ARTIFACTS)
+    if left == "moved":
+        shutil.rmtree(project)
+    original = {path: path.stat().st_mtime_ns for path in project.rglob("*")}
+    assert former_homes(new / DATABASE) == [project.as_uri()]
+    track_elsewhere(new / "results/small")
+    assert former_homes(new / DATABASE) == [] and artifacts_of(new / "results/small") == before
+    (new / "results/small/claims.md").write_text("Other verdicts")
+    track_elsewhere(new / "results/small")
+    (kept,) = (new / ARTIFACTS).rglob("claims.md")
+    assert kept.read_text() == "Other verdicts"
+    assert {path: path.stat().st_mtime_ns for path in project.rglob("*")} == original

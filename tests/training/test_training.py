@@ -18,7 +18,7 @@ from snn2ann.methods import METHODS
 from snn2ann.methods.model import Step
 from snn2ann.methods.snn2ann import Snn2Ann
 from snn2ann.options import RELEASED
-from snn2ann.runs.weights import load_tensors
+from snn2ann.runs.weights import load_tensors, save_tensors
 from snn2ann.training import loop
 
 DATASET = dataset_spec("digits", {"train_images": 200})
@@ -113,6 +113,68 @@ def test_the_model_is_told_how_far_its_training_is(
     loop.train(spec("snn2ann"), digits, tmp_path, "cpu")
     # 200 images in batches of 50, twice.
     assert seen == [batch / 8 for batch in range(8)]
+
+
+@pytest.mark.parametrize(("pooled", "steps"), [(2, 2), (3, 1)], ids=["2×2 map", "1×1 map"])
+def test_one_image_left_joins_the_last_batch_where_a_batchnorm_needs_two(
+    pooled: int, steps: int, digits: PreparedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares: list[float] = []
+    original = Snn2Ann.training_step
+
+    def watched(self: Snn2Ann, images: torch.Tensor, *arguments: Any) -> Step:
+        shares.append(len(images) / len(digits.indices["train"]))
+        return original(self, images, *arguments)
+
+    monkeypatch.setattr(Snn2Ann, "training_step", watched)
+    chosen = spec("snn2ann", epochs=1)
+    # The map is halved by each pooling, from 8×8, and the last block is after all of them.
+    blocks = [[4]] * (pooled + 1)
+    chosen["network"] |= {"blocks": blocks, "pooled_blocks": [*range(1, pooled + 1)], "dropout": [0.0] * len(blocks)}
+    chosen["recipe"]["batch_size"] = len(digits.indices["train"]) - 1
+    loop.train(chosen, digits, tmp_path, "cpu")
+    assert len(shares) == steps and sum(shares) == pytest.approx(1)
+    weights = load_tensors(tmp_path / "last" / "weights.safetensors")
+    assert all(bool(value.isfinite().all()) for value in weights.values())
+
+
+@pytest.mark.parametrize("what", ["the loss", "a gradient", "a threshold"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_training_that_is_not_finite_ends_with_an_error_that_names_it(
+    what: str, precision: str, digits: PreparedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original, calls = Snn2Ann.training_step, 0
+
+    def failing(self: Snn2Ann, *arguments: Any) -> Step:
+        nonlocal calls
+        calls += 1
+        step = original(self, *arguments)
+        if calls == 7 and what == "a threshold":
+            self.network.by_label()["layers.block2_1"].threshold[0, 3] = torch.nan
+        elif calls == 7 and what == "the loss":
+            step.loss = step.loss * torch.inf
+        elif calls == 7:
+            self.network.model.get_parameter("classifier.bias").register_hook(lambda gradient: gradient * torch.nan)
+        return step
+
+    monkeypatch.setattr(Snn2Ann, "training_step", failing)
+    chosen = spec("snn2ann", epochs=3)
+    chosen["recipe"]["precision"] = precision
+    named = {"the loss": "the loss, ", "a gradient": "classifier.bias;", "a threshold": "layers.block2_1.threshold;"}
+    with pytest.raises(UserError, match=rf"^epoch 2, batch 3: not finite .*: {named[what]}"):
+        loop.train(chosen, digits, tmp_path, "cpu")
+    assert calls == 8
+    assert not (tmp_path / "training.json").exists() and not (tmp_path / "weights.safetensors").exists()
+
+
+def test_weights_that_are_not_finite_are_not_gone_on_from(digits: PreparedDataset, tmp_path: Path) -> None:
+    loop.train(spec("ann"), digits, tmp_path / "ann", "cpu")
+    state = load_tensors(tmp_path / "ann" / "weights.safetensors")
+    state["classifier.weight"][0, 0] = torch.nan
+    save_tensors(tmp_path / "ann" / "weights.safetensors", state)
+    converted = {**spec("conversion"), "source": "ann"}
+    with pytest.raises(UserError, match=r"weights\.safetensors: not finite .*: classifier\.weight;"):
+        loop.train(converted, digits, tmp_path / "converted", "cpu", tmp_path / "ann")
 
 
 def test_a_damaged_checkpoint_or_another_runs_is_not_gone_on_from(digits: PreparedDataset, tmp_path: Path) -> None:

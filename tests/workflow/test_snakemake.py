@@ -40,8 +40,7 @@ def test_finished_study_has_nothing_to_do(finished: Project) -> None:
     assert finished.planned() == {}
     for target in ("data", "claims", "track"):
         assert finished.planned(target) == {}
-    for profile in ("gpu", "slurm"):
-        assert finished.planned("--profile", f"profiles/{profile}") == {}
+    assert finished.planned("--profile", "profiles/slurm") == {}
 
 
 def test_changed_parameter_reruns_what_depends_on_it(finished: Project, tmp_path: Path) -> None:
@@ -213,13 +212,13 @@ def test_report_holds_tables_figures_and_claims(finished: Project) -> None:
     assert "claims.md" in text
 
 
-@pytest.mark.parametrize("name", ["slrum", "workflow/profiles/slrum", "profiles/gpu"])
+@pytest.mark.parametrize("name", ["slrum", "workflow/profiles/slrum", "profiles/slurm"])
 def test_a_workflow_profile_that_takes_the_defaults_place_is_refused(
     finished: Project, tmp_path: Path, name: str
 ) -> None:
     project = finished.copy(tmp_path / "p", "results/tiny/claims.md")
     printed = project.snakemake("--workflow-profile", name, "claims", fails=True)
-    assert "name profiles/gpu or profiles/slurm with --profile" in printed
+    assert "leave out --workflow-profile" in printed
     assert not (project.folder / "results/tiny/claims.md").exists()
 
 

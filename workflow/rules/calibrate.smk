@@ -16,6 +16,7 @@ rule calibrate:
         "logs/benchmarks/calibrate/{run}-{digest}.tsv"
     threads: 1
     resources:
+        device=1,
         mem_mb=growing(4000),
         runtime=growing(120),
     params:

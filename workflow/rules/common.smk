@@ -1,5 +1,6 @@
 """What several phases need: the files of a run, and the study's marks."""
 
+import atexit
 import json
 
 ARRAYS = [
@@ -157,12 +158,16 @@ def mark_of(wildcards):
 
 
 def recorded_mark(wildcards):
-    """The study's mark; what was recorded in a database that is gone is recorded anew."""
-    if STORE.lost and Path(TRACKED).exists():
-        workflow.dag.forcerules.add(workflow.get_rule("record"))
+    """The study's mark; what was recorded in a store that is gone is recorded anew."""
+    if Path(TRACKED).exists():
+        if not workflow.dryrun:
+            STORE.bring_home()
+        if STORE.lost:
+            workflow.dag.forcerules.add(workflow.get_rule("record"))
     return mark_of(wildcards)
 
 
+WRITTEN = [Path(name) for name in (".", "results", "results/runs", FOLDER, "data", "logs")]
 folder_lock = watch = None
 
 
@@ -173,10 +178,13 @@ def begin():
     if not workflow.execution_settings.ignore_incomplete:
         raise WorkflowError(
             "the settings of profiles/default were not read, and without them this workflow is not right;"
-            " leave out --workflow-profile, and name profiles/gpu or profiles/slurm with --profile"
+            " leave out --workflow-profile; a cluster's are added by --profile profiles/slurm"
         )
     pipeline.warn_of_no_commit()
+    pipeline.warn_of_password(PARAMETERS["tracking"]["store"])
     try:
+        pipeline.refuse_unwritable(WRITTEN)
+        atexit.register(pipeline.say_if_full, WRITTEN)
         folder_lock = pipeline.claim_folder(Path(".snakemake/in_use"))
         in_cluster = cluster.is_here()
         if in_cluster or workflow.executor_plugin.name == "slurm":
@@ -211,6 +219,8 @@ def end(failed=False):
     if watch is not None:
         watch.end()
     lost = [] if failed else lacking()
+    if not failed and not lost:
+        atexit.unregister(pipeline.say_if_full)
     ending = pipeline.Ending(STUDY.name, Path(FOLDER), len(RUNS), STARTED, Path("logs/benchmarks"), Path(TRACKED))
     print(ending.summary(failed=failed or bool(lost)))
     if lost:

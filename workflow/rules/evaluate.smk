@@ -16,6 +16,7 @@ rule evaluate:
         "logs/benchmarks/evaluate/{run}-{digest}.tsv"
     threads: 1
     resources:
+        device=1,
         mem_mb=growing(4000),
         runtime=growing(120),
     params:
@@ -40,6 +41,7 @@ rule measure:
         "logs/benchmarks/measure/{digest}.tsv"
     threads: workflow.resource_settings.cores or 1
     resources:
+        device=1,
         mem_mb=growing(8000),
         runtime=growing(120),
         slurm_extra=ALONE,
@@ -62,6 +64,7 @@ rule measure_inference:
         "logs/benchmarks/measure_inference/{digest}.tsv"
     threads: workflow.resource_settings.cores or 1
     resources:
+        device=1,
         mem_mb=growing(8000),
         runtime=growing(120),
         slurm_extra=ALONE,

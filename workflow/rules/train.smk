@@ -12,6 +12,7 @@ rule train:
         "logs/benchmarks/train/{run}.tsv"
     threads: 1
     resources:
+        device=1,
         mem_mb=growing(4000),
         runtime=training_minutes,
     params:

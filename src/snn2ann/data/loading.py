@@ -142,7 +142,7 @@ def batches(
     seed: int,
     epoch: int,
     device: str = "cpu",
-    drop_last: bool = False,
+    smallest: int = 1,
 ) -> "Iterator[tuple[Tensor, Tensor]]":
     """Batches of a split, normalised, one epoch long.
 
@@ -152,7 +152,7 @@ def batches(
     Args:
         dataset: a prepared data set.
         split: `train`, `validation` or `test`.
-        batch_size: images a batch; the last one may be smaller.
+        batch_size: images a batch; the last one may differ (see `spans`).
         normalisation: `mean` and `std` per channel, as fractions of the maximum value; None takes
             those of the manifest.
         augmentation: `crop_padding` (pixels of zeros on each side before a random crop) and
@@ -161,7 +161,7 @@ def batches(
         seed: seed of every draw.
         epoch: each epoch has draws of its own.
         device: where the tensors go.
-        drop_last: leave an incomplete last batch out.
+        smallest: images that a batch needs.
 
     Yields:
         Images, float32 [B, C, H, W], and labels, int64 [B].
@@ -179,12 +179,19 @@ def batches(
     scale, shift = _affine(dataset, normalisation)
     order = _order(len(positions), shuffle, seed, epoch)
     draws = Augmentation.draw(augmentation, len(positions), seed, epoch)
-    end = len(order) - len(order) % batch_size if drop_last else len(order)
-    for start in range(0, end, batch_size):
-        chosen = order[start : min(start + batch_size, end)]
+    for span in spans(len(order), batch_size, smallest):
+        chosen = order[span]
         pixels = draws.apply(dataset.images, positions[chosen], chosen)
         images = _normalised(pixels, scale, shift, torch.device(device))
         yield images, torch.from_numpy(dataset.labels[positions[chosen]]).to(device)
+
+
+def spans(count: int, batch_size: int, smallest: int = 1) -> list[slice]:
+    """Places of the batches in `count` images; a last batch of less than `smallest` joins the one before it."""
+    starts = list(range(0, count, batch_size))
+    if len(starts) > 1 and count - starts[-1] < smallest:
+        starts.pop()
+    return [slice(start, end) for start, end in zip(starts, [*starts[1:], count], strict=True)]
 
 
 def _normalised(
@@ -232,9 +239,10 @@ def _affine(
     chosen = normalisation or {"mean": dataset.mean, "std": dataset.std}
     channels = dataset.shape[0]
     mean, std = (np.asarray(chosen[key], np.float64) for key in ("mean", "std"))
-    if mean.shape != (channels,) or std.shape != (channels,) or not (std > 0).all():
+    fit = mean.shape == std.shape == (channels,) and np.isfinite([mean, std]).all()
+    if not fit or not (std > 0).all():
         raise UserError(
-            f"normalisation: {channels} means and {channels} positive standard deviations were "
+            f"normalisation: {channels} means and {channels} positive standard deviations, all finite, were "
             f"expected for {dataset.name}, {mean.tolist()} and {std.tolist()} given"
         )
     scale, shift = 1 / (dataset.maximum_value * std), -mean / std

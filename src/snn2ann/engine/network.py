@@ -1,6 +1,7 @@
 """A network of any module: its plan, its neurons, and how an interpreter is led through it."""
 
 from collections.abc import Sequence
+from math import prod
 from typing import Literal
 
 import torch
@@ -11,9 +12,11 @@ from snn2ann.engine.normalisation import BatchNorm, Weighing
 from snn2ann.engine.stages import Apply, Drop, Fire, Layer, Neurons, Pool, Stage, Weigh, times
 from snn2ann.errors import UserError
 from snn2ann.network import fuse
+from snn2ann.network.besides import weights_made
 from snn2ann.network.operations import Operation
 from snn2ann.network.plan import Plan
 from snn2ann.network.trace import trace
+from snn2ann.network.unchanged import unchanged
 
 
 def floats_of(model: nn.Module) -> Tensor:
@@ -34,6 +37,7 @@ class Network(nn.Module):
         neurons: layers of neurons, by name of the operation, in the order in which they run.
         image_shape: (C, H, W) of the images that the neurons were made for, where they were made here.
         logits_shape: of what one such image gives.
+        smallest_batch: how many such images a training batch needs: two where a BatchNorm has one value a channel of each.
 
     Raises:
         UserError: the module cannot be coupled, and all reasons are named; or images of this shape do not go through it.
@@ -45,6 +49,7 @@ class Network(nn.Module):
         self.plan: Plan = trace(model)
         self.image_shape: tuple[int, ...] | None = None
         self.logits_shape: tuple[int, ...] = ()
+        self.smallest_batch = 1
         self._stages = fuse.fuse(self.plan, model)
         self._spent = fuse.spent(self._stages, self.plan.output)
         self._identities = fuse.identities(self._stages)
@@ -57,6 +62,20 @@ class Network(nn.Module):
         """The layers of neurons by their label, in the order in which they run."""
         return {layer.label: layer for layer in self.neurons.values() if isinstance(layer, Neurons)}
 
+    def named_state(self) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Give the network's state itself: (weights, thresholds).
+
+        Weights have the names of the network's own parameters and buffers; what a layer of neurons has beside them has that
+        of its layer: `<layer>.threshold`, and `<layer>.worth` after a conversion, are thresholds; what is trained is a
+        weight.
+        """
+        weights: dict[str, Tensor] = dict(self.model.state_dict())
+        thresholds: dict[str, Tensor] = {}
+        for label, layer in self.by_label().items():
+            weights |= {f"{label}.{name}": value for name, value in layer.named_parameters()}
+            thresholds |= {f"{label}.{name}": value for name, value in layer.named_buffers()}
+        return weights, thresholds
+
     def number_of_neurons(self) -> int:
         """Of all layers together."""
         return sum(layer.threshold.numel() for layer in self.by_label().values())
@@ -67,7 +86,14 @@ class Network(nn.Module):
         Args:
             interpreter: the method's, for one pass.
             images: [B, C, H, W], or whatever the module takes.
+
+        Raises:
+            UserError: modules have hooks or replaced functions that would not be run.
         """
+        with weights_made(self.model):
+            return self._run_by(interpreter, images)
+
+    def _run_by(self, interpreter: Interpreter[S, R], images: Tensor) -> R:
         signals: dict[str, S] = {}
         plan = self.plan
         for planned in self._stages:
@@ -117,7 +143,7 @@ class Network(nn.Module):
         assert module is None or isinstance(module, Weighing)
         assert norm is None or isinstance(norm, BatchNorm)
         name = planned.name
-        return Weigh(module, norm, name in self.plan.readout, name in self.plan.constant)
+        return Weigh(module, norm, name in self.plan.readout, name in self.plan.constant, planned.label)
 
     def _fire(self, planned: Operation) -> Fire:
         neurons = self.neurons[planned.name]
@@ -146,10 +172,13 @@ class Network(nn.Module):
         """
         found = Shapes()
         try:
-            self.logits_shape = tuple(self.run_by(found, images).shape)
+            with unchanged(self.model):
+                self.logits_shape = tuple(self.run_by(found, images).shape)
         except (RuntimeError, ValueError) as error:
             size, reason = times(tuple(images.shape[1:])), str(error).partition("\n")[0]
             raise UserError(f"images of {size} do not go through the network: {reason}") from error
+        single = [prod(shape[2:]) == 1 for stage, shape in found.weighed if stage.norm is not None]
+        self.smallest_batch = 2 if any(single) else 1
         return found.shapes
 
 

@@ -4,6 +4,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from snn2ann.errors import UserError
+
 Weighing = nn.Conv2d | nn.Linear
 BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d
 Statistics = tuple[Tensor, Tensor]
@@ -68,18 +70,28 @@ def weigh(weights: Weighing | None, value: Tensor, scale: Tensor | None, bias: T
     return weights._conv_forward(value, weight, bias)
 
 
-def normalise(norm: BatchNorm, value: Tensor) -> tuple[Tensor, Statistics | None]:
+def normalise(norm: BatchNorm, value: Tensor, label: str) -> tuple[Tensor, Statistics | None]:
     """Apply BatchNorm and say which statistics it used.
 
     Args:
         norm: its running statistics are updated in training mode.
         value: [B, C, ...].
+        label: the BatchNorm, as a message names it.
 
     Returns:
         The normalised value, and (μ, 1/√(v+ε)) of the batch in training mode, else None.
+
+    Raises:
+        UserError: in training mode, there is one value a channel, which has no variance.
     """
     if not norm.training:
         return norm(value), None
+    if value.numel() < 2 * value.shape[1]:
+        raise UserError(
+            f"{label}: there is no variance to normalise by, as this batch {list(value.shape)} has less than two values a "
+            "channel; train on batches of two images or more (a DataLoader's drop_last=True), or keep this BatchNorm in "
+            "evaluation mode"
+        )
     assert norm.num_batches_tracked is not None and norm.momentum is not None
     norm.num_batches_tracked.add_(1)
     output, mean, inverse = torch.native_batch_norm(

@@ -91,12 +91,14 @@ class Weigh:
     Attributes:
         readout: whether it is behind the last neurons, where biases are whole.
         constant: whether it is before all neurons, so that it gives the same at every step.
+        label: of the BatchNorm, or else of the weights, by their author's names of modules.
     """
 
     module: Weighing | None
     norm: BatchNorm | None
     readout: bool = False
     constant: bool = False
+    label: str = ""
 
     def run(self, value: Tensor) -> Tensor:
         """Run the modules on [N, ...]."""

@@ -111,8 +111,8 @@ def random_batch(size: int, shape: Sequence[int], classes: int, device: torch.de
 
 def memory_of(contender: Contender, images: Tensor, labels: Tensor) -> tuple[int, int | None]:
     """Bytes saved for backward in a step, and the growth of memory while it runs."""
-    # What is compiled or loaded at the first use is no memory of a step.
-    contender.step(images[:1], labels[:1])
+    # What is compiled or loaded at the first use is no memory of a step. One image may be too few for a BatchNorm.
+    contender.step(images[:2], labels[:2])
     saved: list[int] = []
 
     def step() -> None:

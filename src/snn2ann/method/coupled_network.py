@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from snn2ann.engine.finite import check_finite
 from snn2ann.engine.network import Network
 from snn2ann.engine.signals import Observation, Observer
 from snn2ann.engine.stages import firing
-from snn2ann.method.coupling import CoupledInterpreter
+from snn2ann.method.coupling import CoupledInterpreter, check_coding
 from snn2ann.method.deploy import deploy
 from snn2ann.method.spiking import SpikingInterpreter
 from snn2ann.method.spiking_network import SpikingNetwork
@@ -54,6 +55,7 @@ class CoupledNetwork(Network):
         event_driven: whether layers that suit it are run spike by spike on a CPU; else all are run densely.
         progress: share of the training that is done, from 0 to 1, which a price on spikes may fall with; yours to set. Where
             nobody does, the price is its mean over the training, that of one half.
+        batches: how many training batches there were since it was coupled.
 
     Raises:
         UserError: the network cannot be coupled; all reasons are named.
@@ -64,8 +66,10 @@ class CoupledNetwork(Network):
 
     def __init__(self, model: nn.Module, time_steps: int, options: CouplingOptions) -> None:
         super().__init__(model)
+        check_coding(self.plan, options, time_steps)
         self.time_steps = time_steps
         self.options = options
+        self.batches = 0
         # The network's own modules keep their modes.
         self.training = model.training
 
@@ -81,10 +85,13 @@ class CoupledNetwork(Network):
 
         Returns:
             [B, classes].
+
+        Raises:
+            UserError: images or the network's state are not finite, or a batch is none that can be run.
         """
         if self.training:
             return self.branches(images)[0]
-        self._sized(images)
+        self._prepare(images)
         return self.run_by(self._spiking(self._report), images)[-1]
 
     def branches(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -92,8 +99,12 @@ class CoupledNetwork(Network):
 
         Returns:
             Logits of the ANN branch, with gradient, and of the SNN branch, without: [B, classes] each.
+
+        Raises:
+            UserError: images or the network's state are not finite, or a batch is none that can be run.
         """
-        self._sized(images)
+        self._prepare(images)
+        self.batches += self.training
         interpreter = CoupledInterpreter(
             self._spiking(None),
             adjust=self.training and self.options.ata,
@@ -120,9 +131,15 @@ class CoupledNetwork(Network):
             # PyTorch's own type for a sum of bytes is five times as slow.
             fire.neurons.spikes_per_image = seen.outgoing.count.sum(dtype=torch.int32) / seen.outgoing.samples
 
-    def _sized(self, images: Tensor) -> None:
+    def _prepare(self, images: Tensor) -> None:
+        """Check that all is finite, which spikes would not tell, and make the thresholds of the first images."""
+        self._check_finite({"the images": images})
         if not self.number_of_neurons():
             self.make_thresholds(images)
+
+    def _check_finite(self, images: dict[str, Tensor]) -> None:
+        weights, thresholds = self.named_state()
+        check_finite(images | weights | thresholds, f"after {self.batches} training batches")
 
     def layers(self) -> list[LayerReport]:
         """Report on the layers of neurons, in order, as they were in the last batch.
@@ -148,11 +165,13 @@ class CoupledNetwork(Network):
 
         Raises:
             RuntimeError: thresholds are not known before the first images.
+            UserError: its state is not finite.
         """
         if not self.number_of_neurons():
             raise RuntimeError(
                 "how many neurons there are is not known before the first images; give some, or image_shape"
             )
+        self._check_finite({})
         return deploy(self, self.options, self.time_steps)
 
     def extra_repr(self) -> str:

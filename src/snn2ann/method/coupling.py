@@ -1,6 +1,7 @@
 """Both branches at once, stage by stage: the paper's training, and the evaluation of both."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,23 @@ from snn2ann.engine.stages import Apply, Drop, Fire, Layer, Pool, Stage, Weigh, 
 from snn2ann.method.mapping import map_spikes, noisy_spike_rate
 from snn2ann.method.spiking import BatchStatistics, SpikingInterpreter, floats
 from snn2ann.method.thresholds import adjust_threshold
+from snn2ann.network.plan import Plan
+from snn2ann.network.refusals import refuse
+from snn2ann.options import CouplingOptions
+
+
+def check_coding(plan: Plan, options: CouplingOptions, time_steps: int) -> None:
+    """Refuse what the image comes round neurons to, where the sum of its currents is not in proportion to the ANN's value.
+
+    Raises:
+        UserError: the image is whole at every step and biases are not, and both are added to what spikes charge.
+    """
+    if options.input_coding == "repeat" and time_steps > 1 and plan.bypassed:
+        raise refuse(
+            f"{label}: the image comes round neurons to it, and with input_coding 'repeat' it is charged {time_steps} times "
+            "and its biases once; use input_coding 'direct' or 'divide'"
+            for label in plan.bypassed
+        )
 
 
 class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
@@ -96,12 +114,14 @@ class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
                 _take_off(known.side, stage.side, skipped.unmapped)
         value, main = self._normalised(stage.main, _convolve(stage.main, incoming, known.main if known else None))
         side = None
-        if stage.side and skipped:
-            convolved = _convolve(stage.side, skipped, known.side if known else None)
-            addend, side = self._normalised(stage.side, convolved)
-            value = value + addend
-        elif skipped:
-            value = value + skipped.dense
+        if skipped:
+            if stage.side:
+                convolved = _convolve(stage.side, skipped, known.side if known else None)
+                addend, side = self._normalised(stage.side, convolved)
+            else:
+                addend = skipped.dense
+            one, other = self._shares([incoming, skipped])
+            value = (value if one == 1 else value * one) + (addend if other == 1 else addend * other)
         return value if stage.pool is None else pool(stage.pool, value), BatchStatistics(main, side)
 
     # Single operations.
@@ -119,12 +139,14 @@ class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
 
     def each(self, function: Callable[..., Tensor], *signals: Coupled) -> Coupled:
         """Run it in both branches."""
-        return Coupled(_ann(function, *signals), self.spiking.each(function, *_spikes(signals)))
+        given = self.spiking.each(function, *_spikes(signals))
+        return Coupled(_ann(function, *self._totals(signals)), given)
 
     def apply(self, stage: Apply, *signals: Coupled) -> Coupled:
         """Run a function in both branches."""
         adds_up = not stage.adds and all(signal.adds_up for signal in signals)
-        return Coupled(_ann(stage.function, *signals), self.spiking.apply(stage, *_spikes(signals)), adds_up)
+        given = self.spiking.apply(stage, *_spikes(signals))
+        return Coupled(_ann(stage.function, *self._totals(signals)), given, adds_up)
 
     def pool(self, stage: Pool, incoming: Coupled) -> Coupled:
         """Pool in both branches."""
@@ -142,12 +164,29 @@ class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
 
     # What both have in common.
 
+    def _shares(self, signals: Sequence[Coupled]) -> list[int]:
+        """What the ANN branch multiplies signals by that come together.
+
+        A current of the image alone is whole at every step under "direct" coding, so where it meets what spikes charge,
+        which is a sum over the steps, its own sum is T times the ANN's value.
+        """
+        constant = [signal.spikes.constant for signal in signals]
+        whole = self.options.input_coding == "direct" and not all(constant)
+        return [self.spiking.bias_steps if whole and each else 1 for each in constant]
+
+    def _totals(self, signals: Sequence[Coupled]) -> list[Coupled]:
+        shares = self._shares(signals)
+        return [
+            signal if share == 1 else replace(signal, activation=signal.dense * share)
+            for signal, share in zip(signals, shares, strict=True)
+        ]
+
     @property
     def _by_batch(self) -> bool:
         return self.options.statistics == "batch" and self.spiking.training
 
     def _normalised(self, stage: Weigh, value: Tensor) -> tuple[Tensor, Statistics | None]:
-        return (value, None) if stage.norm is None else normalise(stage.norm, value)
+        return (value, None) if stage.norm is None else normalise(stage.norm, value, stage.label)
 
     def _draw_dropout(self, stage: Fire, samples: int) -> Dropout | None:
         # Before the neurons draw theirs, whichever branch goes first.

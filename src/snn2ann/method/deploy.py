@@ -18,6 +18,7 @@ from snn2ann.method.spiking_network import (
     SpikingNetwork,
     Step,
 )
+from snn2ann.network.besides import weights_made
 from snn2ann.network.operations import Add, Operation
 from snn2ann.options import CouplingOptions
 
@@ -31,8 +32,9 @@ def deploy(network: Network, options: CouplingOptions, time_steps: int) -> Spiki
         time_steps: T over which biases are spread.
     """
     writer = _Writer(network, options, time_steps)
-    for operation in network.plan.operations:
-        writer.write(operation)
+    with weights_made(network.model):
+        for operation in network.plan.operations:
+            writer.write(operation)
     return writer.finished()
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from snn2ann.engine.finite import check_finite
 from snn2ann.engine.neuron import Reset, integrate_and_fire
 from snn2ann.engine.normalisation import weigh
 from snn2ann.engine.pooling import pool_charge
@@ -58,7 +59,12 @@ class SpikingNetwork(nn.Module):
 
         Returns:
             Logits after the last step, [B, classes]; or after every step, [T, B, classes].
+
+        Raises:
+            UserError: images or weights are not finite; an exported network does not look.
         """
+        if not torch.compiler.is_compiling():
+            check_finite({"the images": images, **self.state_dict()}, "spiking network")
         count = self.time_steps if time_steps is None else time_steps
         values = {"images": images}
         for number, step in enumerate(self.steps):

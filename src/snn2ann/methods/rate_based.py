@@ -72,7 +72,7 @@ class _RateInterpreter(Interpreter[_Rates, Tensor]):
             nonlocal statistics
             if stage.norm is None:
                 return weights(value)
-            value, statistics = normalise(stage.norm, weights(value))
+            value, statistics = normalise(stage.norm, weights(value), stage.label)
             return value
 
         steps = _at_every_step(normalised, [incoming])

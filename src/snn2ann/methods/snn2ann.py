@@ -7,7 +7,7 @@ from torch import Tensor
 
 from snn2ann.engine.network import Network
 from snn2ann.engine.signals import Observer
-from snn2ann.method.coupling import CoupledInterpreter
+from snn2ann.method.coupling import CoupledInterpreter, check_coding
 from snn2ann.methods.coupled import CoupledModel
 from snn2ann.methods.model import Loss, Step
 from snn2ann.options import CouplingOptions
@@ -20,11 +20,15 @@ class Snn2Ann(CoupledModel):
         network: its thresholds are started here.
         time_steps: T of training.
         options: those of `CouplingOptions`.
+
+    Raises:
+        UserError: an option that is not allowed, or not with this network.
     """
 
     def __init__(self, network: Network, time_steps: int, options: Mapping[str, Any]) -> None:
         super().__init__(network, time_steps, options)
         self.options = CouplingOptions().with_options(dict(options))
+        check_coding(network.plan, self.options, time_steps)
         self.start_thresholds(self.options.threshold_start)
         self.neurons = self.network.number_of_neurons()
 

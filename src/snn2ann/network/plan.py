@@ -34,6 +34,17 @@ class Plan:
         return [operation for operation in self.operations if operation.kind == "neurons"]
 
     @property
+    def bypassed(self) -> list[str]:
+        """Labels of the operations that take what the image alone decides beside what neurons give."""
+        return [
+            operation.label
+            for operation in self.operations
+            if operation.name not in self.constant
+            and not self.constant.isdisjoint(operation.inputs)
+            and operation.kind != "neurons"
+        ]
+
+    @property
     def normalised(self) -> bool:
         """Whether weights with a BatchNorm are before all neurons, with sums, pooling and shapes at most between them.
 

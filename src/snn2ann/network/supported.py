@@ -9,6 +9,7 @@ from torch import fx, nn
 from torch.nn import functional
 from torch.nn.parameter import is_lazy
 
+from snn2ann.network.besides import inherits_all
 from snn2ann.network.operations import Add, Concatenate, Mean, Operation
 
 
@@ -263,8 +264,8 @@ def read(node: fx.Node, module: nn.Module | None) -> Operation:
 
 
 def is_kind(module: nn.Module, kind: type[nn.Module]) -> bool:
-    """Whether a module is of a kind, or inherits its forward."""
-    return isinstance(module, kind) and type(module).forward is kind.forward
+    """Whether a module is of a kind, or inherits all that runs when it is called."""
+    return isinstance(module, kind) and inherits_all(module, kind)
 
 
 def kind_of(node: fx.Node, module: nn.Module | None) -> str:

@@ -10,13 +10,14 @@ from typing import Any
 import torch
 from torch import fx, nn
 
-from snn2ann.errors import UserError
+from snn2ann.network.besides import check_besides
 from snn2ann.network.operations import Operation
 from snn2ann.network.plan import Plan, make_plan
+from snn2ann.network.refusals import Offence, grouped, refuse
 from snn2ann.network.supported import MODULES, Unsupported, is_batch_size, is_kind, kind_of, read
 
-# By node: where it stands, its kind, and why it cannot be coupled.
-Offences = dict[str, tuple[str, str, str]]
+Offences = dict[str, Offence]
+"""By node."""
 
 _ADVICE = "what it does must not depend on the values or the sizes of a signal"
 
@@ -55,6 +56,7 @@ def trace(model: nn.Module) -> Plan:
     Raises:
         UserError: names all that cannot be coupled, by module, kind and reason.
     """
+    check_besides(model)
     graph = _graph(model)
     for node in graph.nodes:
         # Operations become attributes of modules, which have some of their own.
@@ -77,24 +79,8 @@ def trace(model: nn.Module) -> Plan:
         wanted.extend(operation.inputs)
     order = [name for name in nodes if name in operations or name in offences]
     if offences:
-        raise refuse(_grouped([offences[name] for name in order if name in offences]))
+        raise refuse(grouped(offences[name] for name in order if name in offences))
     return make_plan([operations[name] for name in order], _output(graph)[0])
-
-
-def refuse(reasons: list[str]) -> UserError:
-    """Make the error that says why a network cannot be coupled."""
-    return UserError("\n  ".join(["the network cannot be coupled:", *reasons]))
-
-
-def _grouped(offences: list[tuple[str, str, str]]) -> list[str]:
-    """Write a line a kind and reason: the first place, and how many more there are."""
-    places: dict[tuple[str, str], list[str]] = {}
-    for place, kind, reason in offences:
-        places.setdefault((kind, reason), []).append(place)
-    return [
-        f"{found[0]}{f' and {len(found) - 1} more' if len(found) > 1 else ''}: {reason}"
-        for (_, reason), found in places.items()
-    ]
 
 
 def _graph(model: nn.Module) -> fx.Graph:

@@ -7,8 +7,9 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
+from snn2ann.engine.finite import check_finite
 from snn2ann.errors import UserError
-from snn2ann.files import atomic_path
+from snn2ann.files import write_bytes
 from snn2ann.methods.model import Model
 from snn2ann.runs.folder import RunFolder
 
@@ -16,16 +17,8 @@ State = dict[str, Tensor]
 
 
 def split_state(model: Model) -> tuple[State, State]:
-    """Copy the network's state to the CPU: (weights, thresholds).
-
-    Weights have the names of the network's own parameters and buffers; what a layer of neurons has beside them has that of
-    its layer: `<layer>.threshold`, and `<layer>.worth` after a conversion, are thresholds; what is trained is a weight.
-    """
-    weights: State = dict(model.network.model.state_dict())
-    thresholds: State = {}
-    for label, layer in model.network.by_label().items():
-        weights |= {f"{label}.{name}": value for name, value in layer.named_parameters()}
-        thresholds |= {f"{label}.{name}": value for name, value in layer.named_buffers()}
+    """Copy the network's state to the CPU: (weights, thresholds), named as `Network.named_state` says."""
+    weights, thresholds = model.network.named_state()
     return _copied(weights), _copied(thresholds)
 
 
@@ -41,8 +34,7 @@ def save_state(run: RunFolder, weights: State, thresholds: State) -> None:
 
 def save_tensors(path: Path, tensors: State) -> None:
     """Write a safetensors file, whole or not at all."""
-    with atomic_path(path) as aside:
-        safetensors.torch.save_file({name: value.contiguous() for name, value in tensors.items()}, aside)
+    write_bytes(path, safetensors.torch.save({name: value.contiguous() for name, value in tensors.items()}))
 
 
 def load_tensors(path: Path) -> State:
@@ -61,13 +53,14 @@ def load_state(model: Model, weights: Path, thresholds: Path | None = None) -> N
     """Load weights, and thresholds if given, into the model's network.
 
     Raises:
-        UserError: a file is missing, damaged, or holds another network.
+        UserError: a file is missing, damaged, holds another network, or numbers that are not finite.
     """
     state = _without_scales(load_tensors(weights))
     own = split_state(model)
     state |= own[1] if thresholds is None else load_tensors(thresholds)
     if problem := _difference(state, own[0] | own[1]):
         raise UserError(f"{weights}: holds another network than the run's ({problem})")
+    check_finite(state, str(weights))
     with torch.no_grad():
         for label, layer in model.network.by_label().items():
             for name, value in layer.state_dict(keep_vars=True).items():

@@ -37,7 +37,7 @@ def record_models(
     for name in _chosen(study, runs_folder, models):
         tracked = known[name]
         digest = _digest(RunFolder(runs_folder / name).weights)
-        if tracked.tags.get(MODEL_TAG) == digest:
+        if tracked.tags.get(MODEL_TAG) == digest and store.keeps(_place(store, tracked)):
             continue
         model_id = log_model(store, tracked.run_id, runs_folder / name, study["parameters"])
         store.client.set_tag(tracked.run_id, "model_id", model_id)
@@ -52,6 +52,11 @@ def _chosen(study: Mapping[str, Any], runs_folder: Path, models: str) -> list[st
 
         return [run.name for run in headline_runs(runs_of_study(study, runs_folder), study.get("report") or {})]
     return [run["name"] for run in study["runs"]] if models == "all" else []
+
+
+def _place(store: Store, tracked: TrackedRun) -> str | None:
+    """Where the store keeps a run's model."""
+    return store.client.get_logged_model(tracked.tags["model_id"]).artifact_location
 
 
 def _digest(path: Path) -> str:

@@ -1,7 +1,7 @@
 """An MLflow store: opened once, safe for many jobs, and brought up to date run by run."""
 
 import os
-import re
+import sqlite3
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -10,17 +10,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from snn2ann.errors import UserError
+from snn2ann.locks import file_lock
+from snn2ann.passwords import without_password
+from snn2ann.tracking.own_database import ARTIFACTS, DATABASE, bring_home, cure_of, home_of, make_database, path_of
 from snn2ann.tracking.run_record import Point, Record
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run as MlflowRun
 
-DATABASE = "mlflow.db"
-ARTIFACTS = "mlartifacts"
 # Tags by which a tracked run is found again, and by which a run whose files are as they were is left alone.
 NAME_TAG = "snn2ann.run"
 FILES_TAG = "snn2ann.files"
@@ -54,6 +55,10 @@ class Store:
     uri: str
     artifacts: str | None
     lock: AbstractContextManager[object]
+
+    def keeps(self, place: str | None) -> bool:
+        """Whether artifacts are where the store says; another's own are taken for kept."""
+        return self.artifacts is None or bool(place and path_of(place).exists())
 
 
 @dataclass
@@ -91,20 +96,22 @@ def open_store(store: str | None, project: Path) -> Iterator[Store]:
 
     shown = without_password(uri)
     database = Path(uri.removeprefix("sqlite:///").partition("?")[0]) if uri.startswith("sqlite:///") else None
-    lock = FileLock(f"{database}.lock", LOCK_SECONDS) if database else nullcontext()
+    lock = file_lock(Path(f"{database}.lock"), LOCK_SECONDS) if database else nullcontext()
     # Jobs that write at once wait for each other.
     patient = f"{uri}?timeout=120" if database and "?" not in uri else uri
     try:
         with lock:
             # Jobs that make a database together break it.
             if database and not database.exists():
-                _make_database(database)
+                make_database(database)
+            if database and artifacts:
+                bring_home(database)
             client = MlflowClient(tracking_uri=patient, registry_uri=patient)
             client.search_experiments(max_results=1)
         yield Store(client, shown, artifacts, lock)
-    except (MlflowException, SQLAlchemyError, OSError, Timeout) as error:
+    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, Timeout) as error:
         reason = str(error).splitlines()[0][:200].replace(patient, shown).replace(uri, shown)
-        cure = _cure(str(error), database) if database else _SERVER
+        cure = cure_of(str(error), database) if database else _SERVER
         raise StoreError(
             f"MLflow store {shown}: does not answer ({reason}). {cure}; all results are in files, and `snakemake track` "
             "records them later"
@@ -114,50 +121,14 @@ def open_store(store: str | None, project: Path) -> Iterator[Store]:
 _SERVER = "Start the server, or correct tracking.store in params.yaml or MLFLOW_TRACKING_URI"
 
 
-def without_password(uri: str) -> str:
-    """A store's URI as it may be shown: without user and password."""
-    return re.sub(r"//[^/@]*@", "//", uri)
-
-
-def _make_database(database: Path) -> None:
-    """Make a database aside and rename it: one that a kill left half made would never work again."""
-    from mlflow import MlflowClient
-
-    database.parent.mkdir(parents=True, exist_ok=True)
-    aside = database.with_name(f".{database.name}.new")
-    aside.unlink(missing_ok=True)
-    uri = f"sqlite:///{aside}"
-    MlflowClient(tracking_uri=uri, registry_uri=uri).search_experiments(max_results=1)
-    aside.replace(database)
-
-
-def _cure(error: str, database: Path) -> str:
-    """What to do about a database in a file that MLflow cannot use."""
-    away = f"move it away (mv {database} {database}.old)"
-    half_made = ("found version None", "already exists", "duplicate column", "no such table", "no such column")
-    if any(words in error for words in half_made):
-        return f"It is half made, by a process that was killed: {away}"
-    if "out-of-date" in error or "Can't locate revision" in error:
-        return f"Another MLflow version made it: `mlflow db upgrade sqlite:///{database}` if it was an older one, or {away}"
-    if any(word in error for word in ("not a database", "malformed", "disk image")):
-        return f"It is damaged, or no database: {away}"
-    return f"Look whether it can be written and its disk has room, or {away}"
-
-
 def chosen_store(store: str | None) -> str:
     """The URI that is named, or the environment's; "" for the project's own database."""
     return store or os.environ.get("MLFLOW_TRACKING_URI") or ""
 
 
-def home_of(project: Path) -> Path:
-    """Where a project's own database lies."""
-    # An experiment of DVC runs in a copy that is thrown away; DVC_ROOT is the project itself.
-    return Path(os.environ.get("DVC_ROOT") or project)
-
-
 def _place(store: str | None, project: Path) -> tuple[str, str | None]:
     """URI and folder for artifacts."""
-    uri, home = chosen_store(store), home_of(project.absolute())
+    uri, home = chosen_store(store), home_of(project)
     if uri:
         return uri, None
     database = str(home / DATABASE)

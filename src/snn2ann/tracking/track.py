@@ -106,9 +106,10 @@ def _record_outputs(store: Store, parent: TrackedRun, study: Mapping[str, Any], 
     content = hashlib.sha256(json.dumps(study, sort_keys=True).encode())
     for path in [*kept, *inside]:
         content.update(path.name.encode() + path.read_bytes())
-    if parent.tags.get(FILES_TAG) == content.hexdigest():
-        return
     client = store.client
+    kept_there = store.keeps(client.get_run(parent.run_id).info.artifact_uri)
+    if parent.tags.get(FILES_TAG) == content.hexdigest() and kept_there:
+        return
     client.log_dict(parent.run_id, study["parameters"], "parameters.yaml")
     for path in kept:
         client.log_artifact(parent.run_id, str(path))

@@ -1,4 +1,4 @@
-"""Whether a study's networks can be built and coupled: known before any job starts."""
+"""Whether a study's networks can be built, coupled and trained in its batches: known before any job starts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from snn2ann.study import Study
 
 
 def check_networks(study: Study) -> None:
-    """Build every network of a study for the images that it is given, and trace it.
+    """Build every network of a study for the images that it is given, trace it and look at its batches.
 
     Raises:
         UserError: some cannot be; the message names each, with all reasons.
@@ -23,33 +23,43 @@ def check_networks(study: Study) -> None:
 
 @dataclass(frozen=True)
 class _Use:
-    """A network and the images that it is given, (C, H, W)."""
+    """A network, the images that it is given, (C, H, W), and how many make a training batch."""
 
     network: dict[str, Any]
     shape: tuple[int, int, int]
     classes: int
+    batch_size: int
 
 
 def _uses(study: Study) -> list[_Use]:
     """Every network with its images, each once."""
-    datasets = [(run.spec["network"], run.spec["dataset"]) for run in (*study.runs, *study.not_run)]
-    found = [_use(network, dataset["shape"], dataset["classes"]) for network, dataset in datasets]
+    specs = [run.spec for run in (*study.runs, *study.not_run)]
+    found = [
+        _use(spec["network"], spec["dataset"]["shape"], spec["dataset"]["classes"], spec["recipe"]) for spec in specs
+    ]
     if (measured := study.measurement_spec) is not None:
         shape, classes = measured["image_shape"], measured["classes"]
-        found += [_use(network, shape, classes) for network in measured["networks"]]
+        found += [_use(network, shape, classes, measured) for network in measured["networks"]]
     return [use for number, use in enumerate(found) if use not in found[:number]]
 
 
-def _use(network: dict[str, Any], shape: Sequence[int], classes: int) -> _Use:
+def _use(network: dict[str, Any], shape: Sequence[int], classes: int, trained: dict[str, Any]) -> _Use:
     channels, height, width = shape
-    return _Use(network, (channels, height, width), classes)
+    return _Use(network, (channels, height, width), classes, trained["batch_size"])
 
 
 def _problem(use: _Use) -> str:
-    """Say why a network cannot be coupled; "" where it can."""
+    """Say why a network cannot be coupled, or not trained in its batches; "" where it can."""
     name, expected = use.network["name"], (1, use.classes)
     try:
-        given = Network(build_network(use.network, use.shape, use.classes), use.shape).logits_shape
+        network = Network(build_network(use.network, use.shape, use.classes), use.shape)
     except UserError as error:
         return f"networks.{name}: {error}"
-    return "" if given == expected else f"networks.{name}: gives {list(given)} for one image; expected {list(expected)}"
+    if network.logits_shape != expected:
+        return f"networks.{name}: gives {list(network.logits_shape)} for one image; expected {list(expected)}"
+    if use.batch_size < network.smallest_batch:
+        return (
+            f"networks.{name}: a BatchNorm has one value a channel of each image, which it cannot normalise alone; "
+            f"batch_size: {use.batch_size} is not allowed with it; expected {network.smallest_batch} or more"
+        )
+    return ""

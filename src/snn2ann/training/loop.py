@@ -10,7 +10,8 @@ import torch
 import yaml
 from torch import Tensor
 
-from snn2ann.data.loading import PreparedDataset, batches
+from snn2ann.data.loading import PreparedDataset, batches, spans
+from snn2ann.engine.finite import check_finite
 from snn2ann.files import write_csv, write_json, write_text
 from snn2ann.methods.build import build_model
 from snn2ann.methods.model import Model
@@ -21,6 +22,7 @@ from snn2ann.runs.made_with import snapshot
 from snn2ann.runs.weights import load_state, save_state, split_state
 from snn2ann.training.accuracy import Score, score
 from snn2ann.training.checkpoint import load_checkpoint, save_checkpoint
+from snn2ann.training.finite_record import FiniteRecord
 from snn2ann.training.layer_record import LayerRecord
 from snn2ann.training.live import LiveFiles
 from snn2ann.training.precision import arithmetic
@@ -54,14 +56,19 @@ class Trainer:
     def __post_init__(self) -> None:
         recipe = self.spec["recipe"]
         self.record = LayerRecord(self.model)
+        self.finite = FiniteRecord(self.model.network)
         self.loss = build_loss(recipe)
         self.optimiser = build_optimiser(self.model.parameters(), recipe)
         images = len(self.dataset.indices["train"])
-        self.batches = -(-images // recipe["batch_size"])
+        self.batches = len(spans(images, recipe["batch_size"], self.model.network.smallest_batch))
         self.schedule = build_schedule(self.optimiser, recipe, self.batches)
 
     def run(self, checkpoint: Path, live: LiveFiles) -> None:
-        """Train all epochs, going on from `checkpoint` if it holds this run's state."""
+        """Train all epochs, going on from `checkpoint` if it holds this run's state.
+
+        Raises:
+            UserError: the loss, a weight, a statistic or a threshold is not finite.
+        """
         self._restore(checkpoint)
         if not self.history:
             self.record.close_epoch(0)
@@ -82,6 +89,7 @@ class Trainer:
         start = time.perf_counter()
         train = self._pass(epoch)
         self.seconds += time.perf_counter() - start
+        self.finite.close_epoch(epoch)
         self.record.close_epoch(epoch)
         validation = score(self.model, self.evaluation_batches("validation"), self.loss)
         row = {
@@ -122,13 +130,14 @@ class Trainer:
             step.loss.backward()
             self.optimiser.step()
             self.schedule.step()
+            self.finite.note(step.loss)
             loss_sum += step.loss.detach() * len(labels)
             correct += (step.logits.argmax(1) == labels).sum()
             seen += len(labels)
         return Score(float(loss_sum) / seen, int(correct) / seen, None)
 
     def training_batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Shuffled, augmented batches of an epoch."""
+        """Shuffled, augmented batches of an epoch; a last image that BatchNorm cannot normalise joins those before."""
         recipe = self.spec["recipe"]
         return batches(
             self.dataset,
@@ -140,6 +149,7 @@ class Trainer:
             seed=self.spec["seed"],
             epoch=epoch,
             device=str(self.device),
+            smallest=self.model.network.smallest_batch,
         )
 
     def evaluation_batches(self, split: str) -> Iterator[tuple[Tensor, Tensor]]:
@@ -208,7 +218,7 @@ def train(
         source: folder of the run whose weights this one starts from.
 
     Raises:
-        UserError: the source's weights are missing or damaged.
+        UserError: the source's weights are missing or damaged, or the training is not finite.
     """
     run = RunFolder(output)
     torch.manual_seed(spec["seed"])
@@ -223,6 +233,7 @@ def train(
     else:
         model.convert(images for images, _ in trainer.evaluation_batches("train"))
         weights, thresholds = split_state(model)
+        check_finite(weights | thresholds, spec["method"]["name"])
         trainer.best = {"epoch": 0, "weights": weights, "thresholds": thresholds}
     _write(trainer, run, made_with)
     run.checkpoint.unlink(missing_ok=True)
