@@ -4,10 +4,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from snn2ann.engine import processes
 from snn2ann.errors import UserError
 
 Weighing = nn.Conv2d | nn.Linear
-BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d
+BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.SyncBatchNorm
 Statistics = tuple[Tensor, Tensor]
 
 
@@ -71,7 +72,7 @@ def weigh(weights: Weighing | None, value: Tensor, scale: Tensor | None, bias: T
 
 
 def normalise(norm: BatchNorm, value: Tensor, label: str) -> tuple[Tensor, Statistics | None]:
-    """Apply BatchNorm and say which statistics it used.
+    """Apply BatchNorm and say which statistics it used; SyncBatchNorm's are those of all processes' batches.
 
     Args:
         norm: its running statistics are updated in training mode.
@@ -86,6 +87,8 @@ def normalise(norm: BatchNorm, value: Tensor, label: str) -> tuple[Tensor, Stati
     """
     if not norm.training:
         return norm(value), None
+    if isinstance(norm, nn.SyncBatchNorm) and processes.several():
+        return _normalise_over_all(norm, value)
     if value.numel() < 2 * value.shape[1]:
         raise UserError(
             f"{label}: there is no variance to normalise by, as this batch {list(value.shape)} has less than two values a "
@@ -105,3 +108,20 @@ def normalise(norm: BatchNorm, value: Tensor, label: str) -> tuple[Tensor, Stati
         norm.eps,
     )
     return output, (mean, inverse)
+
+
+def _normalise_over_all(norm: nn.SyncBatchNorm, value: Tensor) -> tuple[Tensor, Statistics]:
+    """Apply BatchNorm by the statistics of all processes; PyTorch's own is for GPUs alone and keeps them to itself."""
+    mean, variance, count = processes.moments(value, norm.process_group)
+    inverse = (variance + norm.eps).rsqrt()
+    shape = (-1,) + (1,) * (value.dim() - 2)
+    output = (value - mean.view(shape)) * inverse.view(shape)
+    if norm.affine:
+        output = output * norm.weight.view(shape) + norm.bias.view(shape)
+    assert norm.num_batches_tracked is not None and norm.momentum is not None
+    assert norm.running_mean is not None and norm.running_var is not None
+    with torch.no_grad():
+        norm.num_batches_tracked.add_(1)
+        norm.running_mean.lerp_(mean, norm.momentum)
+        norm.running_var.lerp_(variance * (count / (count - 1)), norm.momentum)
+    return output, (mean.detach(), inverse.detach())

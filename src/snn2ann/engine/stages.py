@@ -51,6 +51,10 @@ class Neurons(nn.Module):
             self.threshold.resize_((1, *shape[1:]))
             self.start(start)
 
+    def forget(self) -> None:
+        """Leave the number of neurons to the next images again."""
+        self.threshold.resize_(0)
+
     def start(self, start: float | Literal["uniform"]) -> None:
         """Set every threshold to `start`, or draw each from the uniform distribution over [0, 1)."""
         if start == "uniform":

@@ -14,6 +14,7 @@ from snn2ann.engine.firing import Sums, fire_by_events, fire_densely, fire_on_im
 from snn2ann.engine.interpreter import Interpreter
 from snn2ann.engine.normalisation import Statistics, normalise
 from snn2ann.engine.pooling import pool
+from snn2ann.engine.processes import share_of_all
 from snn2ann.engine.signals import Coupled, Observation, Observer, Spikes
 from snn2ann.engine.stages import Apply, Drop, Fire, Layer, Pool, Stage, Weigh, firing
 from snn2ann.method.mapping import map_spikes, noisy_spike_rate
@@ -224,6 +225,8 @@ class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
         options, value = self.options, value.detach()
         dropped = dropout.apply(value) if dropout else value
         rate = noisy_spike_rate(dropped if options.noisy_spikes == "after_dropout" else value, spikes.count)
+        if self.adjust:
+            rate = share_of_all(rate, spikes.samples)
         self.last = (dropped, rate)
         if self.adjust:
             threshold = stage.neurons.threshold

@@ -43,7 +43,7 @@ def _weights(node: fx.Node, module: nn.Module | None) -> Operation:
 
 
 def _norm(node: fx.Node, module: nn.Module | None) -> Operation:
-    assert isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)
+    assert isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.SyncBatchNorm)
     if module.running_mean is None:
         raise Unsupported("it keeps no running statistics to fold into weights; use track_running_stats=True")
     if module.momentum is None:
@@ -166,6 +166,7 @@ MODULES: dict[type[nn.Module], Reader] = {
     nn.Linear: _weights,
     nn.BatchNorm2d: _norm,
     nn.BatchNorm1d: _norm,
+    nn.SyncBatchNorm: _norm,
     nn.ReLU: _relu,
     nn.MaxPool2d: _module("pooling"),
     nn.AvgPool2d: _module("linear"),
