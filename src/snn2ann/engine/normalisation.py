@@ -6,15 +6,16 @@ from torch.nn import functional
 
 from snn2ann.engine import processes
 from snn2ann.errors import UserError
+from snn2ann.network.operations import Shift
 
-Weighing = nn.Conv2d | nn.Linear
+Weighing = nn.Conv1d | nn.Conv2d | nn.Linear
 BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.SyncBatchNorm
 Statistics = tuple[Tensor, Tensor]
 
 
 @torch.no_grad()
 def affine(
-    weights: Weighing | None, norm: BatchNorm | None, time_steps: int, statistics: Statistics | None = None
+    weights: Weighing | None, norm: BatchNorm | Shift | None, time_steps: int, statistics: Statistics | None = None
 ) -> tuple[Tensor | None, Tensor | None]:
     """Give a and b' of one time step: its current is a · (weights · input) + b'.
 
@@ -62,7 +63,7 @@ def weigh(weights: Weighing | None, value: Tensor, scale: Tensor | None, bias: T
     if weights is None:
         assert scale is not None and bias is not None
         shape = (-1,) + (1,) * (value.dim() - 2)
-        return value * scale.view(shape) + bias.view(shape)
+        return value * scale.to(value).view(shape) + bias.to(value).view(shape)
     weight = scaled_weight(weights, scale)
     value = value.to(weight.dtype)
     if isinstance(weights, nn.Linear):
@@ -71,7 +72,7 @@ def weigh(weights: Weighing | None, value: Tensor, scale: Tensor | None, bias: T
     return weights._conv_forward(value, weight, bias)
 
 
-def normalise(norm: BatchNorm, value: Tensor, label: str) -> tuple[Tensor, Statistics | None]:
+def normalise(norm: BatchNorm | Shift, value: Tensor, label: str) -> tuple[Tensor, Statistics | None]:
     """Apply BatchNorm and say which statistics it used; SyncBatchNorm's are those of all processes' batches.
 
     Args:
@@ -85,7 +86,7 @@ def normalise(norm: BatchNorm, value: Tensor, label: str) -> tuple[Tensor, Stati
     Raises:
         UserError: in training mode, there is one value a channel, which has no variance.
     """
-    if not norm.training:
+    if isinstance(norm, Shift) or not norm.training:
         return norm(value), None
     if isinstance(norm, nn.SyncBatchNorm) and processes.several():
         return _normalise_over_all(norm, value)
