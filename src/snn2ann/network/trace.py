@@ -159,7 +159,7 @@ def _in_place(graph: fx.Graph, model: nn.Module) -> Offences:
     offences = {}
     for node in graph.nodes:
         if node.args and isinstance(node.args[0], fx.Node) and _overwrites(node, _module(model, node)):
-            users = _users_of_storage(node.args[0], model)
+            users = _users_of_storage(node.args[0], model, node)
             if any(order[user] > order[node] for user in users):
                 reason = "it works in place on a value that is used again; use its form that is not in place"
                 offences[node.name] = (_place(model, node), kind_of(node, _module(model, node)), reason)
@@ -173,15 +173,15 @@ def _overwrites(node: fx.Node, module: nn.Module | None) -> bool:
     return node.target in _IN_PLACE or kind_of(node, None).endswith("_") or bool(node.kwargs.get("inplace"))
 
 
-def _users_of_storage(node: fx.Node, model: nn.Module) -> list[fx.Node]:
-    """All that use a value or a view of it."""
+def _users_of_storage(node: fx.Node, model: nn.Module, overwriting: fx.Node) -> list[fx.Node]:
+    """All that use a value or a view of it, but those that take what `overwriting` gives."""
     while _is_view(node, model) and isinstance(node.args[0], fx.Node):
         node = node.args[0]
     found, views = [], [node]
     while views:
         users = list(views.pop().users)
         found += users
-        views += [user for user in users if _is_view(user, model)]
+        views += [user for user in users if _is_view(user, model) and user is not overwriting]
     return found
 
 
