@@ -24,6 +24,19 @@ def floats_of(model: nn.Module) -> Tensor:
     return next((value.detach() for value in model.parameters() if value.is_floating_point()), torch.empty(0))
 
 
+def refuse_inference(model: nn.Module) -> None:
+    """Refuse a network that was made in inference mode.
+
+    Raises:
+        UserError: it was.
+    """
+    made = [name for name, value in [*model.named_parameters(), *model.named_buffers()] if value.is_inference()]
+    if made:
+        raise UserError(
+            f"{made[0]}: was made under torch.inference_mode() and can't be trained; make the network outside of it"
+        )
+
+
 class Network(nn.Module):
     """A module and the plan that methods run it by; its parameters and statistics are used as they are.
 
@@ -54,7 +67,10 @@ class Network(nn.Module):
         self._spent = fuse.spent(self._stages, self.plan.output)
         self._identities = fuse.identities(self._stages)
         like = floats_of(model)
-        self.neurons = nn.ModuleDict({each.name: Neurons(each.label, like) for each in self.plan.neurons})
+        refuse_inference(model)
+        # What is made in inference mode could never be trained.
+        with torch.inference_mode(False):
+            self.neurons = nn.ModuleDict({each.name: Neurons(each.label, like) for each in self.plan.neurons})
         if image_shape is not None:
             self.make_neurons(like.new_zeros((1, *image_shape)), 1.0)
 

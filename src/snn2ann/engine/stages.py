@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
 from snn2ann.engine.normalisation import BatchNorm, Weighing
@@ -75,7 +76,8 @@ class Neurons(nn.Module):
         saved = state_dict.get(prefix + "threshold")
         # Where either is empty, there is nothing that could be of another size.
         if saved is not None and 0 in (saved.numel(), self.threshold.numel()):
-            self.threshold = self.threshold.new_empty(saved.shape)
+            with torch.inference_mode(False):
+                self.threshold = self.threshold.new_empty(saved.shape)
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
 

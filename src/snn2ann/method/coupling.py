@@ -47,7 +47,11 @@ class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
         spiking: the SNN branch; if it is in training mode, so must be the network.
         adjust: whether thresholds are adjusted (ATA), each layer's after its neurons ran.
         observer: is shown every stage.
-        penalty: what each spike of an image adds to the loss.
+        progress: share of the training that is done, where spikes have a price.
+        neurons: of the whole network, on the mean of which a spike has its price; 0 for none.
+
+    Attributes:
+        price: what the batch's spikes cost, on the mean of its images: a scalar with gradient, or None.
     """
 
     def __init__(
@@ -56,13 +60,15 @@ class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
         *,
         adjust: bool = False,
         observer: Observer | None = None,
-        penalty: float = 0.0,
+        progress: float = 0.0,
+        neurons: int = 0,
     ) -> None:
         self.spiking = spiking
         self.options = spiking.options
         self.adjust = adjust
         self.observer = observer
-        self.penalty = penalty
+        self.penalty = self.options.penalty_at(progress) / neurons if neurons else 0.0
+        self.price: Tensor | None = None
         self.share = spiking.bias_steps / spiking.time_steps
         # Of the neurons that ran last, for the observer: p after dropout, and their noisy-spike rate.
         self.last: tuple[Tensor | None, Tensor | None] = (None, None)
@@ -205,6 +211,8 @@ class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
         activation = map_spikes(
             value, spikes.count, unit, dropout=dropout, window=window, factor=factor, penalty=self.penalty
         )
+        if activation.price is not None:
+            self.price = activation.price if self.price is None else self.price + activation.price
         return Coupled(activation, spikes, adds_up=unit == "stsu" and factor == 1)
 
     @torch.no_grad()

@@ -70,7 +70,7 @@ def map_spikes(
         dropout: the ANN branch's, before the ReLU.
         window: (V, T) for the windowed gradient: slope 1/V inside 0 < p < (T + 1/2) V, else 0. None: slope 1 for p > 0.
         factor: what the ANN branch multiplies counts by.
-        penalty: what each spike of an image adds to a loss that is a mean over the batch; backward adds its gradient.
+        penalty: the price of each spike of an image; see `Counts.price`.
 
     Returns:
         The mapped counts, same shape.
