@@ -44,7 +44,10 @@ def test_the_methods_example_runs() -> None:
     assert tuple(names["logits"].shape) == (16, 8, 10)  # type: ignore[attr-defined]
 
 
-def test_the_librarys_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_librarys_examples_run(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
     for block in python_blocks(ROOT / "docs" / "library.md"):
         exec(compile(block, "docs/library.md", "exec"), names)

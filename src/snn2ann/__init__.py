@@ -4,9 +4,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from snn2ann.method.couple import couple
+    from snn2ann.method.to_nir import to_nir
 
 __version__ = "0.1.0"
-__all__ = ["couple"]
+__all__ = ["couple", "to_nir"]
 
 
 def __getattr__(name: str) -> Any:
@@ -15,4 +16,8 @@ def __getattr__(name: str) -> Any:
         from snn2ann.method.couple import couple
 
         return couple
+    if name == "to_nir":
+        from snn2ann.method.to_nir import to_nir
+
+        return to_nir
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -69,7 +69,7 @@ class _Writer:
         """Give the network."""
         if self.plan.output not in self.plan.readout:
             self._add("rate", Rate(), self.stands[self.plan.output], timed=True)
-        return SpikingNetwork(self.layers, self.steps, self.time_steps)
+        return SpikingNetwork(self.layers, self.steps, self.time_steps).eval()
 
     def _add(self, name: str, layer: nn.Module, *inputs: str, timed: bool = False) -> str:
         if name not in self.layers:
