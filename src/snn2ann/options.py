@@ -33,7 +33,7 @@ class CouplingOptions:
         spike_penalty_end: share of that price which is left at the end of the training; on the way it falls evenly.
         ata: whether thresholds are adjusted in training.
         ata_rate: noisy-spike rate of a layer above which its thresholds rise.
-        ata_step: how far the adjusted thresholds lie above the present ones.
+        ata_step: how far the adjusted thresholds lie above the present ones; of calibrated ones, times a spike's worth.
         ata_momentum: share of the adjusted thresholds in the new ones.
     """
 

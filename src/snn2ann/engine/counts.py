@@ -164,7 +164,7 @@ class _Convolve(torch.autograd.Function):
         convolution, outputs = ctx.convolution, [weight.shape[0]]
         biased = convolution.bias is not None
         # In bfloat16 the gradient is; the engine brings what is returned back to the type of what it belongs to.
-        weight = weight.to(gradient.dtype)
+        weight = weight.to(gradient.dtype) if ctx.factor == 1 else weight.to(gradient.dtype) * ctx.factor
 
         def derive(gradient: Tensor, dense: Tensor, wanted: list[bool]) -> tuple[Tensor, Tensor, Tensor | None]:
             geometry = convolution.stride, convolution.padding, convolution.dilation, False, [0, 0], convolution.groups

@@ -21,7 +21,7 @@ class Neurons(nn.Module):
 
     Attributes:
         threshold: V, [1, ...], or empty until the first images say how many neurons there are.
-        worth: what a spike stands for, scalar; None for 1.
+        worth: what a spike stands for, scalar; None for 1, which it is but where thresholds are from data.
         noisy_spike_rate: of the last batch, a scalar tensor, where both branches were run.
         spikes_per_image: of the last batch, a scalar tensor.
         way: how the last batch was run: "by events", or "densely" and why.
@@ -82,6 +82,9 @@ class Neurons(nn.Module):
         if saved is not None and 0 in (saved.numel(), self.threshold.numel()):
             with torch.inference_mode(False):
                 self.threshold = self.threshold.new_empty(saved.shape)
+        if self.worth is None and prefix + "worth" in state_dict:
+            with torch.inference_mode(False):
+                self.worth = self.threshold.new_ones(())
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
 

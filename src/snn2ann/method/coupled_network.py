@@ -14,6 +14,7 @@ from snn2ann.engine.processes import same_for_all
 from snn2ann.engine.signals import Observation, Observer
 from snn2ann.engine.stages import firing
 from snn2ann.errors import UserError
+from snn2ann.method.calibration import calibrate
 from snn2ann.method.coupling import CoupledInterpreter, check_coding
 from snn2ann.method.deploy import deploy
 from snn2ann.method.spiking import SpikingInterpreter
@@ -125,8 +126,36 @@ class CoupledNetwork(Network):
     def make_thresholds(self, images: Tensor) -> None:
         """Make the thresholds for images [B, C, H, W]; nothing else changes, and no statistics are taken of them."""
         self.make_neurons(images, self.options.threshold_start)
-        for threshold in self.thresholds().values():
-            same_for_all(threshold)
+        self._same_for_all()
+
+    @property
+    def bias_steps(self) -> int:
+        """Over how many steps biases are spread: T; 1 once it is calibrated."""
+        return 1 if any(layer.worth is not None for layer in self.by_label().values()) else self.time_steps
+
+    def calibrate(self, images: Tensor) -> None:
+        """Set thresholds by which counts stand for the activations of the network as it is, a trained ANN.
+
+        A layer's threshold is one for all its neurons, that with which w · count / T is nearest to the activation; and a
+        spike is worth w (see `calibration.nearest`). Activations are those of evaluation mode. Weights, statistics and
+        modes are not changed. From here on the image and biases are whole at every step, whatever the input coding, so that
+        a step's current is of the activation's size.
+
+        Args:
+            images: [N, C, H, W], a few hundred; memory is that of a layer's currents, of all images at every step.
+
+        Raises:
+            UserError: images or the network's state are not finite, or images are of another size.
+        """
+        self._check_finite({"the images": images})
+        self.make_neurons(images, 1.0)
+        calibrate(self, SpikingInterpreter(self.time_steps, 1, self.options), images)
+        self._same_for_all()
+
+    def _same_for_all(self) -> None:
+        for layer in self.by_label().values():
+            for value in layer.buffers():
+                same_for_all(value)
 
     def forward(self, images: Tensor) -> Tensor:
         """Give the logits of the ANN branch, with gradient, in training mode; else those of the SNN.
@@ -142,7 +171,7 @@ class CoupledNetwork(Network):
         """
         if self.training:
             return self.branches(images)[0]
-        self._prepare(images)
+        self.check(images)
         return self.run_by(self._spiking(self._report), images)[-1]
 
     def branches(self, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -154,7 +183,7 @@ class CoupledNetwork(Network):
         Raises:
             UserError: images or the network's state are not finite, or a batch is none that can be run.
         """
-        self._prepare(images)
+        self.check(images)
         self.batches += self.training
         interpreter = CoupledInterpreter(
             self._spiking(None),
@@ -170,7 +199,7 @@ class CoupledNetwork(Network):
     def _spiking(self, observer: Observer | None) -> SpikingInterpreter:
         return SpikingInterpreter(
             self.time_steps,
-            self.time_steps,
+            self.bias_steps,
             self.options,
             training=self.training,
             observer=observer,
@@ -185,8 +214,12 @@ class CoupledNetwork(Network):
             # PyTorch's own type for a sum of bytes is five times as slow.
             fire.neurons.spikes_per_image = seen.outgoing.count.sum(dtype=torch.int32) / seen.outgoing.samples
 
-    def _prepare(self, images: Tensor) -> None:
-        """Check that all is finite, which spikes would not tell, and make the thresholds of the first images."""
+    def check(self, images: Tensor) -> None:
+        """Check that all is finite, which spikes would not tell, and make the thresholds of the first images [B, C, H, W].
+
+        Raises:
+            UserError: images or the network's state are not finite.
+        """
         self._check_finite({"the images": images})
         if not self.number_of_neurons():
             self.make_thresholds(images)
@@ -233,7 +266,7 @@ class CoupledNetwork(Network):
                 "how many neurons there are is not known before the first images; give some, or image_shape"
             )
         self._check_finite({})
-        return deploy(self, self.options, self.time_steps)
+        return deploy(self, self.options, self.time_steps, self.bias_steps)
 
     def get_extra_state(self) -> Tensor:
         """Give T, the options and the images' size as JSON in bytes, which every format of tensors can hold."""

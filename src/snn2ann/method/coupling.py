@@ -218,7 +218,9 @@ class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
         self._watch(stage, value, dropout, spikes)
         neurons, unit = stage.neurons, self.options.mapping_unit
         factor = self.share if spikes.worth is None else self.share * float(spikes.worth)
-        window = (neurons.threshold, self.spiking.bias_steps) if self.options.gradient == "window" else None
+        # Where biases are whole at every step, a spike takes a T-th of its threshold off the ANN's value.
+        taken = neurons.threshold if self.share == 1 else neurons.threshold * self.share
+        window = (taken, self.spiking.time_steps) if self.options.gradient == "window" else None
         activation = map_spikes(
             value, spikes.count, unit, dropout=dropout, window=window, factor=factor, penalty=self.penalty
         )
@@ -240,7 +242,8 @@ class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
         self.last = (dropped, rate)
         if self.adjust:
             threshold = stage.neurons.threshold
-            adjust_threshold(threshold, rate, options.ata_rate, options.ata_step, options.ata_momentum)
+            step = options.ata_step if spikes.worth is None else options.ata_step * float(spikes.worth)
+            adjust_threshold(threshold, rate, options.ata_rate, step, options.ata_momentum)
 
     def observe(self, stage: Stage, incoming: list[Coupled], outgoing: Coupled) -> None:
         """Show a stage to the observer."""

@@ -97,6 +97,24 @@ class Encode(nn.Module):
         return f"steps={self.steps}"
 
 
+class Amount(nn.Module):
+    """Multiplies spikes by what one is worth, where no weights that could be multiplied by it take them.
+
+    Args:
+        worth: scalar.
+    """
+
+    worth: Tensor
+
+    def __init__(self, worth: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("worth", worth)
+
+    def forward(self, spikes: Tensor) -> Tensor:
+        """Give what they are worth, [N, ...]."""
+        return spikes * self.worth
+
+
 class Scale(nn.Module):
     """A BatchNorm that follows no convolution or linear layer: a·x + b per channel.
 
