@@ -4,13 +4,14 @@
 Inputs are ancient(): a file that exists under its name is right, because the name holds a digest of what made it.
 """
 
+import os
 import sys
 import time
 from pathlib import Path
 
 from snakemake.utils import min_version
 
-from snn2ann import pipeline
+from snn2ann import cluster, pipeline
 from snn2ann.devices import gpus
 from snn2ann.errors import UserError
 from snn2ann.models import FOREIGN
@@ -78,6 +79,8 @@ config["front_page"] = {
 config["captions"] = {"table": TABLES, "figure": FIGURES}
 
 
+# What Snakemake does itself, where there is a queue: short jobs, for which a queue is the longer way, and the one that needs
+# the internet, which a cluster's nodes often lack.
 localrules:
     all,
     data,
@@ -86,6 +89,14 @@ localrules:
     figures,
     claims,
     track,
+    fetch,
+    mark,
+    describe,
+    collect,
+    table,
+    figure,
+    judge,
+    record,
 
 
 rule all:

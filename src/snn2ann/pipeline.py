@@ -64,6 +64,15 @@ def warn_of_no_commit() -> None:
         print(f"warning: git does not tell the commit ({why}); results will say so{cure}", file=sys.stderr)
 
 
+def warn_of_login_node() -> None:
+    """Say, once, that the jobs don't go into the queue of the cluster whose machine this is."""
+    if "SLURM_JOB_ID" not in os.environ:
+        print(
+            "warning: this machine has Slurm and all jobs run on it; --profile profiles/slurm puts them into the queue",
+            file=sys.stderr,
+        )
+
+
 def refuse_unwritable(folders: Iterable[Path]) -> None:
     """Refuse to start where results could not be written.
 

@@ -90,10 +90,10 @@ class Campaign:
         self.project.run("rm", "-rf", "results", "data", "logs", "mlartifacts", "mlflow.db", "mlflow.db.lock")
         while kinds:
             head = self.start()
-            time.sleep(self.moment(1, 20))
+            time.sleep(self.moment(1, 12))
             while kinds and self._fault(kinds[0], head):
                 self.faults[kinds.pop(0)] += 1
-                time.sleep(self.moment(0, 6))
+                time.sleep(self.moment(0, 3))
             self._ended(head.wait())
             if not self._missing():
                 break

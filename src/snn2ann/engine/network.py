@@ -13,7 +13,7 @@ from snn2ann.engine.stages import Apply, Drop, Fire, Layer, Neurons, Pool, Stage
 from snn2ann.errors import UserError
 from snn2ann.network import fuse
 from snn2ann.network.besides import weights_made
-from snn2ann.network.operations import Operation
+from snn2ann.network.operations import Operation, Shift
 from snn2ann.network.plan import Plan
 from snn2ann.network.trace import trace
 from snn2ann.network.unchanged import unchanged
@@ -22,6 +22,19 @@ from snn2ann.network.unchanged import unchanged
 def floats_of(model: nn.Module) -> Tensor:
     """Give a tensor of the type and on the device of a model's weights; an ordinary one where it has none."""
     return next((value.detach() for value in model.parameters() if value.is_floating_point()), torch.empty(0))
+
+
+def refuse_inference(model: nn.Module) -> None:
+    """Refuse a network that was made in inference mode.
+
+    Raises:
+        UserError: it was.
+    """
+    made = [name for name, value in [*model.named_parameters(), *model.named_buffers()] if value.is_inference()]
+    if made:
+        raise UserError(
+            f"{made[0]}: was made under torch.inference_mode() and can't be trained; make the network outside of it"
+        )
 
 
 class Network(nn.Module):
@@ -54,7 +67,10 @@ class Network(nn.Module):
         self._spent = fuse.spent(self._stages, self.plan.output)
         self._identities = fuse.identities(self._stages)
         like = floats_of(model)
-        self.neurons = nn.ModuleDict({each.name: Neurons(each.label, like) for each in self.plan.neurons})
+        refuse_inference(model)
+        # What is made in inference mode could never be trained.
+        with torch.inference_mode(False):
+            self.neurons = nn.ModuleDict({each.name: Neurons(each.label, like) for each in self.plan.neurons})
         if image_shape is not None:
             self.make_neurons(like.new_zeros((1, *image_shape)), 1.0)
 
@@ -139,9 +155,9 @@ class Network(nn.Module):
     def weights_of(self, planned: Operation) -> Weigh:
         """Give a weighted operation its modules."""
         module = self.model.get_submodule(planned.weights) if planned.weights else None
-        norm = self.model.get_submodule(planned.norm) if planned.norm else None
+        norm = self.model.get_submodule(planned.norm) if planned.norm else planned.function
         assert module is None or isinstance(module, Weighing)
-        assert norm is None or isinstance(norm, BatchNorm)
+        assert norm is None or isinstance(norm, BatchNorm | Shift)
         name = planned.name
         return Weigh(module, norm, name in self.plan.readout, name in self.plan.constant, planned.label)
 
@@ -177,7 +193,9 @@ class Network(nn.Module):
         except (RuntimeError, ValueError) as error:
             size, reason = times(tuple(images.shape[1:])), str(error).partition("\n")[0]
             raise UserError(f"images of {size} do not go through the network: {reason}") from error
-        single = [prod(shape[2:]) == 1 for stage, shape in found.weighed if stage.norm is not None]
+        single = [
+            prod(shape[2:]) == 1 for stage, shape in found.weighed if stage.norm and not isinstance(stage.norm, Shift)
+        ]
         self.smallest_batch = 2 if any(single) else 1
         return found.shapes
 

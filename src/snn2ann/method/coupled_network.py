@@ -1,20 +1,40 @@
 """A network of one's own, coupled: trained in one's own loop, and given back as a spiking network."""
 
-from dataclasses import dataclass
+import json
+from copy import deepcopy
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from snn2ann.engine.finite import check_finite
-from snn2ann.engine.network import Network
+from snn2ann.engine.network import Network, floats_of
+from snn2ann.engine.processes import same_for_all
 from snn2ann.engine.signals import Observation, Observer
 from snn2ann.engine.stages import firing
+from snn2ann.errors import UserError
 from snn2ann.method.calibration import calibrate
 from snn2ann.method.coupling import CoupledInterpreter, check_coding
 from snn2ann.method.deploy import deploy
 from snn2ann.method.spiking import SpikingInterpreter
 from snn2ann.method.spiking_network import SpikingNetwork
 from snn2ann.options import CouplingOptions
+
+
+class _Price:
+    """The last batch's price, which no copy of the network takes over: it belongs to that batch's graph."""
+
+    def __init__(self) -> None:
+        self.value: Tensor | None = None
+
+    def __reduce__(self) -> tuple[type["_Price"], tuple[()]]:
+        return _Price, ()
+
+
+def _said(state: Tensor) -> dict[str, Any]:
+    """What `get_extra_state` gave."""
+    return dict(json.loads(bytes(state.cpu().tolist())))
 
 
 @dataclass(frozen=True)
@@ -54,15 +74,12 @@ class CoupledNetwork(Network):
         time_steps: T.
         options: how the branches are coupled.
         event_driven: whether layers that suit it are run spike by spike on a CPU; else all are run densely.
-        progress: share of the training that is done, from 0 to 1, which a price on spikes may fall with; yours to set. Where
-            nobody does, the price is its mean over the training, that of one half.
         batches: how many training batches there were since it was coupled.
 
     Raises:
         UserError: the network cannot be coupled; all reasons are named.
     """
 
-    progress: float = 0.5
     event_driven: bool = True
 
     def __init__(self, model: nn.Module, time_steps: int, options: CouplingOptions) -> None:
@@ -71,12 +88,45 @@ class CoupledNetwork(Network):
         self.time_steps = time_steps
         self.options = options
         self.batches = 0
+        self._progress = 0.5
+        # Whether the thresholds are those of the first images, and no training batch has come yet.
+        self._by_images = False
+        self._price = _Price()
         # The network's own modules keep their modes.
         self.training = model.training
+
+    @property
+    def progress(self) -> float:
+        """Share of the training that is done, from 0 to 1, with which the price on spikes falls; your loop sets it.
+
+        Where nobody does, the price is its mean over the training, that of one half.
+
+        Raises:
+            UserError: when it is set to anything else.
+        """
+        return self._progress
+
+    @progress.setter
+    def progress(self, share: float) -> None:
+        if not 0 <= share <= 1:
+            raise UserError(f"progress: {share!r} is not allowed; expected the share of the training, from 0 to 1")
+        self._progress = float(share)
+
+    @property
+    def price(self) -> Tensor:
+        """What the spikes of the last training batch cost, a scalar with gradient, to be added to the loss.
+
+        It is `spike_penalty` (at the present `progress`) times the spikes a neuron, on the mean of the batch's images; so it
+        is to be scaled and accumulated as a loss that is a mean over the batch. Zero where there is no price.
+        """
+        if self._price.value is None:
+            return floats_of(self.model).new_zeros(())
+        return self._price.value
 
     def make_thresholds(self, images: Tensor) -> None:
         """Make the thresholds for images [B, C, H, W]; nothing else changes, and no statistics are taken of them."""
         self.make_neurons(images, self.options.threshold_start)
+        self._same_for_all()
 
     @property
     def bias_steps(self) -> int:
@@ -100,6 +150,12 @@ class CoupledNetwork(Network):
         self._check_finite({"the images": images})
         self.make_neurons(images, 1.0)
         calibrate(self, SpikingInterpreter(self.time_steps, 1, self.options), images)
+        self._same_for_all()
+
+    def _same_for_all(self) -> None:
+        for layer in self.by_label().values():
+            for value in layer.buffers():
+                same_for_all(value)
 
     def forward(self, images: Tensor) -> Tensor:
         """Give the logits of the ANN branch, with gradient, in training mode; else those of the SNN.
@@ -133,9 +189,12 @@ class CoupledNetwork(Network):
             self._spiking(None),
             adjust=self.training and self.options.ata,
             observer=self._report,
-            penalty=self.options.penalty_at(self.progress) / self.number_of_neurons(),
+            progress=self.progress,
+            neurons=self.number_of_neurons() if self.training else 0,
         )
-        return self.run_by(interpreter, images)
+        logits = self.run_by(interpreter, images)
+        self._price.value = interpreter.price
+        return logits
 
     def _spiking(self, observer: Observer | None) -> SpikingInterpreter:
         return SpikingInterpreter(
@@ -164,6 +223,13 @@ class CoupledNetwork(Network):
         self._check_finite({"the images": images})
         if not self.number_of_neurons():
             self.make_thresholds(images)
+            self._by_images = True
+        elif self._by_images and self.image_shape != tuple(images.shape[1:]):
+            # Nothing has been trained that these would lose, so those of another size were not the ones that are meant.
+            for layer in self.by_label().values():
+                layer.forget()
+            self.make_thresholds(images)
+        self._by_images = self._by_images and not self.training
 
     def _check_finite(self, images: dict[str, Tensor]) -> None:
         weights, thresholds = self.named_state()
@@ -201,6 +267,50 @@ class CoupledNetwork(Network):
             )
         self._check_finite({})
         return deploy(self, self.options, self.time_steps, self.bias_steps)
+
+    def get_extra_state(self) -> Tensor:
+        """Give T, the options and the images' size as JSON in bytes, which every format of tensors can hold."""
+        said = {"time_steps": self.time_steps, "options": asdict(self.options), "image_shape": self.image_shape}
+        return torch.frombuffer(bytearray(json.dumps(said, sort_keys=True).encode()), dtype=torch.uint8)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Take over what size of images a saved state is for."""
+        shape = _said(state)["image_shape"]
+        self.image_shape = self.image_shape or (tuple(shape) if shape else None)
+
+    def _load_from_state_dict(
+        self, state_dict: dict[str, Any], prefix: str, metadata: Any, strict: bool, missing: list[str], *rest: Any
+    ) -> None:
+        key = f"{prefix}_extra_state"
+        if key in state_dict:
+            self._check_saved(_said(state_dict[key]), key)
+        super()._load_from_state_dict(state_dict, prefix, metadata, strict, missing, *rest)
+        if key in missing:
+            # Saved before the state said so.
+            missing.remove(key)
+
+    def _check_saved(self, saved: dict[str, Any], key: str) -> None:
+        own = {"time_steps": self.time_steps, **asdict(self.options)}
+        there = {"time_steps": saved["time_steps"], **saved["options"]}
+        others = [
+            f"{name}={value!r} (here {own.get(name)!r})" for name, value in there.items() if own.get(name) != value
+        ]
+        if others:
+            raise UserError(
+                f"this state was saved with {', '.join(others)}; couple the network so, or take {key!r} out of the state to "
+                "load it all the same"
+            )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> "CoupledNetwork":
+        if self.neurons and not self.number_of_neurons():
+            raise UserError(
+                "a copy of this network would make thresholds of its own, as its first images have yet to come; couple it "
+                "with image_shape=(C, H, W), or give it images before it is copied"
+            )
+        copied: CoupledNetwork = self.__class__.__new__(self.__class__)
+        memo[id(self)] = copied
+        copied.__dict__ = deepcopy(self.__dict__, memo)
+        return copied
 
     def extra_repr(self) -> str:
         """Say T and the options."""

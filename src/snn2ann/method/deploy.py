@@ -76,7 +76,7 @@ class _Writer:
         """Give the network, which runs for `time_steps` where nothing else is said."""
         if self.plan.output not in self.plan.readout:
             self._add("rate", Rate(), self._amount(self.stands[self.plan.output]), timed=True)
-        return SpikingNetwork(self.layers, self.steps, time_steps)
+        return SpikingNetwork(self.layers, self.steps, time_steps).eval()
 
     def _amount(self, result: str) -> str:
         """Name of a result with its spikes as what they are worth."""
@@ -151,7 +151,7 @@ def _folded(weights: Weighing, scale: Tensor | None, bias: Tensor | None) -> nn.
     if isinstance(weights, nn.Linear):
         layer = nn.Linear(weights.in_features, weights.out_features, bias is not None, device="meta")
     else:
-        layer = nn.Conv2d(
+        layer = (nn.Conv1d if isinstance(weights, nn.Conv1d) else nn.Conv2d)(
             weights.in_channels,
             weights.out_channels,
             weights.kernel_size,  # type: ignore[arg-type]

@@ -71,7 +71,7 @@ def map_spikes(
         window: (V, T) for the windowed gradient, V what a spike takes off p: slope 1/V inside 0 < p < (T + 1/2) V, else 0.
             None: slope 1 for p > 0, of the activation.
         factor: what the ANN branch multiplies counts by, which gives the activation.
-        penalty: what each spike of an image adds to a loss that is a mean over the batch; backward adds its gradient.
+        penalty: the price of each spike of an image; see `Counts.price`.
 
     Returns:
         The mapped counts, same shape.

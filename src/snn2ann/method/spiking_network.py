@@ -119,8 +119,8 @@ class Scale(nn.Module):
     """A BatchNorm that follows no convolution or linear layer: a·x + b per channel.
 
     Args:
-        scale: a, [C].
-        bias: b, [C].
+        scale: a, [C], or one for all.
+        bias: b, [C], or one for all.
     """
 
     scale: Tensor
@@ -128,8 +128,8 @@ class Scale(nn.Module):
 
     def __init__(self, scale: Tensor, bias: Tensor) -> None:
         super().__init__()
-        self.register_buffer("scale", scale)
-        self.register_buffer("bias", bias)
+        self.register_buffer("scale", scale.reshape(-1))
+        self.register_buffer("bias", bias.reshape(-1))
 
     def forward(self, value: Tensor) -> Tensor:
         """Give a·x + b, [N, C, ...]."""
