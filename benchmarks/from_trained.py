@@ -101,7 +101,8 @@ def train(model: nn.Module, data: Data, epochs: int, rate: float = 2e-3) -> None
         for batch in torch.randperm(len(images)).split(64):
             if len(batch) > 1:
                 optimiser.zero_grad()
-                cross_entropy(model(images[batch]), labels[batch]).backward()
+                loss = cross_entropy(model(images[batch]), labels[batch])
+                (loss + model.price if isinstance(model, CoupledNetwork) else loss).backward()
                 optimiser.step()
                 schedule.step()
     model.eval()
