@@ -180,14 +180,24 @@ def table(path: Path) -> str:
     """Means over seeds, in Markdown."""
     data = pd.read_csv(path)
     columns = ["ann", "spikingjelly", "spikingjelly_channelwise", "uncalibrated", "calibrated", "calibrated_released"]
-    means = data.groupby(["dataset", "network", "time_steps"], sort=False)[
-        [*columns, "fine_tuned", "from_scratch"]
-    ].mean()
+    places = data.groupby(["dataset", "network", "time_steps"], sort=False)
+    means = places[[*columns, "fine_tuned", "from_scratch"]].mean()
     shown = [
-        [DATASETS[dataset], NAMES[name], steps, *("–" if value != value else f"{value:.1f}" for value in row)]
-        for (dataset, name, steps), row in zip(means.index, means.to_numpy(), strict=True)
+        [DATASETS[dataset], NAMES[name], steps, seeds, *("–" if value != value else f"{value:.1f}" for value in row)]
+        for (dataset, name, steps), seeds, row in zip(means.index, places.size(), means.to_numpy(), strict=True)
     ]
-    head = ["Images", "Network", "T", "ANN", "SpikingJelly", "by channel", "coupled", "calibrated", "`released`"]
+    head = [
+        "Images",
+        "Network",
+        "T",
+        "Seeds",
+        "ANN",
+        "SpikingJelly",
+        "by channel",
+        "coupled",
+        "calibrated",
+        "`released`",
+    ]
     return tabulate(shown, [*head, "fine-tuned", "from scratch"], tablefmt="github", disable_numparse=True)
 
 
