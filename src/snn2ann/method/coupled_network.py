@@ -16,7 +16,7 @@ from snn2ann.errors import UserError
 from snn2ann.method.coupling import CoupledInterpreter, check_coding
 from snn2ann.method.deploy import deploy
 from snn2ann.method.spiking import SpikingInterpreter
-from snn2ann.method.spiking_network import SpikingNetwork
+from snn2ann.method.spiking_network import SpikingNetwork, check_steps
 from snn2ann.options import CouplingOptions
 
 
@@ -127,7 +127,8 @@ class CoupledNetwork(Network):
         """Give the logits of the ANN branch, with gradient, in training mode; else those of the SNN.
 
         Args:
-            images: [B, C, H, W], or whatever the network takes.
+            images: [B, C, H, W], or whatever the network takes; or frames of it, one a step: [T, B, C, H, W]. The ANN branch
+                is then given their sum.
 
         Returns:
             [B, classes].
@@ -138,7 +139,7 @@ class CoupledNetwork(Network):
         if self.training:
             return self.branches(images)[0]
         self._prepare(images)
-        return self.run_by(self._spiking(self._report), images)[-1]
+        return self.run_by(self._spiking(self._report, self._are_frames(images)), images)[-1]
 
     def branches(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Run both branches; thresholds are adjusted in training mode only.
@@ -152,7 +153,7 @@ class CoupledNetwork(Network):
         self._prepare(images)
         self.batches += self.training
         interpreter = CoupledInterpreter(
-            self._spiking(None),
+            self._spiking(None, self._are_frames(images)),
             adjust=self.training and self.options.ata,
             observer=self._report,
             progress=self.progress,
@@ -162,7 +163,7 @@ class CoupledNetwork(Network):
         self._price.value = interpreter.price
         return logits
 
-    def _spiking(self, observer: Observer | None) -> SpikingInterpreter:
+    def _spiking(self, observer: Observer | None, frames: bool = False) -> SpikingInterpreter:
         return SpikingInterpreter(
             self.time_steps,
             self.time_steps,
@@ -170,7 +171,12 @@ class CoupledNetwork(Network):
             training=self.training,
             observer=observer,
             event_driven=self.event_driven,
+            frames=frames,
         )
+
+    def _are_frames(self, images: Tensor) -> bool:
+        """Whether there is a dimension more than a batch of images has; where their size is not known, than [B, C, H, W]."""
+        return images.dim() == 2 + (3 if self.image_shape is None else len(self.image_shape))
 
     @torch.no_grad()
     def _report(self, seen: Observation) -> None:
@@ -183,6 +189,9 @@ class CoupledNetwork(Network):
     def _prepare(self, images: Tensor) -> None:
         """Check that all is finite, which spikes would not tell, and make the thresholds of the first images."""
         self._check_finite({"the images": images})
+        if self._are_frames(images):
+            check_steps(images, self.time_steps)
+            images = images[0]
         if not self.number_of_neurons():
             self.make_thresholds(images)
         elif self.image_shape not in (None, tuple(images.shape[1:])):
@@ -214,8 +223,11 @@ class CoupledNetwork(Network):
         """Give the thresholds themselves, [1, ...] each, by layer; empty before the first images."""
         return {name: layer.threshold for name, layer in self.by_label().items()}
 
-    def spiking(self) -> SpikingNetwork:
+    def spiking(self, frames: bool = False) -> SpikingNetwork:
         """Give the network as a plain spiking one, of the running statistics; it shares nothing with this one.
+
+        Args:
+            frames: whether it is to take frames [T, B, C, H, W], one a step, and not images.
 
         Raises:
             RuntimeError: thresholds are not known before the first images.
@@ -226,7 +238,7 @@ class CoupledNetwork(Network):
                 "how many neurons there are is not known before the first images; give some, or image_shape"
             )
         self._check_finite({})
-        return deploy(self, self.options, self.time_steps)
+        return deploy(self, self.options, self.time_steps, frames=frames)
 
     def get_extra_state(self) -> Tensor:
         """Give T, the options and the images' size as JSON in bytes, which every format of tensors can hold."""

@@ -23,15 +23,16 @@ from snn2ann.network.operations import Add, Operation
 from snn2ann.options import CouplingOptions
 
 
-def deploy(network: Network, options: CouplingOptions, time_steps: int) -> SpikingNetwork:
+def deploy(network: Network, options: CouplingOptions, time_steps: int, *, frames: bool = False) -> SpikingNetwork:
     """Write a plan as layers and steps that share nothing with the network.
 
     Args:
         network: all its neurons have their thresholds.
         options: reset, membrane start, pooling, shortcut and input coding are theirs.
         time_steps: T over which biases are spread.
+        frames: whether every step has an image of its own, so that nothing is the same at every step.
     """
-    writer = _Writer(network, options, time_steps)
+    writer = _Writer(network, options, time_steps, frames)
     with weights_made(network.model):
         for operation in network.plan.operations:
             writer.write(operation)
@@ -39,9 +40,10 @@ def deploy(network: Network, options: CouplingOptions, time_steps: int) -> Spiki
 
 
 class _Writer:
-    def __init__(self, network: Network, options: CouplingOptions, time_steps: int) -> None:
+    def __init__(self, network: Network, options: CouplingOptions, time_steps: int, frames: bool) -> None:
         self.network, self.plan = network, network.plan
-        self.options, self.time_steps = options, time_steps
+        self.options, self.time_steps, self.frames = options, time_steps, frames
+        self.constant = frozenset() if frames else self.plan.constant
         self.kinds = {operation.name: operation for operation in self.plan.operations}
         self.layers: dict[str, nn.Module] = {}
         self.steps: list[Step] = []
@@ -53,7 +55,7 @@ class _Writer:
         name = operation.name
         inputs = [self._taken(operation, source) for source in operation.inputs]
         if operation.kind == "image":
-            divides = self.options.input_coding == "divide"
+            divides = self.options.input_coding == "divide" and not self.frames
             self.stands[name] = self._add(name, Encode(self.time_steps), "images") if divides else "images"
         elif operation.kind == "dropout":
             self.stands[name] = inputs[0]
@@ -69,7 +71,9 @@ class _Writer:
         """Give the network."""
         if self.plan.output not in self.plan.readout:
             self._add("rate", Rate(), self.stands[self.plan.output], timed=True)
-        return SpikingNetwork(self.layers, self.steps, self.time_steps).eval()
+        return SpikingNetwork(
+            self.layers, self.steps, self.time_steps, frames=self.frames, image_shape=self.network.image_shape
+        ).eval()
 
     def _add(self, name: str, layer: nn.Module, *inputs: str, timed: bool = False) -> str:
         if name not in self.layers:
@@ -87,13 +91,13 @@ class _Writer:
         result = self.stands[name]
         if operation.name in plan.readout and name not in plan.readout:
             return self._add(f"{result}_rate", Rate(), result, timed=True)
-        mixed = operation.kind != "neurons" and operation.name not in plan.constant
-        repeated = mixed and name in plan.constant
+        mixed = operation.kind != "neurons" and operation.name not in self.constant
+        repeated = mixed and name in self.constant
         return self._add(f"{result}_repeated", Repeat(), result, timed=True) if repeated else result
 
     def _pools_charge(self, name: str) -> bool:
         """Whether a max pooling is of the charge; where its input is every step's, or a mean, both ways are one."""
-        return self.options.pooling == "charge" and name not in self.plan.readout | self.plan.constant
+        return self.options.pooling == "charge" and name not in self.plan.readout | self.constant
 
     def _hands_on_current(self, operation: Operation) -> bool:
         """Whether an operation is an identity shortcut that is given currents."""
@@ -104,7 +108,7 @@ class _Writer:
     def _neurons(self, operation: Operation) -> nn.Module:
         neurons = self.network.neurons[operation.name]
         assert isinstance(neurons, Neurons)
-        constant = operation.inputs[0] in self.plan.constant
+        constant = operation.inputs[0] in self.constant
         threshold = neurons.threshold.detach().clone()
         return IntegrateAndFire(threshold, self.options.reset, self.options.membrane_start, constant)
 
@@ -112,7 +116,7 @@ class _Writer:
         if operation.kind != "weighted":
             return copy.deepcopy(operation.function) if operation.function else nn.Identity()
         stage = self.network.weights_of(operation)
-        spread = 1 if stage.readout else self.options.bias_spread(self.time_steps, stage.constant)
+        spread = 1 if stage.readout else self.options.bias_spread(self.time_steps, operation.name in self.constant)
         scale, bias = affine(stage.module, stage.norm, spread)
         if stage.module is None:
             assert scale is not None and bias is not None

@@ -39,8 +39,8 @@ def to_nir(snn: SpikingNetwork, image_shape: Sequence[int]) -> Any:
     """Write a spiking network as a graph of NIR (Pedersen et al., 2024).
 
     A step is a unit of time: its neurons have R = 1, their threshold each, and v_reset = 0; biases are of a step. The
-    image is the input of every step. The graph gives the currents of a step that are read out, or its spikes where
-    neurons come last; their mean over the steps is what the network gives.
+    image, or each its frame, is the input of every step. The graph gives the currents of a step that are read out, or its
+    spikes where neurons come last; their mean over the steps is what the network gives.
 
     Args:
         snn: of a network that is coupled with reset="zero" and membrane_start=0.
@@ -74,7 +74,7 @@ def _shapes(snn: SpikingNetwork, image_shape: Shape) -> dict[str, Shape]:
 
     hooks = [layer.register_forward_hook(note(name)) for name, layer in snn.layers.items()]
     try:
-        snn(state.new_zeros((1, *image_shape)), time_steps=1)
+        snn(state.new_zeros((*[1] * snn.frames, 1, *image_shape)), time_steps=1)
     except (RuntimeError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(f"images of {image_shape} do not go through the network: {reason}") from error
