@@ -67,7 +67,7 @@ def test_a_state_goes_through_safetensors_and_one_that_does_not_say_is_taken(ima
     network = coupled()
     network.load_state_dict(state)
     assert torch.equal(network.eval()(images), saved.eval()(images))
-    with pytest.raises(UserError, match="images of 2×7×7: this network has neurons for 2×6×6"):
+    with pytest.raises(UserError, match="2: has neurons for 4×4×4, these images need 4×5×5"):
         network(torch.rand(1, 2, 7, 7))
     del state["_extra_state"]
     coupled(time_steps=7).load_state_dict(state)
@@ -84,11 +84,17 @@ def test_a_copy_before_the_first_images_is_refused_and_one_after_them_goes_the_s
     assert torch.equal(average.module.eval()(images), network.eval()(images))
 
 
-def test_images_of_another_size_are_refused_by_name(images: Tensor) -> None:
-    network = coupled()
-    network.train()(images)
+def test_images_before_the_first_training_batch_do_not_say_for_ever_what_size_images_have(images: Tensor) -> None:
+    network, straight = coupled(variant="released"), coupled(variant="released")
+    network.eval()(torch.rand(5, 2, 7, 7))
+    for each in (network, straight):
+        torch.manual_seed(4)
+        each.train()(images)
+    assert torch.equal(network.thresholds()["2"], straight.thresholds()["2"])
     for train in (True, False):
-        with pytest.raises(UserError, match="images of 2×7×7: this network has neurons for 2×6×6; give images of that"):
+        with pytest.raises(
+            UserError, match="2: has neurons for 4×4×4, these images need 4×5×5; give images of the first"
+        ):
             network.train(train)(torch.rand(5, 2, 7, 7))
     assert torch.isfinite(network.train()(images)).all()
 

@@ -13,7 +13,7 @@ from snn2ann.engine.stages import Apply, Drop, Fire, Layer, Neurons, Pool, Stage
 from snn2ann.errors import UserError
 from snn2ann.network import fuse
 from snn2ann.network.besides import weights_made
-from snn2ann.network.operations import Operation
+from snn2ann.network.operations import Operation, Shift
 from snn2ann.network.plan import Plan
 from snn2ann.network.trace import trace
 from snn2ann.network.unchanged import unchanged
@@ -155,9 +155,9 @@ class Network(nn.Module):
     def weights_of(self, planned: Operation) -> Weigh:
         """Give a weighted operation its modules."""
         module = self.model.get_submodule(planned.weights) if planned.weights else None
-        norm = self.model.get_submodule(planned.norm) if planned.norm else None
+        norm = self.model.get_submodule(planned.norm) if planned.norm else planned.function
         assert module is None or isinstance(module, Weighing)
-        assert norm is None or isinstance(norm, BatchNorm)
+        assert norm is None or isinstance(norm, BatchNorm | Shift)
         name = planned.name
         return Weigh(module, norm, name in self.plan.readout, name in self.plan.constant, planned.label)
 
@@ -193,7 +193,9 @@ class Network(nn.Module):
         except (RuntimeError, ValueError) as error:
             size, reason = times(tuple(images.shape[1:])), str(error).partition("\n")[0]
             raise UserError(f"images of {size} do not go through the network: {reason}") from error
-        single = [prod(shape[2:]) == 1 for stage, shape in found.weighed if stage.norm is not None]
+        single = [
+            prod(shape[2:]) == 1 for stage, shape in found.weighed if stage.norm and not isinstance(stage.norm, Shift)
+        ]
         self.smallest_batch = 2 if any(single) else 1
         return found.shapes
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from snn2ann.engine.normalisation import BatchNorm, Weighing
 from snn2ann.engine.pooling import halves, pool
 from snn2ann.errors import UserError
-from snn2ann.network.operations import REARRANGEMENTS, Add
+from snn2ann.network.operations import Add, Shift, rearranges
 
 
 class Neurons(nn.Module):
@@ -50,6 +50,10 @@ class Neurons(nn.Module):
         else:
             self.threshold.resize_((1, *shape[1:]))
             self.start(start)
+
+    def forget(self) -> None:
+        """Leave the number of neurons to the next images again."""
+        self.threshold.resize_(0)
 
     def start(self, start: float | Literal["uniform"]) -> None:
         """Set every threshold to `start`, or draw each from the uniform distribution over [0, 1)."""
@@ -97,7 +101,7 @@ class Weigh:
     """
 
     module: Weighing | None
-    norm: BatchNorm | None
+    norm: BatchNorm | Shift | None
     readout: bool = False
     constant: bool = False
     label: str = ""
@@ -132,7 +136,7 @@ class Apply:
     @property
     def rearranges(self) -> bool:
         """Whether it gives the very values that it is given: of spikes, spikes."""
-        return isinstance(self.function, REARRANGEMENTS)
+        return rearranges(self.function)
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from snn2ann.engine.finite import check_finite
 from snn2ann.engine.network import Network, floats_of
+from snn2ann.engine.processes import same_for_all
 from snn2ann.engine.signals import Observation, Observer
-from snn2ann.engine.stages import firing, times
+from snn2ann.engine.stages import firing
 from snn2ann.errors import UserError
 from snn2ann.method.coupling import CoupledInterpreter, check_coding
 from snn2ann.method.deploy import deploy
@@ -87,6 +88,8 @@ class CoupledNetwork(Network):
         self.options = options
         self.batches = 0
         self._progress = 0.5
+        # Whether the thresholds are those of the first images, and no training batch has come yet.
+        self._by_images = False
         self._price = _Price()
         # The network's own modules keep their modes.
         self.training = model.training
@@ -122,6 +125,8 @@ class CoupledNetwork(Network):
     def make_thresholds(self, images: Tensor) -> None:
         """Make the thresholds for images [B, C, H, W]; nothing else changes, and no statistics are taken of them."""
         self.make_neurons(images, self.options.threshold_start)
+        for threshold in self.thresholds().values():
+            same_for_all(threshold)
 
     def forward(self, images: Tensor) -> Tensor:
         """Give the logits of the ANN branch, with gradient, in training mode; else those of the SNN.
@@ -194,11 +199,13 @@ class CoupledNetwork(Network):
             images = images[0]
         if not self.number_of_neurons():
             self.make_thresholds(images)
-        elif self.image_shape not in (None, tuple(images.shape[1:])):
-            raise UserError(
-                f"images of {times(tuple(images.shape[1:]))}: this network has neurons for {times(self.image_shape or ())}; "
-                "give images of that size, or couple the network anew"
-            )
+            self._by_images = True
+        elif self._by_images and self.image_shape != tuple(images.shape[1:]):
+            # Nothing has been trained that these would lose, so those of another size were not the ones that are meant.
+            for layer in self.by_label().values():
+                layer.forget()
+            self.make_thresholds(images)
+        self._by_images = self._by_images and not self.training
 
     def _check_finite(self, images: dict[str, Tensor]) -> None:
         weights, thresholds = self.named_state()

@@ -14,11 +14,13 @@ from snn2ann.engine.firing import Sums, fire_by_events, fire_densely, fire_on_im
 from snn2ann.engine.interpreter import Interpreter
 from snn2ann.engine.normalisation import Statistics, normalise
 from snn2ann.engine.pooling import pool
+from snn2ann.engine.processes import share_of_all
 from snn2ann.engine.signals import Coupled, Observation, Observer, Spikes
 from snn2ann.engine.stages import Apply, Drop, Fire, Layer, Pool, Stage, Weigh, firing
 from snn2ann.method.mapping import map_spikes, noisy_spike_rate
 from snn2ann.method.spiking import BatchStatistics, SpikingInterpreter, floats
 from snn2ann.method.thresholds import adjust_threshold
+from snn2ann.network.operations import Shift
 from snn2ann.network.plan import Plan
 from snn2ann.network.refusals import refuse
 from snn2ann.options import CouplingOptions
@@ -35,6 +37,15 @@ def check_coding(plan: Plan, options: CouplingOptions, time_steps: int) -> None:
             f"{label}: the image comes round neurons to it, and with input_coding 'repeat' it is charged {time_steps} times "
             "and its biases once; use input_coding 'direct' or 'divide'"
             for label in plan.bypassed
+        )
+    shifted = [
+        each.label for each in plan.operations if isinstance(each.function, Shift) and each.name in plan.constant
+    ]
+    if options.input_coding == "repeat" and time_steps > 1 and shifted:
+        raise refuse(
+            f"{label}: a number is added to the image, which with input_coding 'repeat' comes {time_steps} times and the "
+            "number once; use input_coding 'direct' or 'divide', or do it to the images before"
+            for label in shifted
         )
 
 
@@ -226,6 +237,8 @@ class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
         options, value = self.options, value.detach()
         dropped = dropout.apply(value) if dropout else value
         rate = noisy_spike_rate(dropped if options.noisy_spikes == "after_dropout" else value, spikes.count)
+        if self.adjust:
+            rate = share_of_all(rate, spikes.samples)
         self.last = (dropped, rate)
         if self.adjust:
             threshold = stage.neurons.threshold

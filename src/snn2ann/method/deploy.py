@@ -130,7 +130,7 @@ def _folded(weights: Weighing, scale: Tensor | None, bias: Tensor | None) -> nn.
     if isinstance(weights, nn.Linear):
         layer = nn.Linear(weights.in_features, weights.out_features, bias is not None, device="meta")
     else:
-        layer = nn.Conv2d(
+        layer = (nn.Conv1d if isinstance(weights, nn.Conv1d) else nn.Conv2d)(
             weights.in_channels,
             weights.out_channels,
             weights.kernel_size,  # type: ignore[arg-type]

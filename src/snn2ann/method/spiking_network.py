@@ -96,7 +96,8 @@ class SpikingNetwork(nn.Module):
         return by_step if every_step else by_step[-1]
 
     def _check_dimensions(self, images: Tensor) -> None:
-        if self.image_shape is not None and images.dim() != 1 + self.frames + len(self.image_shape):
+        other = 1 if self.frames else 2
+        if self.image_shape is not None and images.dim() == other + len(self.image_shape):
             taken = "frames, [T, B, ...]" if self.frames else "images, [B, ...]"
             raise UserError(
                 f"{times(tuple(images.shape))}: this spiking network takes {taken} of {times(self.image_shape)}; "
@@ -141,8 +142,8 @@ class Scale(nn.Module):
     """A BatchNorm that follows no convolution or linear layer: a·x + b per channel.
 
     Args:
-        scale: a, [C].
-        bias: b, [C].
+        scale: a, [C], or one for all.
+        bias: b, [C], or one for all.
     """
 
     scale: Tensor
@@ -150,8 +151,8 @@ class Scale(nn.Module):
 
     def __init__(self, scale: Tensor, bias: Tensor) -> None:
         super().__init__()
-        self.register_buffer("scale", scale)
-        self.register_buffer("bias", bias)
+        self.register_buffer("scale", scale.reshape(-1))
+        self.register_buffer("bias", bias.reshape(-1))
 
     def forward(self, value: Tensor) -> Tensor:
         """Give a·x + b, [N, C, ...]."""

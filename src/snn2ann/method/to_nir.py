@@ -18,7 +18,7 @@ from snn2ann.method.spiking_network import (
     Scale,
     SpikingNetwork,
 )
-from snn2ann.network.operations import Add, Concatenate, Mean
+from snn2ann.network.operations import Add, Call, Concatenate, Mean
 from snn2ann.network.refusals import grouped
 
 Shape = tuple[int, ...]
@@ -29,7 +29,7 @@ _EDGES = (Add, Repeat, Rate, nn.Identity)
 _LACKING: dict[type[nn.Module], str] = {
     nn.MaxPool2d: "NIR has no max pooling; use nn.AvgPool2d, or a convolution with a stride",
     PoolCharge: "NIR has no max pooling; use nn.AvgPool2d, or a convolution with a stride",
-    Scale: "NIR has no BatchNorm without weights before it; put it after a convolution or a linear layer",
+    Scale: "NIR has no BatchNorm or sum with a number but of weights; put it after a convolution or a linear layer",
     Encode: "NIR has no division of images by T; couple with input_coding='direct'",
     Concatenate: "NIR has no concatenation; use a sum",
 }
@@ -126,7 +126,11 @@ def _problem(layer: nn.Module, taken: Shape) -> str:
     if isinstance(layer, _EDGES):
         return ""
     reasons = (reason for kind, reason in _LACKING.items() if isinstance(layer, kind))
-    return next(reasons, f"NIR has no {type(layer).__name__}")
+    return next(reasons, f"{_called(layer)} is not written; do it before the network, or with weights")
+
+
+def _called(layer: nn.Module) -> str:
+    return getattr(layer.function, "__name__", "") if isinstance(layer, Call) else type(layer).__name__
 
 
 def _counts_padding(layer: nn.AvgPool2d) -> bool:

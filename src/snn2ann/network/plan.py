@@ -136,11 +136,15 @@ def _neurons_last(operations: Operations, output: str) -> tuple[Operations, str]
 def _join(operations: Operations, kind: str, field: str, before_kind: str, before_field: str) -> Operations:
     """Join an operation with the one before it, which nothing else takes: BatchNorm to weights, neurons to dropout."""
     taken = uses(operations)
+
+    def joinable(before: Operation) -> bool:
+        return not before.norm and (before.kind != "weighted" or bool(before.weights))
+
     by_name: dict[str, Operation] = {}
     for operation in operations:
         before = by_name.get(operation.inputs[0]) if operation.inputs else None
         joins = operation.kind == kind and (not field or (bool(operation.norm) and not operation.weights))
-        if joins and before and taken[before.name] == 1 and before.kind == before_kind and not before.norm:
+        if joins and before and taken[before.name] == 1 and before.kind == before_kind and joinable(before):
             del by_name[before.name]
             value = getattr(before, before_field)
             operation = replace(operation, inputs=before.inputs, **{before_field: value})
