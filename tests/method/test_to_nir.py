@@ -67,7 +67,7 @@ def trained(model: nn.Module, digits: tuple[Tensor, Tensor], **options: Any) -> 
     torch.manual_seed(0)
     coupled = snn2ann.couple(model, STEPS, image_shape=SHAPE, reset="zero", membrane_start=0, **options)
     optimiser = torch.optim.Adam(coupled.parameters(), 5e-3)
-    batches, classes = (value[:1000].repeat(5, *[1] * (value.dim() - 1)).split(50) for value in digits)
+    batches, classes = (value[:1000].repeat(2, *[1] * (value.dim() - 1)).split(50) for value in digits)
     for images, labels in zip(batches, classes, strict=True):
         loss = nn.functional.cross_entropy(coupled(images), labels)
         optimiser.zero_grad()

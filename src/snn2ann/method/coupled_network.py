@@ -18,7 +18,7 @@ from snn2ann.method.calibration import calibrate
 from snn2ann.method.coupling import CoupledInterpreter, check_coding
 from snn2ann.method.deploy import deploy
 from snn2ann.method.spiking import SpikingInterpreter
-from snn2ann.method.spiking_network import SpikingNetwork
+from snn2ann.method.spiking_network import SpikingNetwork, check_steps
 from snn2ann.options import CouplingOptions
 
 
@@ -161,7 +161,8 @@ class CoupledNetwork(Network):
         """Give the logits of the ANN branch, with gradient, in training mode; else those of the SNN.
 
         Args:
-            images: [B, C, H, W], or whatever the network takes.
+            images: [B, C, H, W], or whatever the network takes; or frames of it, one a step: [T, B, C, H, W]. The ANN branch
+                is then given their sum.
 
         Returns:
             [B, classes].
@@ -172,7 +173,7 @@ class CoupledNetwork(Network):
         if self.training:
             return self.branches(images)[0]
         self.check(images)
-        return self.run_by(self._spiking(self._report), images)[-1]
+        return self.run_by(self._spiking(self._report, self._are_frames(images)), images)[-1]
 
     def branches(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Run both branches; thresholds are adjusted in training mode only.
@@ -186,7 +187,7 @@ class CoupledNetwork(Network):
         self.check(images)
         self.batches += self.training
         interpreter = CoupledInterpreter(
-            self._spiking(None),
+            self._spiking(None, self._are_frames(images)),
             adjust=self.training and self.options.ata,
             observer=self._report,
             progress=self.progress,
@@ -196,7 +197,7 @@ class CoupledNetwork(Network):
         self._price.value = interpreter.price
         return logits
 
-    def _spiking(self, observer: Observer | None) -> SpikingInterpreter:
+    def _spiking(self, observer: Observer | None, frames: bool = False) -> SpikingInterpreter:
         return SpikingInterpreter(
             self.time_steps,
             self.bias_steps,
@@ -204,7 +205,12 @@ class CoupledNetwork(Network):
             training=self.training,
             observer=observer,
             event_driven=self.event_driven,
+            frames=frames,
         )
+
+    def _are_frames(self, images: Tensor) -> bool:
+        """Whether there is a dimension more than a batch of images has; where their size is not known, than [B, C, H, W]."""
+        return images.dim() == 2 + (3 if self.image_shape is None else len(self.image_shape))
 
     @torch.no_grad()
     def _report(self, seen: Observation) -> None:
@@ -221,6 +227,10 @@ class CoupledNetwork(Network):
             UserError: images or the network's state are not finite.
         """
         self._check_finite({"the images": images})
+        if self._are_frames(images):
+            self._refuse_calibrated()
+            check_steps(images, self.time_steps)
+            images = images[0]
         if not self.number_of_neurons():
             self.make_thresholds(images)
             self._by_images = True
@@ -254,8 +264,11 @@ class CoupledNetwork(Network):
         """Give the thresholds themselves, [1, ...] each, by layer; empty before the first images."""
         return {name: layer.threshold for name, layer in self.by_label().items()}
 
-    def spiking(self) -> SpikingNetwork:
+    def spiking(self, frames: bool = False) -> SpikingNetwork:
         """Give the network as a plain spiking one, of the running statistics; it shares nothing with this one.
+
+        Args:
+            frames: whether it is to take frames [T, B, C, H, W], one a step, and not images.
 
         Raises:
             RuntimeError: thresholds are not known before the first images.
@@ -266,7 +279,16 @@ class CoupledNetwork(Network):
                 "how many neurons there are is not known before the first images; give some, or image_shape"
             )
         self._check_finite({})
-        return deploy(self, self.options, self.time_steps, self.bias_steps)
+        if frames:
+            self._refuse_calibrated()
+        return deploy(self, self.options, self.time_steps, self.bias_steps, frames=frames)
+
+    def _refuse_calibrated(self) -> None:
+        if any(layer.worth is not None for layer in self.by_label().values()):
+            raise UserError(
+                "this network was calibrated, so that an image is whole at every step, and frames are shares of one; couple "
+                "it without `calibrate` to give it frames"
+            )
 
     def get_extra_state(self) -> Tensor:
         """Give T, the options and the images' size as JSON in bytes, which every format of tensors can hold."""

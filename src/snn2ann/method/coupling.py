@@ -85,7 +85,9 @@ class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
         self.last: tuple[Tensor | None, Tensor | None] = (None, None)
 
     def image(self, images: Tensor) -> Coupled:
-        """Give the image to the ANN branch once, and to the SNN branch at every step."""
+        """Give the image to the ANN branch once, and to the SNN branch at every step; of frames, their sum and each."""
+        if self.spiking.frames:
+            return Coupled(images.sum(0), self.spiking.image(images), adds_up=True)
         return Coupled(images, self.spiking.image(images))
 
     # Whole layers.

@@ -24,7 +24,9 @@ from snn2ann.network.operations import Add, Operation
 from snn2ann.options import CouplingOptions
 
 
-def deploy(network: Network, options: CouplingOptions, time_steps: int, bias_steps: int) -> SpikingNetwork:
+def deploy(
+    network: Network, options: CouplingOptions, time_steps: int, bias_steps: int, *, frames: bool = False
+) -> SpikingNetwork:
     """Write a plan as layers and steps that share nothing with the network.
 
     Args:
@@ -32,8 +34,9 @@ def deploy(network: Network, options: CouplingOptions, time_steps: int, bias_ste
         options: reset, membrane start, pooling, shortcut and input coding are theirs.
         time_steps: T of training.
         bias_steps: over how many steps biases, and an image that is divided, are spread.
+        frames: whether every step has an image of its own, so that nothing is the same at every step.
     """
-    writer = _Writer(network, options, bias_steps)
+    writer = _Writer(network, options, bias_steps, frames)
     with weights_made(network.model):
         for operation in network.plan.operations:
             writer.write(operation)
@@ -41,9 +44,10 @@ def deploy(network: Network, options: CouplingOptions, time_steps: int, bias_ste
 
 
 class _Writer:
-    def __init__(self, network: Network, options: CouplingOptions, bias_steps: int) -> None:
+    def __init__(self, network: Network, options: CouplingOptions, bias_steps: int, frames: bool) -> None:
         self.network, self.plan = network, network.plan
-        self.options, self.bias_steps = options, bias_steps
+        self.options, self.bias_steps, self.frames = options, bias_steps, frames
+        self.constant = frozenset() if frames else self.plan.constant
         self.kinds = {operation.name: operation for operation in self.plan.operations}
         self.layers: dict[str, nn.Module] = {}
         self.steps: list[Step] = []
@@ -57,7 +61,7 @@ class _Writer:
         name = operation.name
         inputs = [self._taken(operation, source) for source in operation.inputs]
         if operation.kind == "image":
-            divides = self.options.input_coding == "divide"
+            divides = self.options.input_coding == "divide" and not self.frames
             self.stands[name] = self._add(name, Encode(self.bias_steps), "images") if divides else "images"
         elif operation.kind == "dropout":
             self.stands[name] = inputs[0]
@@ -76,7 +80,9 @@ class _Writer:
         """Give the network, which runs for `time_steps` where nothing else is said."""
         if self.plan.output not in self.plan.readout:
             self._add("rate", Rate(), self._amount(self.stands[self.plan.output]), timed=True)
-        return SpikingNetwork(self.layers, self.steps, time_steps).eval()
+        return SpikingNetwork(
+            self.layers, self.steps, time_steps, frames=self.frames, image_shape=self.network.image_shape
+        ).eval()
 
     def _amount(self, result: str) -> str:
         """Name of a result with its spikes as what they are worth."""
@@ -105,8 +111,8 @@ class _Writer:
         result = self.stands[name]
         if operation.name in plan.readout and name not in plan.readout:
             result = self._rate(result)
-        mixed = operation.kind != "neurons" and operation.name not in plan.constant
-        if mixed and name in plan.constant:
+        mixed = operation.kind != "neurons" and operation.name not in self.constant
+        if mixed and name in self.constant:
             return self._add(f"{result}_repeated", Repeat(), result, timed=True)
         # Weights are multiplied by what a spike is worth, so that spikes stay spikes up to there.
         folds = operation.weights or operation.kind == "dropout" or isinstance(operation.function, nn.Flatten)
@@ -114,7 +120,7 @@ class _Writer:
 
     def _pools_charge(self, name: str) -> bool:
         """Whether a max pooling is of the charge; where its input is every step's, or a mean, both ways are one."""
-        return self.options.pooling == "charge" and name not in self.plan.readout | self.plan.constant
+        return self.options.pooling == "charge" and name not in self.plan.readout | self.constant
 
     def _hands_on_current(self, operation: Operation) -> bool:
         """Whether an operation is an identity shortcut that is given currents."""
@@ -127,7 +133,7 @@ class _Writer:
         assert isinstance(neurons, Neurons)
         if neurons.worth is not None:
             self.worth[operation.name] = neurons.worth.detach()
-        constant = operation.inputs[0] in self.plan.constant
+        constant = operation.inputs[0] in self.constant
         threshold = neurons.threshold.detach().clone()
         return IntegrateAndFire(threshold, self.options.reset, self.options.membrane_start, constant)
 
@@ -135,7 +141,7 @@ class _Writer:
         if operation.kind != "weighted":
             return copy.deepcopy(operation.function) if operation.function else nn.Identity()
         stage = self.network.weights_of(operation)
-        spread = 1 if stage.readout else self.options.bias_spread(self.bias_steps, stage.constant)
+        spread = 1 if stage.readout else self.options.bias_spread(self.bias_steps, operation.name in self.constant)
         scale, bias = affine(stage.module, stage.norm, spread)
         if stage.module is None:
             assert scale is not None and bias is not None

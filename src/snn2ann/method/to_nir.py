@@ -18,7 +18,7 @@ from snn2ann.method.spiking_network import (
     Scale,
     SpikingNetwork,
 )
-from snn2ann.network.operations import Add, Concatenate, Mean
+from snn2ann.network.operations import Add, Call, Concatenate, Mean
 from snn2ann.network.refusals import grouped
 
 Shape = tuple[int, ...]
@@ -29,7 +29,7 @@ _EDGES = (Add, Repeat, Rate, nn.Identity)
 _LACKING: dict[type[nn.Module], str] = {
     nn.MaxPool2d: "NIR has no max pooling; use nn.AvgPool2d, or a convolution with a stride",
     PoolCharge: "NIR has no max pooling; use nn.AvgPool2d, or a convolution with a stride",
-    Scale: "NIR has no BatchNorm without weights before it; put it after a convolution or a linear layer",
+    Scale: "NIR has no BatchNorm or sum with a number but of weights; put it after a convolution or a linear layer",
     Encode: "NIR has no division of images by T; couple with input_coding='direct'",
     Concatenate: "NIR has no concatenation; use a sum",
 }
@@ -39,8 +39,8 @@ def to_nir(snn: SpikingNetwork, image_shape: Sequence[int]) -> Any:
     """Write a spiking network as a graph of NIR (Pedersen et al., 2024).
 
     A step is a unit of time: its neurons have R = 1, their threshold each, and v_reset = 0; biases are of a step. The
-    image is the input of every step. The graph gives the currents of a step that are read out, or its spikes where
-    neurons come last; their mean over the steps is what the network gives.
+    image, or each its frame, is the input of every step. The graph gives the currents of a step that are read out, or its
+    spikes where neurons come last; their mean over the steps is what the network gives.
 
     Args:
         snn: of a network that is coupled with reset="zero" and membrane_start=0.
@@ -74,7 +74,7 @@ def _shapes(snn: SpikingNetwork, image_shape: Shape) -> dict[str, Shape]:
 
     hooks = [layer.register_forward_hook(note(name)) for name, layer in snn.layers.items()]
     try:
-        snn(state.new_zeros((1, *image_shape)), time_steps=1)
+        snn(state.new_zeros((*[1] * snn.frames, 1, *image_shape)), time_steps=1)
     except (RuntimeError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise UserError(f"images of {image_shape} do not go through the network: {reason}") from error
@@ -126,7 +126,11 @@ def _problem(layer: nn.Module, taken: Shape) -> str:
     if isinstance(layer, _EDGES):
         return ""
     reasons = (reason for kind, reason in _LACKING.items() if isinstance(layer, kind))
-    return next(reasons, f"NIR has no {type(layer).__name__}")
+    return next(reasons, f"{_called(layer)} is not written; do it before the network, or with weights")
+
+
+def _called(layer: nn.Module) -> str:
+    return getattr(layer.function, "__name__", "") if isinstance(layer, Call) else type(layer).__name__
 
 
 def _counts_padding(layer: nn.AvgPool2d) -> bool:
