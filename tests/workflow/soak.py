@@ -24,10 +24,11 @@ from tabulate import tabulate
 
 from snn2ann.files import write_text
 from tests.tracking.hand_made import points, points_of_files, tracked
-from tests.workflow.project import Project, new_project
+from tests.workflow.project import ROOT, Project, new_project
 
 RESULTS, PAGE = Path("benchmarks/results/faults.csv"), Path("docs/operating.md")
 JOBS = 16
+STUDY = "tiny"
 # What a run made, but for the times that it took.
 SAME = ("*.safetensors", "layers.csv", "evaluation-*.json", "calibration-*.json")
 KINDS = {
@@ -183,15 +184,29 @@ class Campaign:
 
     def _of_the_store(self) -> list[str]:
         """The runs of which the store does not hold what the files say."""
-        study = self.project.folder / "results/tiny"
-        described, runs = json.loads((study / "study.json").read_text()), tracked(study, "tiny")
-        wanted = {
-            run["name"]: points_of_files(
-                study.parent / "runs" / run["name"], run["evaluation"], run["training_time_steps"]
-            )
-            for run in described["runs"]
-        }
-        return [name for name, each in wanted.items() if name not in runs or points(study, runs[name]) != each]
+        # In a process of its own: MLflow keeps a database open that was replaced.
+        looking = (
+            f"import json; from tests.workflow.soak import contradicted; print(json.dumps(contradicted({STUDY!r})))"
+        )
+        environment = {**self.project.environment, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
+        command = [sys.executable, "-c", looking]
+        found = subprocess.run(
+            command, cwd=self.project.folder, env=environment, text=True, stdout=subprocess.PIPE, check=True
+        )
+        return list(json.loads(found.stdout))
+
+
+def contradicted(study: str) -> list[str]:
+    """The runs of a study in this folder of which its store does not hold what the files say."""
+    folder = Path("results").absolute() / study
+    described, runs = json.loads((folder / "study.json").read_text()), tracked(folder, study)
+    wanted = {
+        run["name"]: points_of_files(
+            folder.parent / "runs" / run["name"], run["evaluation"], run["training_time_steps"]
+        )
+        for run in described["runs"]
+    }
+    return [name for name, each in wanted.items() if name not in runs or points(folder, runs[name]) != each]
 
 
 def deterministic(project: Project) -> dict[str, bytes]:
