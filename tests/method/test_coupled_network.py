@@ -105,17 +105,6 @@ def test_evaluation_changes_nothing_and_gives_the_snn(images: Tensor) -> None:
     assert any(name.endswith("threshold") for name in moved) and any("running_mean" in name for name in moved)
 
 
-def test_dropout_is_the_ann_branchs_and_in_training_only(images: Tensor) -> None:
-    coupled = own(threshold_start=0.1, membrane_dropout=0.0, ata=False)
-    coupled.model.eval()
-    for module in coupled.modules():
-        module.training |= isinstance(module, nn.Dropout | nn.Dropout2d)
-    (first, spiking), (second, again) = coupled.branches(images), coupled.branches(images)
-    assert not torch.equal(first, second) and torch.equal(spiking, again)
-    coupled.eval()
-    assert torch.equal(coupled.branches(images)[0], coupled.branches(images)[0])
-
-
 def test_a_network_given_in_evaluation_mode_stays_in_it(images: Tensor) -> None:
     model = Own().eval()
     coupled = snn2ann.couple(model, time_steps=4, image_shape=(2, 8, 8))

@@ -34,8 +34,11 @@ class PlainVGG(nn.Module):
         stages: list[nn.Module] = []
         for layer in network.layers.values():
             assert isinstance(layer, Layer)
-            # Pooling and dropout where torchvision has them: after the ReLU.
-            stages += [layer.convolution, layer.norm, nn.ReLU(inplace=True), layer.pool, layer.dropout]
+            assert isinstance(layer.dropout, nn.Dropout)
+            # Pooling where torchvision has it, after the ReLU; a dropout that drops is the paper's, before it.
+            rest = [nn.ReLU(inplace=True), layer.pool, layer.dropout]
+            rest = rest[1:] + rest[:1] if layer.dropout.p else rest
+            stages += [layer.convolution, layer.norm, *rest]
         self.features = nn.Sequential(*stages)
         self.classifier = network.classifier
 

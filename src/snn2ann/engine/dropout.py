@@ -1,17 +1,20 @@
 """Inverted dropout: drawn before it is used, so that both ways of running a layer draw the same."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+Dropping = nn.Dropout | nn.Dropout2d
 
 
 @dataclass(frozen=True)
 class Dropout:
-    """Dropout of a layer's ANN activations.
+    """Dropout of a batch's activations, or of what they are made of.
 
     Attributes:
-        kept: 0 or 1, [B, C, H, W].
+        kept: 0 or 1, [B, ...] or what broadcasts to it.
         gain: 1 / (1 - probability).
     """
 
@@ -19,9 +22,19 @@ class Dropout:
     gain: float
 
     @staticmethod
-    def draw(shape: torch.Size, probability: float, like: Tensor) -> "Dropout":
-        """Draw as `torch.nn.functional.dropout` does, so that a seed gives what it gives there."""
-        return Dropout(like.new_empty(shape).bernoulli_(1 - probability), 1 / (1 - probability))
+    def draw(module: Dropping | None, shape: Sequence[int], like: Tensor) -> "Dropout | None":
+        """Draw as a module does, so that a seed gives what it gives there; None where it drops nothing now.
+
+        Args:
+            module: `nn.Dropout2d` drops whole channels.
+            shape: [B, ...], of what is dropped.
+            like: a tensor of the type and on the device.
+        """
+        if module is None or not module.training or not module.p:
+            return None
+        if isinstance(module, nn.Dropout2d):
+            shape = [*shape[:2], *[1] * len(shape[2:])]
+        return Dropout(like.new_empty(tuple(shape)).bernoulli_(1 - module.p), 1 / (1 - module.p))
 
     def apply(self, value: Tensor) -> Tensor:
         """Drop, and multiply what is kept by the gain."""

@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from snn2ann.engine.dropout import Dropping
 from snn2ann.engine.interpreter import AnnInterpreter, Interpreter, R, S
 from snn2ann.engine.normalisation import BatchNorm, Weighing
 from snn2ann.engine.stages import Apply, Drop, Fire, Layer, Neurons, Pool, Stage, Weigh, times
@@ -146,7 +147,7 @@ class Network(nn.Module):
         if planned.kind == "neurons":
             return self._fire(planned)
         if planned.kind == "dropout":
-            return Drop(self.model.get_submodule(planned.dropout))
+            return Drop(self._dropping(planned.dropout))
         assert function is not None
         if planned.kind == "pooling":
             return Pool(function, planned.name in self.plan.readout)
@@ -163,10 +164,14 @@ class Network(nn.Module):
 
     def _fire(self, planned: Operation) -> Fire:
         neurons = self.neurons[planned.name]
-        dropout = self.model.get_submodule(planned.dropout) if planned.dropout else None
         assert isinstance(neurons, Neurons)
-        assert dropout is None or isinstance(dropout, nn.Dropout | nn.Dropout2d)
+        dropout = self._dropping(planned.dropout) if planned.dropout else None
         return Fire(neurons, dropout, planned.name in self._identities)
+
+    def _dropping(self, name: str) -> Dropping:
+        module = self.model.get_submodule(name)
+        assert isinstance(module, Dropping)
+        return module
 
     def make_neurons(self, images: Tensor, start: float | Literal["uniform"]) -> None:
         """Make a threshold for each neuron that images [B, ...] need, layer by layer; there may be some already.

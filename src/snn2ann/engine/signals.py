@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from snn2ann.engine.counts import Counts, count_type
+from snn2ann.engine.dropout import Dropout
 from snn2ann.engine.stages import Stage
 
 
@@ -20,7 +21,7 @@ class Spikes:
         current: [T, B, ...], what fed the neurons; kept where an identity shortcut takes it.
         counted: S, where it is known already.
         worth: what a spike stands for in the stages after it, a scalar; None for 1, which it is unless thresholds are from
-            data.
+            data or others are dropped.
         rates: whether `value` is a mean over the steps so far, as what is read out may be.
     """
 
@@ -48,6 +49,14 @@ class Spikes:
         if self.counted is None:
             self.counted = self.value.sum(0).to(count_type(len(self.value)))
         return self.counted
+
+    def dropped(self, dropout: Dropout) -> "Spikes":
+        """Drop the same at every step; what is kept of spikes is worth more."""
+        value = self.value * dropout.kept.to(self.value.dtype)
+        if not self.binary:
+            return Spikes(value * dropout.gain, constant=self.constant, rates=self.rates)
+        gain = dropout.kept.new_tensor(dropout.gain)
+        return Spikes(value, binary=True, worth=gain if self.worth is None else gain * self.worth)
 
     def amount(self) -> Tensor:
         """What the value stands for, with a time axis: [T, B, ...] or [1, B, ...]."""

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from snn2ann.engine.dropout import Dropping
 from snn2ann.engine.normalisation import BatchNorm, Weighing
 from snn2ann.engine.pooling import halves, pool
 from snn2ann.errors import UserError
@@ -162,7 +163,7 @@ class Pool:
 class Drop:
     """A dropout that is not straight before neurons."""
 
-    dropout: nn.Module
+    dropout: Dropping
 
 
 @dataclass(frozen=True)
@@ -170,18 +171,13 @@ class Fire:
     """A layer's neurons alone.
 
     Attributes:
-        dropout: of the ANN branch, just before them.
+        dropout: of the ANN branch alone, just before them, as the paper's networks have it.
         feeds_identity: whether an identity shortcut takes what they give.
     """
 
     neurons: Neurons
-    dropout: nn.Dropout | nn.Dropout2d | None = None
+    dropout: Dropping | None = None
     feeds_identity: bool = False
-
-    @property
-    def drops(self) -> bool:
-        """Whether activations are dropped now."""
-        return self.dropout is not None and self.dropout.training and self.dropout.p > 0
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """A network of one's own, coupled: trained in one's own loop, and given back as a spiking network."""
 
 import json
+import warnings
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -312,16 +313,17 @@ class CoupledNetwork(Network):
             missing.remove(key)
 
     def _check_saved(self, saved: dict[str, Any], key: str) -> None:
-        own = {"time_steps": self.time_steps, **asdict(self.options)}
-        there = {"time_steps": saved["time_steps"], **saved["options"]}
-        others = [
-            f"{name}={value!r} (here {own.get(name)!r})" for name, value in there.items() if own.get(name) != value
-        ]
-        if others:
+        steps = saved["time_steps"]
+        if steps != self.time_steps:
             raise UserError(
-                f"this state was saved with {', '.join(others)}; couple the network so, or take {key!r} out of the state to "
-                "load it all the same"
+                f"this state was saved with time_steps={steps} (here {self.time_steps}); couple the network so, or take "
+                f"{key!r} out of the state to load it all the same"
             )
+        own = asdict(self.options)
+        others = {name: value for name, value in saved["options"].items() if own.get(name) != value}
+        if others:
+            said = ", ".join(f"{name}={value!r} (here {own.get(name)!r})" for name, value in others.items())
+            warnings.warn(f"this state was saved with other options: {said}", stacklevel=2)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "CoupledNetwork":
         if self.neurons and not self.number_of_neurons():

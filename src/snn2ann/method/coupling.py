@@ -172,8 +172,14 @@ class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
         return Coupled(_ann(stage.run, incoming), self.spiking.pool(stage, incoming.spikes))
 
     def drop(self, stage: Drop, incoming: Coupled) -> Coupled:
-        """Drop in the ANN branch."""
-        return Coupled(_ann(stage.dropout, incoming), incoming.spikes)
+        """Drop in both branches, the same at every step, and enlarge what is kept, as PyTorch does."""
+        spikes = self.spiking.drop(stage, incoming.spikes)
+        activation = incoming.activation
+        like = activation.link if isinstance(activation, Counts) else activation
+        dropout = Dropout.draw(stage.dropout, like.shape, like.detach())
+        if dropout is None:
+            return replace(incoming, spikes=spikes)
+        return Coupled(dropout.apply(incoming.dense), spikes.dropped(dropout))
 
     def fire(self, stage: Fire, incoming: Coupled) -> Coupled:
         """Run a layer's neurons on the SNN branch's current, and map the spike counts."""
@@ -209,12 +215,8 @@ class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
 
     def _draw_dropout(self, stage: Fire, samples: int) -> Dropout | None:
         # Before the neurons draw theirs, whichever branch goes first.
-        if not stage.drops or stage.dropout is None:
-            return None
-        shape = (samples, *stage.neurons.threshold.shape[1:])
-        if isinstance(stage.dropout, nn.Dropout2d):
-            shape = (*shape[:2], 1, 1)
-        return Dropout.draw(torch.Size(shape), stage.dropout.p, stage.neurons.threshold)
+        threshold = stage.neurons.threshold
+        return Dropout.draw(stage.dropout, (samples, *threshold.shape[1:]), threshold)
 
     def _mapped(self, stage: Fire, value: Tensor, dropout: Dropout | None, spikes: Spikes) -> Coupled:
         self._watch(stage, value, dropout, spikes)

@@ -166,8 +166,8 @@ class SpikingInterpreter(Interpreter[Spikes, Tensor]):
         return Spikes(pool_current(stage.function, floats(incoming.amount()), self.settings))
 
     def drop(self, stage: Drop, incoming: Spikes) -> Spikes:
-        """Dropout is the ANN branch's."""
-        return incoming
+        """Nothing is dropped in a deployed network; what fed the neurons goes no further than they do."""
+        return incoming if incoming.current is None else replace(incoming, current=None)
 
     @torch.no_grad()
     def fire(self, stage: Fire, incoming: Spikes) -> Spikes:

@@ -45,7 +45,8 @@ class MultiStepInterpreter(Interpreter[Spikes, Tensor]):
 
     def drop(self, stage: Drop, incoming: Spikes) -> Spikes:
         """Drop, with one mask for all steps."""
-        return Spikes(drop(stage.dropout, incoming.timed), constant=False) if not incoming.constant else incoming
+        value = drop(stage.dropout, incoming.timed)
+        return Spikes(value[0] if incoming.constant else value, constant=incoming.constant)
 
     def fire(self, stage: Fire, incoming: Spikes) -> Spikes:
         """Run a layer's neurons over all steps."""

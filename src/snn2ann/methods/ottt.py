@@ -11,7 +11,7 @@ from typing import Any
 
 from spikingjelly.activation_based import layer as spikingjelly
 from spikingjelly.activation_based import neuron
-from torch import Tensor, nn
+from torch import Tensor, nn, ones_like
 
 from snn2ann.engine.interpreter import Interpreter
 from snn2ann.engine.stages import Drop, Fire, Weigh
@@ -100,7 +100,8 @@ class _TracedInterpreter(Interpreter[_Traced, Tensor]):
         return _Traced(value, function(*traces) if len(traces) == len(signals) else None)
 
     def drop(self, stage: Drop, incoming: _Traced) -> _Traced:
-        return _Traced(drop(stage.dropout, incoming.value[None])[0], incoming.trace)
+        kept = drop(stage.dropout, ones_like(incoming.value[None]))[0]
+        return _Traced(incoming.value * kept, None if incoming.trace is None else incoming.trace * kept)
 
     def fire(self, stage: Fire, incoming: _Traced) -> _Traced:
         return _Traced(*self.neurons[stage.neurons.label](drop(stage.dropout, incoming.value[None])[0]))

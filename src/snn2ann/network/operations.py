@@ -17,11 +17,11 @@ class Operation:
     Attributes:
         name: its own, unique; a valid attribute name.
         kind: "image", the input; "weighted", a convolution or linear layer and the BatchNorm after it, or either alone;
-            "linear", without weights; "pooling", by maximum; "dropout", of the ANN branch; "neurons", a call of a ReLU.
+            "linear", without weights; "pooling", by maximum; "dropout"; "neurons", a call of a ReLU.
         inputs: names of the operations that it takes.
         weights: qualified name of its convolution or linear layer in the network, or "".
         norm: qualified name of its BatchNorm, or "".
-        dropout: qualified name of its dropout, or ""; of neurons, the one just before them.
+        dropout: qualified name of its dropout, or ""; of neurons, the one just before them, which is the ANN branch's.
         function: of a linear or pooling one: takes and gives [N, ...], and has no state; of a weighted one that has neither
             weights nor BatchNorm, what it adds.
         label: where it stands in the network, by its author's own names of modules.

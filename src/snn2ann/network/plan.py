@@ -110,7 +110,7 @@ def _without_identities(operations: Operations, output: str) -> tuple[Operations
 
 
 def _neurons_last(operations: Operations, output: str) -> tuple[Operations, str]:
-    """Move a max pooling or a dropout straight after a ReLU before it, where it gives the same activations.
+    """Move a max pooling straight after a ReLU before it, which gives the same activations.
 
     A ReLU that something else takes as well keeps its place, and the pooling gets neurons of its own.
     """
@@ -118,17 +118,17 @@ def _neurons_last(operations: Operations, output: str) -> tuple[Operations, str]
     while place < len(operations):
         moved = operations[place]
         before = {operation.name: operation for operation in operations[:place]}
-        neurons = before.get(moved.inputs[0]) if moved.kind in ("pooling", "dropout") else None
-        alone = neurons is not None and uses(operations)[neurons.name] == 1 and neurons.name != output
-        if neurons is None or neurons.kind != "neurons" or not (alone or moved.kind == "pooling"):
+        neurons = before.get(moved.inputs[0]) if moved.kind == "pooling" else None
+        if neurons is None or neurons.kind != "neurons":
             place += 1
             continue
+        alone = uses(operations)[neurons.name] == 1 and neurons.name != output
         after = replace(neurons, name=neurons.name if alone else f"{neurons.name}_{moved.name}", inputs=(moved.name,))
         head = [operation for operation in operations[:place] if not (alone and operation is neurons)]
         tail = _renamed(operations[place + 1 :], moved.name, after.name)
         operations = [*head, replace(moved, inputs=neurons.inputs), after, *tail]
         output = after.name if output == moved.name else output
-        # The neurons that moved may be followed by another pooling or dropout.
+        # The neurons that moved may be followed by another pooling.
         place = len(head) + 1
     return operations, output
 
