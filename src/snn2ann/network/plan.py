@@ -165,14 +165,17 @@ def _check(operations: Operations, output: str, readout: set[str]) -> None:
     kinds = {operation.name: operation.kind for operation in operations}
     if "neurons" not in kinds.values():
         raise UserError("the network cannot be coupled: it has no ReLU, whose place neurons could take")
+    counts: set[str] = set()
     for operation in operations:
-        mixed = [name for name in operation.inputs if name not in readout and kinds[name] != "neurons"]
+        if operation.kind == "neurons" or (operation.kind == "dropout" and counts.issuperset(operation.inputs)):
+            counts.add(operation.name)
+        mixed = [name for name in operation.inputs if name not in readout and name not in counts]
         if operation.name in readout and mixed:
             raise UserError(
                 f"the network cannot be coupled: {operation.name} reads out {', '.join(mixed)}, "
                 "which feeds neurons as well; only what neurons give can be read out"
             )
-    if output not in readout and kinds[output] != "neurons":
+    if output not in readout and output not in counts:
         raise UserError(f"the network cannot be coupled: its output, {output}, feeds neurons as well")
 
 
