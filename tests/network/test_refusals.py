@@ -11,6 +11,7 @@ from torch.nn import functional
 
 import snn2ann
 from snn2ann.errors import UserError
+from tests.network.modules import statistics_seen
 
 
 class Calls(nn.Module):
@@ -191,6 +192,45 @@ def test_images_of_another_size_are_refused_by_layer() -> None:
     coupled(torch.rand(2, 1, 8, 8))
     with pytest.raises(UserError, match="1: has neurons for 2×6×6, these images need 2×4×4"):
         coupled(torch.rand(2, 1, 6, 6))
+
+
+def on_rows(*layers: nn.Module) -> nn.Module:
+    """Layers on [B, 4, 4], where every dimension could be the one of the features."""
+    return nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d((4, 1)), nn.Flatten(2), *layers)
+
+
+DIMS: dict[str, tuple[nn.Module, tuple[int, ...], str]] = {
+    "BatchNorm1d after Linear": (on_rows(nn.Linear(4, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Flatten()), (1, 8, 8), "5 "),
+    "BatchNorm1d of the readout": (on_rows(nn.Linear(4, 4), nn.BatchNorm1d(4)), (1, 8, 8), "5 "),
+    "BatchNorm2d after Linear": (nn.Sequential(nn.Linear(4, 4), nn.BatchNorm2d(4), nn.ReLU()), (4, 4, 4), "1 "),
+}
+
+
+@pytest.mark.parametrize("case", DIMS)
+def test_a_batchnorm_of_other_channels_than_the_layers_before_it_is_refused(case: str) -> None:
+    model, shape, place = DIMS[case]
+    for known in (True, False):
+        with pytest.raises(
+            UserError, match=rf"{place}\(BatchNorm\dd\): it normalises dimension 1, and the linear layer"
+        ):
+            snn2ann.couple(model, time_steps=5, image_shape=shape if known else None)(torch.rand(2, *shape))
+
+
+def test_a_batchnorm_alone_has_its_channels_whatever_the_dimensions() -> None:
+    torch.manual_seed(0)
+    model = statistics_seen(on_rows(nn.BatchNorm1d(4), nn.ReLU(), nn.Flatten(), nn.Linear(16, 3)))
+    coupled = snn2ann.couple(model, time_steps=5, image_shape=(1, 8, 8), threshold_start=0.3).eval()
+    images = torch.rand(4, 1, 8, 8)
+    ann, snn = coupled.branches(images)
+    assert ann.unique().numel() > 6
+    torch.testing.assert_close(ann, snn)
+    torch.testing.assert_close(coupled.spiking()(images), snn)
+
+
+def test_images_without_a_batch_are_refused() -> None:
+    coupled = snn2ann.couple(nn.Sequential(nn.Conv2d(1, 1, 3), nn.ReLU()), time_steps=5)
+    with pytest.raises(UserError, match="0: its convolution is given 3 dimensions"):
+        coupled(torch.rand(1, 8, 8))
 
 
 @pytest.mark.parametrize("training", [True, False])

@@ -16,6 +16,7 @@ from snn2ann.network import fuse
 from snn2ann.network.besides import weights_made
 from snn2ann.network.operations import Operation, Shift
 from snn2ann.network.plan import Plan
+from snn2ann.network.refusals import refuse
 from snn2ann.network.trace import trace
 from snn2ann.network.unchanged import unchanged
 
@@ -209,6 +210,21 @@ def _is_image(planned: fuse.Stage) -> bool:
     return not isinstance(planned, fuse.FusedLayer) and planned.kind == "image"
 
 
+def _check_dims(stage: Weigh, dims: int, value: Tensor) -> None:
+    """Refuse what is folded, or counted as a batch, along another dimension than it runs along."""
+    if isinstance(stage.module, nn.Conv2d) and dims != 4:
+        raise refuse(
+            [f"{stage.label}: its convolution is given {dims} dimensions; it must be given images [B, C, H, W]"]
+        )
+    if stage.norm is None:
+        return
+    stage.norm._check_input_dim(value)
+    if isinstance(stage.module, nn.Linear) and value.dim() != 2:
+        where = f"{stage.label} ({type(stage.norm).__name__})"
+        reason = "it normalises dimension 1, and the linear layer before it gives its features in the last"
+        raise refuse([f"{where}: {reason}, so that it cannot be folded; give the linear layer [B, features]"])
+
+
 class Shapes(AnnInterpreter):
     """Runs weights and functions alone, to learn the shapes of what they give: no statistics, no dropout.
 
@@ -225,6 +241,7 @@ class Shapes(AnnInterpreter):
     def weigh(self, stage: Weigh, incoming: Tensor) -> Tensor:
         """Run the weights; a BatchNorm keeps the shape."""
         value = incoming if stage.module is None else stage.module(incoming)
+        _check_dims(stage, incoming.dim(), value)
         self.weighed.append((stage, tuple(value.shape)))
         return value
 
