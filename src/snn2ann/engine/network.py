@@ -104,9 +104,6 @@ class Network(nn.Module):
         Args:
             interpreter: the method's, for one pass.
             images: [B, C, H, W], or whatever the module takes.
-
-        Raises:
-            UserError: modules have hooks or replaced functions that would not be run.
         """
         with weights_made(self.model):
             return self._run_by(interpreter, images)
@@ -216,7 +213,7 @@ def _check_dims(stage: Weigh, dims: int, value: Tensor) -> None:
         raise refuse(
             [f"{stage.label}: its convolution is given {dims} dimensions; it must be given images [B, C, H, W]"]
         )
-    if stage.norm is None:
+    if stage.norm is None or isinstance(stage.norm, Shift):
         return
     stage.norm._check_input_dim(value)
     if isinstance(stage.module, nn.Linear) and value.dim() != 2:

@@ -20,6 +20,7 @@ from snn2ann.method.coupling import CoupledInterpreter, check_coding
 from snn2ann.method.deploy import deploy
 from snn2ann.method.spiking import SpikingInterpreter
 from snn2ann.method.spiking_network import SpikingNetwork, check_steps
+from snn2ann.network.besides import check_besides
 from snn2ann.options import CouplingOptions
 
 
@@ -227,6 +228,7 @@ class CoupledNetwork(Network):
         Raises:
             UserError: images or the network's state are not finite.
         """
+        check_besides(self.model)
         self._check_finite({"the images": images})
         if self._are_frames(images):
             self._refuse_calibrated()
@@ -279,6 +281,7 @@ class CoupledNetwork(Network):
             raise RuntimeError(
                 "how many neurons there are is not known before the first images; give some, or image_shape"
             )
+        check_besides(self.model)
         self._check_finite({})
         if frames:
             self._refuse_calibrated()

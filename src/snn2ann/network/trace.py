@@ -71,7 +71,7 @@ def trace(model: nn.Module) -> Plan:
     Raises:
         UserError: names all that cannot be coupled, by module, kind and reason.
     """
-    check_besides(model)
+    check_besides(model, every_module_too=True)
     graph = _graph(model)
     for node in graph.nodes:
         # Operations become attributes of modules, which have some of their own.
