@@ -7,10 +7,17 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 STAMP := $(VENV)/made-from
 HASH := $(shell cksum < requirements.lock)
 
-.PHONY: reproduce test benchmark environment lock clean
+IMAGE := snn2ann:0.1.0
+
+.PHONY: reproduce test benchmark soak environment image lock clean
 
 # Private: the environment itself is made with the system's Python.
-reproduce test benchmark: private export PATH := $(CURDIR)/$(BIN):$(PATH)
+reproduce test benchmark soak: private export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+# Snakemake needs a folder for its cache, also where the home can't be written.
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)
+reproduce test benchmark soak: private export XDG_CACHE_HOME := $(shell { mkdir -p "$(CACHE)" && test -w "$(CACHE)"; } 2>/dev/null \
+	&& echo "$(CACHE)" || echo "$(CURDIR)/.snakemake/cache")
 
 reproduce: environment
 	snakemake --cores all $$(test -t 2 && echo --logger rich)
@@ -31,6 +38,10 @@ benchmark: environment
 	python -m benchmarks.draw $(ARGUMENTS)
 	[ -n "$(ARGUMENTS)" ] || { python -m benchmarks.coupling $(if $(BEFORE),--before $(BEFORE)) && python -m benchmarks.firing_rate && python -m benchmarks.where && python -m benchmarks.draw && python -m benchmarks.tables; }
 
+# Faults at random moments for most of an hour, as root, for it fills small disks; ARGUMENTS="--kills 5 --disks 1 --stores 1".
+soak: environment
+	python -m tests.workflow.soak $(ARGUMENTS)
+
 # Made anew where it is missing, half made, or from another lock.
 environment:
 	@if [ "$$(cat $(STAMP) 2>/dev/null)" != "$(HASH)" ]; then set -e; \
@@ -42,6 +53,11 @@ environment:
 		$(PIP) install --no-deps --no-build-isolation -e .; \
 		echo "$(HASH)" > $(STAMP); \
 	fi
+
+# The archive that `snakemake --software-deployment-method apptainer` takes.
+image:
+	@tool=$$(command -v docker || command -v podman) || { echo "Docker or Podman is needed to build the image"; exit 1; }; \
+		"$$tool" build --tag $(IMAGE) . && rm -f $(subst :,-,$(IMAGE)).tar && "$$tool" save --output $(subst :,-,$(IMAGE)).tar $(IMAGE)
 
 # Resolves the ranges of pyproject.toml anew, in an environment of its own.
 lock:

@@ -4,13 +4,14 @@
 Inputs are ancient(): a file that exists under its name is right, because the name holds a digest of what made it.
 """
 
+import os
 import sys
 import time
 from pathlib import Path
 
 from snakemake.utils import min_version
 
-from snn2ann import pipeline
+from snn2ann import cluster, pipeline
 from snn2ann.devices import gpus
 from snn2ann.errors import UserError
 from snn2ann.models import FOREIGN
@@ -36,17 +37,19 @@ except UserError as error:
 RUNS = {run.name: run for run in STUDY.runs}
 FOLDER = f"results/{STUDY.name}"
 STARTED = time.time()
-# The environment's own commands, also where it isn't activated. glibc is told to keep the memory of freed tensors: giving
+# The environment's own commands, also where it isn't activated; an image says that it has its own. glibc is told to keep the memory of freed tensors: giving
 # it back and taking it again costs a fifth of a training step on a CPU.
 KEEP_MEMORY = "MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=4294967296 MALLOC_TOP_PAD_=67108864"
-shell.prefix(f'export PATH="{Path(sys.executable).parent}:$PATH" {KEEP_MEMORY}; ')
+ENVIRONMENT = f'[ -n "$SNN2ANN_IMAGE" ] || export PATH="{Path(sys.executable).parent}:$PATH"'
+shell.prefix(f"{ENVIRONMENT}; export {KEEP_MEMORY}; ")
 
 # A GPU has one job at a time; a cluster's scheduler counts its own.
 if workflow.resource_settings.nodes is None and (count := len(gpus())):
     workflow.register_resource("device", count)
 
 
-container: "docker-daemon://snn2ann:0.1.0"
+# An archive: Docker and Podman make it and Apptainer takes it, also where none of them is at work.
+container: f"docker-archive:{Path('snn2ann-0.1.0.tar').absolute()}"
 
 
 report: "workflow/report/study.rst"
@@ -76,6 +79,8 @@ config["front_page"] = {
 config["captions"] = {"table": TABLES, "figure": FIGURES}
 
 
+# What Snakemake does itself, where there is a queue: short jobs, for which a queue is the longer way, and the one that needs
+# the internet, which a cluster's nodes often lack.
 localrules:
     all,
     data,
@@ -84,6 +89,14 @@ localrules:
     figures,
     claims,
     track,
+    fetch,
+    mark,
+    describe,
+    collect,
+    table,
+    figure,
+    judge,
+    record,
 
 
 rule all:

@@ -56,7 +56,7 @@ def main(epochs: int = 20) -> float:
         coupled.progress = epoch / epochs  # the price of spikes falls with it
         for batch in torch.randperm(len(images)).split(64):
             optimiser.zero_grad()
-            loss = nn.functional.cross_entropy(coupled(images[batch]), labels[batch])
+            loss = nn.functional.cross_entropy(coupled(images[batch]), labels[batch]) + coupled.price
             loss.backward()
             optimiser.step()
 

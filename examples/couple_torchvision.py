@@ -24,7 +24,7 @@ def main() -> None:
     for name, model in networks().items():
         coupled = snn2ann.couple(model, time_steps=4)
         optimiser = torch.optim.SGD(coupled.parameters(), lr=0.01)
-        loss = nn.functional.cross_entropy(coupled(images), labels)
+        loss = nn.functional.cross_entropy(coupled(images), labels) + coupled.price
         loss.backward()
         optimiser.step()
         layers = coupled.layers()

@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from benchmarks import from_trained
 from benchmarks.tables import TABLES, blocks
 from snn2ann.methods import METHODS
 from snn2ann.network import supported as graph
@@ -44,7 +45,10 @@ def test_the_methods_example_runs() -> None:
     assert tuple(names["logits"].shape) == (16, 8, 10)  # type: ignore[attr-defined]
 
 
-def test_the_librarys_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_librarys_examples_run(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     names: dict[str, Any] = {}
     for block in python_blocks(ROOT / "docs" / "library.md"):
         exec(compile(block, "docs/library.md", "exec"), names)
@@ -56,15 +60,25 @@ def test_the_librarys_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
 def test_the_librarys_page_names_what_the_code_supports() -> None:
     page = (ROOT / "docs" / "library.md").read_text()
     table = page[page.index("| what | modules |") : page.index("`.view` and `.reshape`")]
-    functions: dict[Any, str] = {operator.add: "+", operator.iadd: "+="}
+    functions: dict[Any, str] = {operator.add: "+", operator.iadd: "+=", operator.sub: "-", operator.isub: "-="}
+    functions |= {operator.mul: "*", operator.imul: "*=", operator.truediv: "/", operator.itruediv: "/="}
+    functions |= {operator.neg: "-x", operator.getitem: "x[]"}
     for prefix, namespace in (("F", functional), ("torch", torch)):
         functions |= {
             value: f"{prefix}.{name}" for name, value in vars(namespace).items() if isinstance(value, Hashable)
         }
     supported = {f"nn.{kind.__name__}" for kind in graph.MODULES} | {f".{name}()" for name in graph.METHODS}
+    table = table[: table.index("\nA dimension must be named")]
     assert set(re.findall(r"`([^`]+)`", table)) == supported | {functions[found] for found in graph.FUNCTIONS}
     assert [reason for reason in set(graph.REASONS.values()) if reason not in page] == []
     assert [option.name for option in fields(CouplingOptions) if f"`{option.name}`" not in page] == []
+
+
+def test_the_librarys_table_is_the_committed_file() -> None:
+    block = from_trained.BLOCK.search((ROOT / "docs" / "library.md").read_text())
+    assert block is not None
+    expected = from_trained.table(ROOT / from_trained.RESULTS)
+    assert block[2].rstrip("\n") == expected, "run `python -m benchmarks.from_trained --table`"
 
 
 @pytest.mark.parametrize(("page", "name"), [("method.md", "relatives"), ("data.md", "datasets")])

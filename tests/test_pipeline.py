@@ -10,9 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from snn2ann.data import dataset_spec
+from snn2ann.data.loading import verify
+from snn2ann.data.prepare import fetch_and_prepare
 from snn2ann.errors import UserError
 from snn2ann.pipeline import Ending, Watch, claim_folder, warn_of_no_commit, watch_command
 from snn2ann.runs.made_with import provenance
+from snn2ann.tracking.store import open_store
 
 HOLDER = """
 import sys, time
@@ -50,16 +54,34 @@ def watching(handler: str, log: Path) -> Watch:
     return watch
 
 
-def test_a_file_system_without_locks_is_a_warning(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def no_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system without locks."""
+
     def refuses(*_: object) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
-    monkeypatch.setattr("snn2ann.pipeline.fcntl.flock", refuses)
+    monkeypatch.setattr("fcntl.flock", refuses)
+
+
+def test_a_file_system_without_locks_is_a_warning(
+    no_locks: None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     claim_folder(tmp_path / "in_use").close()
     warned = capsys.readouterr().err
     assert warned.count("\n") == 1 and "this file system has no locks (No locks available)" in warned
+
+
+def test_data_are_fetched_and_a_store_is_opened_without_locks(
+    no_locks: None, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    fetch_and_prepare(dataset_spec("digits", {}), tmp_path / "raw", tmp_path / "data/digits")
+    verify(tmp_path / "data/digits")
+    with open_store(None, tmp_path) as store, store.lock:
+        assert store.client.search_experiments()
+    warned = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning: ")]
+    assert [line.split(": ")[1] for line in warned] == [f"{tmp_path}/raw/.digits.lock", f"{tmp_path}/mlflow.db.lock"]
 
 
 @pytest.mark.parametrize(

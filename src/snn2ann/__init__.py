@@ -3,10 +3,12 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from snn2ann.evaluation.measure import measure
     from snn2ann.method.couple import couple
+    from snn2ann.method.to_nir import to_nir
 
 __version__ = "0.1.0"
-__all__ = ["couple"]
+__all__ = ["couple", "measure", "to_nir"]
 
 
 def __getattr__(name: str) -> Any:
@@ -15,4 +17,12 @@ def __getattr__(name: str) -> Any:
         from snn2ann.method.couple import couple
 
         return couple
+    if name == "to_nir":
+        from snn2ann.method.to_nir import to_nir
+
+        return to_nir
+    if name == "measure":
+        from snn2ann.evaluation.measure import measure
+
+        return measure
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,6 +9,7 @@ import typer
 
 from snn2ann.devices import claim_gpu
 from snn2ann.errors import UserError
+from snn2ann.files import CURES
 from snn2ann.runs.folder import RunFolder, calibrated_thresholds
 
 app = typer.Typer(
@@ -33,11 +34,16 @@ Device = Annotated[str, typer.Option(help="auto or cuda, a free GPU; cpu, or cud
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is one message and exit status 2."""
+    """Run the command line; a user's mistake, or a file that can't be written, is one message and exit status 2."""
     try:
         app()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except OSError as error:
+        if error.errno not in CURES:
+            raise
+        print(f"error: {error.filename or 'output'}: {error.strerror}; {CURES[error.errno]}", file=sys.stderr)
         sys.exit(2)
 
 

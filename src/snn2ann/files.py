@@ -1,6 +1,7 @@
 """Files that are whole or not there: everything is written aside, then renamed."""
 
 import csv
+import errno
 import io
 import json
 import os
@@ -11,6 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from snn2ann.errors import UserError
+
+_MAKE_ROOM = "make room on its disk, and the same command goes on"
+_MAKE_WRITABLE = "make it writable for you, or work in a copy elsewhere"
+# What a user can mend about a file, by the system's number of the fault.
+CURES = {
+    errno.ENOSPC: _MAKE_ROOM,
+    errno.EDQUOT: _MAKE_ROOM,
+    errno.EROFS: _MAKE_WRITABLE,
+    errno.EACCES: _MAKE_WRITABLE,
+    errno.EPERM: _MAKE_WRITABLE,
+}
 
 
 @contextmanager
@@ -33,6 +45,10 @@ def atomic_path(path: Path) -> Iterator[Path]:
         with aside.open("rb") as written:
             os.fsync(written.fileno())
         aside.replace(path)
+    except OSError as error:
+        # The system does not name a file that it can't go on writing.
+        error.filename = error.filename or str(path)
+        raise
     finally:
         aside.unlink(missing_ok=True)
 

@@ -1,7 +1,7 @@
 """The options in which variants of the method differ, and the two named presets. Free of torch, so that it loads at once."""
 
 from dataclasses import dataclass, fields, replace
-from math import inf
+from math import inf, isfinite
 from typing import Any, Literal, get_args, get_type_hints
 
 from snn2ann.errors import UserError
@@ -33,7 +33,7 @@ class CouplingOptions:
         spike_penalty_end: share of that price which is left at the end of the training; on the way it falls evenly.
         ata: whether thresholds are adjusted in training.
         ata_rate: noisy-spike rate of a layer above which its thresholds rise.
-        ata_step: how far the adjusted thresholds lie above the present ones.
+        ata_step: how far the adjusted thresholds lie above the present ones; of calibrated ones, times a spike's worth.
         ata_momentum: share of the adjusted thresholds in the new ones.
     """
 
@@ -98,7 +98,13 @@ def _problem(name: str, value: Any, hint: Any) -> str | None:
     high = {"threshold_start": inf, "spike_penalty": inf, "ata_step": inf}.get(name, 1.0)
     if value in words:
         return None
-    if number and isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= high:
+    if (
+        number
+        and isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and 0 <= value <= high
+        and isfinite(value)
+    ):
         return None if name != "membrane_dropout" or value < 1 else _range(name, high)
     return " or ".join(words + [_range(name, high)] * number)
 

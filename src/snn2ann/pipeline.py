@@ -1,6 +1,9 @@
 """What Snakemake does when it starts and ends: one at a time in a folder, the curves' watch, and a summary."""
 
+import errno
 import fcntl
+import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -13,11 +16,16 @@ from pathlib import Path
 from typing import IO
 
 from snn2ann.errors import UserError
+from snn2ann.files import CURES
+from snn2ann.locks import warn_of_no_locks
 from snn2ann.parameters import digest
+from snn2ann.passwords import without_password
 from snn2ann.runs.made_with import commit_or_why
 from snn2ann.tracking.own_database import ARTIFACTS, DATABASE, bring_home, home_of
 from snn2ann.tracking.store import chosen_store
 
+# With less room on a disk nothing is started.
+LEAST_ROOM = 1 << 20
 # How long the watch may take to log what it has still to log.
 LAST_SECONDS = 20
 
@@ -44,11 +52,7 @@ def claim_folder(lock: Path) -> IO[str]:
         file.close()
         raise UserError("another snakemake is at work in this folder; wait for it or stop it") from None
     except OSError as error:
-        # NFS without its lock daemon, Lustre without the option.
-        print(
-            f"warning: {lock}: this file system has no locks ({error.strerror}); run one snakemake at a time here",
-            file=sys.stderr,
-        )
+        warn_of_no_locks(lock, error)
     return file
 
 
@@ -58,6 +62,48 @@ def warn_of_no_commit() -> None:
     if commit is None:
         cure = "; git's own message says how to trust this folder" if "dubious" in why else ""
         print(f"warning: git does not tell the commit ({why}); results will say so{cure}", file=sys.stderr)
+
+
+def warn_of_login_node() -> None:
+    """Say, once, that the jobs don't go into the queue of the cluster whose machine this is."""
+    if "SLURM_JOB_ID" not in os.environ:
+        print(
+            "warning: this machine has Slurm and all jobs run on it; --profile profiles/slurm puts them into the queue",
+            file=sys.stderr,
+        )
+
+
+def refuse_unwritable(folders: Iterable[Path]) -> None:
+    """Refuse to start where results could not be written.
+
+    Raises:
+        UserError: a folder that is there is read-only, or its disk has no room.
+    """
+    for folder in filter(Path.exists, folders):
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise UserError(f"{folder.absolute()}: cannot be written; {CURES[errno.EACCES]}")
+        if (left := room_left(folder)) < LEAST_ROOM:
+            raise UserError(f"{folder.absolute()}: the disk is full, {left >> 20} MiB are left; {CURES[errno.ENOSPC]}")
+
+
+def say_if_full(folders: Iterable[Path]) -> None:
+    """Say last of all, after what Snakemake makes of it, that a disk is full."""
+    for folder in filter(Path.exists, folders):
+        if room_left(folder) < LEAST_ROOM:
+            print(f"error: the disk of {folder.absolute()} is full; {CURES[errno.ENOSPC]}", file=sys.stderr)
+            return
+
+
+def room_left(folder: Path) -> int:
+    """Bytes that can still be written in a folder."""
+    return shutil.disk_usage(folder).free
+
+
+def warn_of_password(store: str | None) -> None:
+    """Say of a store that params.yaml names with a password what becomes of it."""
+    if store and without_password(store) != store:
+        said = "a password in params.yaml goes wherever that file goes; name the store by MLFLOW_TRACKING_URI instead"
+        print(f"warning: tracking.store: {said}", file=sys.stderr)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from snn2ann.evaluation.estimate import estimate
+from snn2ann.evaluation.estimate import LONGEST_MINUTES, estimate, time_limit
 from snn2ann.study import load_parameters, resolve
 
 PARAMETERS = load_parameters(Path(__file__).parents[2] / "params.yaml")
@@ -36,3 +36,18 @@ def test_a_capped_training_part_is_counted_as_capped() -> None:
     all_images = estimate(resolve(uncapped, "fashion-mnist-small").runs)
     kept = 1 - uncapped["studies"]["fashion-mnist-small"]["dataset_options"]["fashion-mnist"]["validation"]
     assert small[0].operations / all_images[0].operations == pytest.approx(12_000 / (60_000 * kept))
+
+
+def _limits(study: str, gpu: bool, **which: object) -> set[int]:
+    runs = resolve(PARAMETERS, study).runs
+    return {time_limit(run, gpu) for run in runs if all(getattr(run, name) == value for name, value in which.items())}
+
+
+def test_a_queue_is_asked_for_twice_the_estimate_and_for_no_more_than_a_week() -> None:
+    (asked,) = _limits("cifar10", True, network="vgg-13", method="stbp", training_time_steps=8)
+    assert asked == pytest.approx(10 + 2 * 45_000 * 200 * 3.74e9 * 2 * 24 / 20e12 / 60, rel=0.005)
+    assert _limits("cifar10", False, network="vgg-13", method="ann") == {LONGEST_MINUTES}
+    # More than the day that was once asked for every training.
+    assert min(_limits("tiny-imagenet", True, network="vgg-13", method="snn2ann")) > 24 * 60
+    assert _limits("digits", True, network="vgg-tiny", method="stbp") == {11}
+    assert _limits("digits", False, method="conversion") == {10}

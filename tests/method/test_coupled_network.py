@@ -58,7 +58,7 @@ def test_a_price_on_spikes_is_its_mean_where_the_loop_says_nothing_of_progress(i
     def gradient(end: float, price: float, progress: float | None = None) -> Tensor:
         coupled = own(spike_penalty=price, spike_penalty_end=end)
         coupled.progress = coupled.progress if progress is None else progress
-        cross_entropy(coupled(images), torch.arange(4)).backward()
+        (cross_entropy(coupled(images), torch.arange(4)) + coupled.price).backward()
         return torch.cat([value.grad.flatten() for value in coupled.parameters() if value.grad is not None])
 
     silent = gradient(end=0.0, price=4.0)

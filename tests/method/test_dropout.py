@@ -27,7 +27,7 @@ EXACT = {"statistics": "batch", "membrane_dropout": 0.0, "ata": False, "spike_pe
 
 def seen_by(coupled: CoupledNetwork, images: Tensor) -> list[Observation]:
     seen: list[Observation] = []
-    coupled._prepare(images)
+    coupled.check(images)
     coupled.run_by(CoupledInterpreter(coupled._spiking(None), observer=seen.append), images)
     return seen
 
@@ -198,3 +198,28 @@ def test_other_methods_drop_the_image_and_traces_too() -> None:
     ottt.training_step(images, labels, cross_entropy).loss.backward()
     # All that goes into the last layer is dropped, and so are the traces that its gradient is made of.
     assert last.weight.grad is not None and not last.weight.grad.any()
+
+
+class ReadOutToo(nn.Module):
+    """What a dropout gives goes to neurons and is read out as well."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.drop = (
+            nn.Conv2d(2, 4, 3, padding=1),
+            nn.Conv2d(4, 4, 3, padding=1),
+            nn.Dropout(0.3),
+        )
+
+    def forward(self, images: Tensor) -> Tensor:
+        kept = self.drop(torch.relu(self.first(images)))
+        return (torch.relu(self.second(kept)) - 0.5 * kept).mean((2, 3))
+
+
+def test_what_is_dropped_can_be_read_out_and_feed_neurons() -> None:
+    torch.manual_seed(0)
+    coupled = snn2ann.couple(ReadOutToo(), T, image_shape=(2, 8, 8), **EXACT)  # type: ignore[arg-type]
+    images = torch.randn(4, 2, 8, 8)
+    ann, snn = coupled.train().branches(images)
+    torch.testing.assert_close(ann, snn)
+    assert torch.equal(coupled.eval()(images), coupled.spiking()(images))

@@ -61,10 +61,12 @@ def test_a_penalty_is_the_gradient_of_a_price_on_every_spike(window: tuple[Tenso
     pre = torch.randn(4, 3, 5, 5, generator=torch.Generator().manual_seed(1)).requires_grad_()
     twin = pre.detach().clone().requires_grad_()
     count = torch.ones_like(pre)
-    priced = map_spikes(pre, count, window=window, penalty=0.3).dense()
+    counts = map_spikes(pre, count, window=window, penalty=0.3)
+    priced, price = counts.dense(), counts.price
     plain = map_spikes(twin, count, window=window).dense()
     assert torch.equal(priced, plain)
-    priced.square().sum().backward()
+    assert price is not None and price.item() == pytest.approx(0.3 * plain.sum().item() / 4)
+    (priced.square().sum() + price).backward()
     (plain.square().sum() + 0.3 * plain.sum() / 4).backward()
     assert pre.grad is not None and twin.grad is not None
     torch.testing.assert_close(pre.grad, twin.grad)

@@ -206,7 +206,7 @@ def test_hooks_of_all_modules_are_refused(kind: str) -> None:
 def test_a_class_that_changes_what_its_forward_runs_is_none_of_the_supported() -> None:
     model = network()
     model.conv = Scaled(2, 4, 3)
-    with pytest.raises(UserError, match=r"mul in conv \(Scaled\): a product"):
+    with pytest.raises(UserError, match=r"conv2d in conv \(Scaled\): weights used outside a module"):
         snn2ann.couple(model, time_steps=4)
     model = network()
     model.head = Doubled(12, 3)

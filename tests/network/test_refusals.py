@@ -80,7 +80,7 @@ MODULES: list[tuple[nn.Module, str]] = [
     (nn.Dropout(1.0), "drops everything"),
     (nn.LazyConv2d(4, 3), "no shape yet"),
     (nn.LazyBatchNorm2d(), "not supported"),
-    (nn.PixelShuffle(2), "not supported"),
+    (nn.Unfold(2), "not supported"),
 ]
 
 
@@ -95,9 +95,8 @@ def test_a_module_is_named_with_its_kind_and_the_reason(layer: nn.Module, reason
 FUNCTIONS: dict[str, tuple[Callable[[Calls, Tensor], Any], str]] = {
     "activation": (lambda net, x: net.relu(torch.sigmoid(x)), "sigmoid in forward of Calls: only a ReLU's activation"),
     "product of signals": (lambda net, x: net.relu(x) * net.conv(x), "mul in forward of Calls: a product"),
-    "product with a number": (lambda net, x: net.relu(x) * 0.5, "mul in forward of Calls: a product"),
-    "difference": (lambda net, x: net.relu(x) - x, "sub in forward of Calls: it is not supported"),
-    "number added": (lambda net, x: net.relu(x) + 1.0, "add in forward of Calls: only two signals"),
+    "product": (lambda net, x: net.relu(x) * x, "mul in forward of Calls: a product of two signals"),
+    "number less": (lambda net, x: 1.0 - net.relu(x), "sub in forward of Calls: a signal is taken off a number"),
     "parameter": (lambda net, x: net.relu(x) + net.scale, "scale (parameter or buffer): weights used outside"),
     "functional convolution": (lambda net, x: functional.conv2d(net.relu(x), net.conv.weight), "conv2d in forward"),
     "functional dropout": (lambda net, x: functional.dropout(net.relu(x)), "use the module nn.Dropout"),
@@ -107,8 +106,11 @@ FUNCTIONS: dict[str, tuple[Callable[[Calls, Tensor], Any], str]] = {
     "flattened batch": (lambda net, x: torch.flatten(net.relu(x)), "reaches into the batch"),
     "another view": (lambda net, x: net.relu(x).view(-1, 2, 4), "use torch.flatten(x, 1)"),
     "concatenated batch": (lambda net, x: torch.cat([net.relu(x), x]), "reaches into the batch"),
-    "transposed": (lambda net, x: net.relu(x).permute(0, 2, 3, 1), "permute in forward of Calls: it is not supported"),
-    "index": (lambda net, x: net.relu(x)[:, 0], "getitem in forward of Calls: it is not supported"),
+    "transposed": (
+        lambda net, x: net.relu(x).permute(1, 0, 2, 3),
+        "permute in forward of Calls: it must leave the batch",
+    ),
+    "index": (lambda net, x: net.relu(x)[0], "getitem in forward of Calls: it must take the whole batch"),
     "indices": (lambda net, x: functional.max_pool2d(net.relu(x), 2, return_indices=True)[0], "indices"),
     "control flow": (_branching, f"its forward (of Calls), {LINE}: it cannot be traced"),
     "in place, used again": (_used_again, "inplace (ReLU): it works in place on a value that is used again"),

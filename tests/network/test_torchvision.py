@@ -74,3 +74,26 @@ def test_whole_networks_are_understood(name: str) -> None:
     with torch.device("meta"):
         model = getattr(models, name)()
     assert len(snn2ann.couple(model, time_steps=5).neurons) == WHOLE[name]
+
+
+OTHERS = {
+    "alexnet": (models.alexnet, 63, {}),
+    "googlenet": (models.googlenet, 32, {"aux_logits": False, "init_weights": False}),
+    "inception_v3": (models.inception_v3, 75, {"aux_logits": False, "init_weights": False}),
+    "mnasnet0_5": (models.mnasnet0_5, 32, {}),
+    "regnet_x_400mf": (models.regnet_x_400mf, 64, {}),
+    "squeezenet1_1": (models.squeezenet1_1, 32, {}),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_whole_network_takes_a_step_and_is_deployed_as_it_is(name: str) -> None:
+    build, size, options = OTHERS[name]
+    torch.manual_seed(0)
+    coupled = snn2ann.couple(build(num_classes=4, **options), time_steps=2)
+    images = torch.randn(2, 3, size, size)
+    (cross_entropy(coupled.train()(images), torch.tensor([0, 3])) + coupled.price).backward()
+    assert all(value.grad is not None and value.grad.isfinite().all() for value in coupled.parameters())
+    torch.optim.SGD(coupled.parameters(), 0.01).step()
+    assert torch.equal(coupled.eval()(images), coupled.spiking()(images))
+    assert sum(layer.spikes_per_image for layer in coupled.layers()) > 0

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from snn2ann.errors import UserError
+from snn2ann.passwords import without_password
 from snn2ann.tracking.own_database import ARTIFACTS, DATABASE, former_homes, path_of
-from snn2ann.tracking.store import open_store, without_password
+from snn2ann.tracking.store import open_store
 from snn2ann.tracking.track import track_study
 from tests.tracking.hand_made import NAMES, client, tracked
 
@@ -101,7 +102,14 @@ def test_a_path_that_would_end_a_uri_is_none_from_the_folder_itself_and_refused_
 
 
 @pytest.mark.parametrize(
-    "uri", ["postgresql://someone:secret@host:5432/db", "http://someone:secret@host", "mysql://secret@h/d"]
+    "uri",
+    [
+        "postgresql://someone:secret@host:5432/db",
+        "http://someone:secret@host",
+        "mysql://secret@h/d",
+        "postgresql://host/db?user=someone&password=secret&connect_timeout=9",
+        "mysql://h/d?ssl=1;sslkey=secret",
+    ],
 )
 def test_passwords_are_not_shown(uri: str) -> None:
     assert "secret" not in without_password(uri) and without_password(uri).startswith(uri.partition("//")[0])

@@ -1,7 +1,11 @@
 """What is called done is there: marks of killed jobs, lost outputs, lost and changed stores."""
 
 import base64
+import json
 import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -69,17 +73,19 @@ def test_a_moved_projects_pages_show_its_own_artifacts_after_the_next_snakemake(
 
 
 def test_a_stores_password_is_in_no_command_and_no_log(small: Project, tmp_path: Path) -> None:
-    project = small.copy(tmp_path / "p")
+    project = small.copy(tmp_path / "p", "results/runs/*_ann_*", "dvc.lock")
     project.edit("tracking", "store", value="http://someone:open-sesame@127.0.0.1:9")
     impatient = ("env", "MLFLOW_HTTP_REQUEST_TIMEOUT=2", "MLFLOW_HTTP_REQUEST_MAX_RETRIES=0")
     printed = project.run(*impatient, "snakemake", "--cores", "2", "--printshellcmds", "--verbose")
     assert "not in MLflow: " in printed and "open-sesame" not in printed
-    places = [
-        *project.folder.glob("logs/**/*"),
-        *project.folder.glob(".snakemake/**/*"),
-        *project.folder.glob("results/tiny/**/*"),
-    ]
-    assert [path for path in places if path.is_file() and b"open-sesame" in path.read_bytes()] == []
+    assert "warning: tracking.store: a password in params.yaml goes wherever that file goes" in printed
+    project.run("dvc", "commit", "--force")
+    (snapshot,) = project.folder.glob("results/runs/*_ann_*/snapshot.json")
+    assert "+  store: http://127.0.0.1:9" in json.loads(snapshot.read_text())["diff"]
+    holding = {
+        path.name for path in project.folder.rglob("*") if path.is_file() and b"open-sesame" in path.read_bytes()
+    }
+    assert holding == {"params.yaml"}
 
 
 def test_a_machine_with_one_gpu_starts_one_training_at_a_time(
@@ -92,3 +98,77 @@ def test_a_machine_with_one_gpu_starts_one_training_at_a_time(
     assert (tmp_path / "snn2ann-GPU-of-a-test.lock").exists()
     logs = project.contents("logs/*/*.log")
     assert len(logs) > 2 and not [name for name, log in logs.items() if b"waiting for a free GPU" in log]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of two megabytes."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], capture_output=True, text=True)
+    if done.returncode:
+        pytest.skip(f"needs the right to mount a small disk ({done.stderr.strip()})")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def test_a_full_disk_ends_training_with_one_line_and_loses_nothing(
+    finished: Project, small_disk: Path, tmp_path: Path
+) -> None:
+    (trained,) = finished.folder.glob("results/runs/*_snn2ann_*")
+    (data,) = finished.folder.glob("data/digits-*")
+    command = ["snn2ann", "train", "--spec", str(trained / "run.yaml"), "--data", str(data), "--threads", "1"]
+    command += ["--output", str(small_disk / "run")]
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(2 * 2**20 - 3 * 4096))
+    log = tmp_path / "log"
+    done = subprocess.run(command, env=finished.environment, text=True, stdout=log.open("w"), stderr=subprocess.STDOUT)
+    (error,) = (line for line in log.read_text().splitlines() if line.startswith("error: "))
+    assert done.returncode == 2 and "Traceback" not in log.read_text()
+    assert error.startswith(f"error: {small_disk}/run/") and "No space left on device; make room on its disk" in error
+    ballast.unlink()
+    finished.run(*command)
+    for name in ("weights.safetensors", "thresholds.safetensors", "layers.csv"):
+        assert (small_disk / "run" / name).read_bytes() == (trained / name).read_bytes()
+
+
+def test_results_that_cannot_be_written_are_refused_before_the_first_job(
+    finished: Project, small_disk: Path, tmp_path: Path
+) -> None:
+    project = finished.copy(tmp_path / "p", "results/tiny/claims.md")
+    shutil.copytree(project.folder / "results/runs", small_disk / "runs")
+    shutil.rmtree(project.folder / "results/runs")
+    (project.folder / "results/runs").symlink_to(small_disk / "runs")
+    (small_disk / "ballast").write_bytes(bytes(2**20))
+    printed = project.snakemake("claims", fails=True)
+    place = project.folder / "results/runs"
+    assert f"{place}: the disk is full, 0 MiB are left; make room on its disk" in printed
+    (small_disk / "ballast").unlink()
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    printed = project.snakemake("claims", fails=True)
+    assert f"{place}: cannot be written; make it writable for you, or work in a copy elsewhere" in printed
+    assert "Execute" not in printed
+
+
+def test_jobs_in_the_image_use_its_own_environment(finished: Project, tmp_path: Path) -> None:
+    """With a pretended Apptainer, which runs a command on this machine, and a pretended `snn2ann` of the image."""
+    project = finished.copy(tmp_path / "p", "results/tiny/claims.md")
+    tools, image = tmp_path / "tools", tmp_path / "image"
+    its_own = Path(sys.executable).with_name("snn2ann")
+    scripts = {
+        tools / "apptainer": f"""
+            case "$1" in
+              --version) echo "apptainer version 1.3.0";;
+              pull) echo "$4" > {tmp_path}/pulled; touch "$3";;
+              exec) while [ "$1" != -c ]; do shift; done; SNN2ANN_IMAGE=0.1.0 PATH={image}:$PATH exec bash -c "$2";;
+            esac""",
+        image / "snn2ann": f'echo "$@" >> {tmp_path}/called; exec {its_own} "$@"',
+    }
+    for path, text in scripts.items():
+        path.parent.mkdir()
+        path.write_text(f"#!/bin/bash\n{text}\n")
+        path.chmod(0o755)
+    place = f"PATH={tools}:{project.environment['PATH']}"
+    project.run("env", place, "snakemake", "--cores", "2", "--software-deployment-method", "apptainer", "--", "claims")
+    assert (tmp_path / "pulled").read_text().strip() == f"docker-archive:{project.folder}/snn2ann-0.1.0.tar"
+    assert (tmp_path / "called").read_text() == "claims --study-folder results/tiny\n"

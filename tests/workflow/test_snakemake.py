@@ -5,14 +5,13 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
 from snn2ann.report.figures import FIGURES
 from snn2ann.report.tables import TABLES
-from tests.workflow.project import ROOT, Project, new_project
+from tests.workflow.project import ROOT, Project, new_project, wait_for
 
 STBP = ("studies", "tiny", "runs", 1, "options")
 # `claims` is a table of the rule `judge`.
@@ -41,6 +40,7 @@ def test_finished_study_has_nothing_to_do(finished: Project) -> None:
     assert finished.planned() == {}
     for target in ("data", "claims", "track"):
         assert finished.planned(target) == {}
+    assert finished.planned("--profile", "profiles/slurm") == {}
 
 
 def test_changed_parameter_reruns_what_depends_on_it(finished: Project, tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_killed_run_leaves_nothing_half_written_and_goes_on(finished: Project, t
         stderr=subprocess.DEVNULL,
     ) as running:
         try:
-            _wait(lambda: any(project.folder.glob("results/runs/*_stbp_*/*")))
+            wait_for(lambda: any(project.folder.glob("results/runs/*_stbp_*/*")))
         finally:
             os.killpg(running.pid, signal.SIGKILL)
     original = finished.contents("results/runs/*_stbp_*/**/*")
@@ -139,14 +139,6 @@ def test_killed_run_leaves_nothing_half_written_and_goes_on(finished: Project, t
     made = project.contents("results/runs/*_stbp_*/**/*")
     assert {name: made[name] for name in whole} == {name: original[name] for name in whole}
     assert project.planned("runs") == {}
-
-
-def _wait(condition: object, seconds: float = 120) -> None:
-    assert callable(condition)
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "nothing happened"
-        time.sleep(0.02)
 
 
 def test_second_snakemake_in_the_folder_is_refused(finished: Project, tmp_path: Path) -> None:
@@ -218,6 +210,16 @@ def test_report_holds_tables_figures_and_claims(finished: Project) -> None:
     assert "classification" in text
     assert "convergence" in text
     assert "claims.md" in text
+
+
+@pytest.mark.parametrize("name", ["slrum", "workflow/profiles/slrum", "profiles/slurm"])
+def test_a_workflow_profile_that_takes_the_defaults_place_is_refused(
+    finished: Project, tmp_path: Path, name: str
+) -> None:
+    project = finished.copy(tmp_path / "p", "results/tiny/claims.md")
+    printed = project.snakemake("--workflow-profile", name, "claims", fails=True)
+    assert "leave out --workflow-profile" in printed
+    assert not (project.folder / "results/tiny/claims.md").exists()
 
 
 def test_every_study_of_the_project_resolves(tmp_path: Path) -> None:

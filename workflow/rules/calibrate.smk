@@ -17,8 +17,8 @@ rule calibrate:
     threads: 1
     resources:
         device=1,
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=growing(4000),
+        runtime=growing(120),
     params:
         spec=lambda wildcards: as_json(run_of(wildcards).calibration_spec),
         data=lambda wildcards: f"data/{run_of(wildcards).dataset_folder}",

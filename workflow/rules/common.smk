@@ -1,5 +1,6 @@
 """What several phases need: the files of a run, and the study's marks."""
 
+import atexit
 import json
 
 ARRAYS = [
@@ -115,6 +116,31 @@ def verdict_rows():
     return [list(HEADER), *verdict_cells(read_verdicts(path))] if path.exists() else []
 
 
+# Slurm's word for a node of one's own.
+ALONE = "--exclusive"
+# Whether this is the process that puts jobs into a queue.
+QUEUES = workflow.is_main_process and workflow.resource_settings.nodes is not None
+
+
+def growing(amount):
+    """So much of a resource, and as much more with each further attempt."""
+    return lambda wildcards, attempt: amount * attempt
+
+
+def training_minutes(wildcards, attempt):
+    """How long training may take: what its arithmetic says, where a queue asks. Else a day, and torch is not loaded for it."""
+    if not QUEUES:
+        return 1440
+    from snn2ann.evaluation.estimate import time_limit
+
+    settings = workflow.resource_settings
+    asked = set(settings.default_resources or ()) | set(settings.overwrite_resources.get("train", ()))
+    try:
+        return attempt * time_limit(run_of(wildcards), gpu=bool(asked & {"gpu", "gpu_model", "gres"}))
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+
+
 def as_json(spec):
     """A spec as one word of a command line."""
     return json.dumps(spec, sort_keys=True, separators=(",", ":"))
@@ -141,15 +167,30 @@ def recorded_mark(wildcards):
     return mark_of(wildcards)
 
 
+WRITTEN = [Path(name) for name in (".", "results", "results/runs", FOLDER, "data", "logs")]
 folder_lock = watch = None
 
 
 def begin():
     """Before the first job: claim the folder, check networks that are not the paper's, and watch what is trained."""
     global folder_lock, watch
+    # Where --workflow-profile names another one, or none that is there, Snakemake does not say so and the default is not read.
+    if not workflow.execution_settings.ignore_incomplete:
+        raise WorkflowError(
+            "the settings of profiles/default were not read, and without them this workflow is not right;"
+            " leave out --workflow-profile; a cluster's are added by --profile profiles/slurm"
+        )
     pipeline.warn_of_no_commit()
+    pipeline.warn_of_password(PARAMETERS["tracking"]["store"])
     try:
+        pipeline.refuse_unwritable(WRITTEN)
+        atexit.register(pipeline.say_if_full, WRITTEN)
         folder_lock = pipeline.claim_folder(Path(".snakemake/in_use"))
+        in_cluster = cluster.is_here()
+        if in_cluster or workflow.executor_plugin.name == "slurm":
+            take_over()
+        if in_cluster and not QUEUES:
+            pipeline.warn_of_login_node()
         if any(network["kind"] in FOREIGN for network in STUDY.parameters["networks"].values()):
             from snn2ann.training.check import check_networks
 
@@ -158,6 +199,13 @@ def begin():
         raise WorkflowError(str(error)) from None
     if PARAMETERS["tracking"]["live"] and any(job.rule.name == "train" for job in workflow.dag.needrun_jobs()):
         watch = pipeline.Watch.start(pipeline.watch_command(STUDY.name), Path(f"logs/watch/{STUDY.name}.log"))
+
+
+def take_over():
+    """End what an earlier Snakemake has left in the queue; what such a job has just finished is then looked for anew."""
+    if count := cluster.cancel_earlier_jobs(Path()):
+        print(f"{count} jobs of an earlier snakemake were in the queue: cancelled, to be made anew", flush=True)
+        os.execv(sys.executable, sys.orig_argv)
 
 
 def lacking():
@@ -171,6 +219,8 @@ def end(failed=False):
     if watch is not None:
         watch.end()
     lost = [] if failed else lacking()
+    if not failed and not lost:
+        atexit.unregister(pipeline.say_if_full)
     ending = pipeline.Ending(STUDY.name, Path(FOLDER), len(RUNS), STARTED, Path("logs/benchmarks"), Path(TRACKED))
     print(ending.summary(failed=failed or bool(lost)))
     if lost:

@@ -17,8 +17,8 @@ rule evaluate:
     threads: 1
     resources:
         device=1,
-        mem_mb=4000,
-        runtime=120,
+        mem_mb=growing(4000),
+        runtime=growing(120),
     params:
         spec=lambda wildcards: as_json(run_of(wildcards).evaluation_spec),
         data=lambda wildcards: f"data/{run_of(wildcards).dataset_folder}",
@@ -31,7 +31,7 @@ rule evaluate:
         " {params.calibration} --output {output:q} --threads {threads} > {log:q} 2>&1"
 
 
-# All cores, so that nothing runs beside it and disturbs the clock.
+# All cores, or a node of its own, so that nothing runs beside it and disturbs the clock.
 rule measure:
     output:
         "results/measurements/training_cost-{digest}.csv",
@@ -42,8 +42,10 @@ rule measure:
     threads: workflow.resource_settings.cores or 1
     resources:
         device=1,
-        mem_mb=8000,
-        runtime=120,
+        mem_mb=growing(8000),
+        runtime=growing(120),
+        slurm_extra=ALONE,
+        measuring=1,
     params:
         spec=as_json(STUDY.measurement_spec),
     message:
@@ -52,7 +54,7 @@ rule measure:
         "snn2ann measure --spec {params.spec:q} --output {output:q} --threads {threads} > {log:q} 2>&1"
 
 
-# As above: alone on the machine.
+# As above: alone.
 rule measure_inference:
     output:
         "results/measurements/inference-{digest}.csv",
@@ -63,8 +65,10 @@ rule measure_inference:
     threads: workflow.resource_settings.cores or 1
     resources:
         device=1,
-        mem_mb=8000,
-        runtime=120,
+        mem_mb=growing(8000),
+        runtime=growing(120),
+        slurm_extra=ALONE,
+        measuring=1,
     params:
         spec=as_json(STUDY.inference_spec),
     message:

@@ -13,8 +13,8 @@ rule train:
     threads: 1
     resources:
         device=1,
-        mem_mb=4000,
-        runtime=1440,
+        mem_mb=growing(4000),
+        runtime=training_minutes,
     params:
         spec=lambda wildcards: as_json(run_of(wildcards).spec),
         data=lambda wildcards: f"data/{run_of(wildcards).dataset_folder}",

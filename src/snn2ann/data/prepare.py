@@ -4,14 +4,14 @@ import errno
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from filelock import FileLock, Timeout
+from filelock import Timeout
 from numpy.typing import NDArray
 
 from snn2ann.data import PLACES, dataset_entry
@@ -22,6 +22,7 @@ from snn2ann.data.source import RawImages, Source, load_source
 from snn2ann.data.splits import split_indices
 from snn2ann.errors import UserError
 from snn2ann.files import write_json
+from snn2ann.locks import file_lock
 
 _BLOCK = 1000
 
@@ -188,13 +189,10 @@ def _folder_aside(output: Path) -> Iterator[Path]:
 @contextmanager
 def _alone(path: Path, name: str) -> Iterator[None]:
     """Hold the lock of a data set; say so while another job holds it."""
-    lock = FileLock(path)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        say(f"{name}: waiting for another job that fetches it ({path})")
-        lock.acquire()
-    try:
+    with ExitStack() as held:
+        try:
+            held.enter_context(file_lock(path, 0))
+        except Timeout:
+            say(f"{name}: waiting for another job that fetches it ({path})")
+            held.enter_context(file_lock(path))
         yield
-    finally:
-        lock.release()

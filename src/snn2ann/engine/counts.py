@@ -3,6 +3,7 @@
 A `Counts` is a float tensor to autograd and bytes in memory: its `link` has the shape and the gradient, and no storage.
 """
 
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+_UNPAID = (
+    "the price on spikes is no part of the loss that backward was called of, and nothing keeps spikes few: "
+    "add `coupled.price` to the loss, or couple with spike_penalty=0"
+)
 
 
 def count_type(time_steps: int) -> torch.dtype:
@@ -26,11 +32,13 @@ class Counts:
         link: carries the gradient, [B, C, H, W]; one number, expanded.
         value: the counts, whole numbers, [B, C, H, W].
         factor: what the ANN branch multiplies them by.
+        price: what they cost, a scalar with gradient; None where they cost nothing.
     """
 
     link: Tensor
     value: Tensor
     factor: float = 1.0
+    price: Tensor | None = None
 
     def dense(self) -> Tensor:
         """Give the activation itself, with its gradient: [B, C, H, W]."""
@@ -69,9 +77,14 @@ def substitute(
         slope: the gradient's factor where it has one.
         gain: a further factor, which broadcasts, or None.
         factor: see `Counts`.
-        penalty: what each count of an image adds to a loss that is a mean over the batch.
+        penalty: the price of each count of an image, in a mean over the batch. Its gradient is that of the counts.
     """
-    return Counts(_Substitute.apply(pre_activation, active, slope, gain, penalty), count, factor)
+    if not penalty:
+        return Counts(_Substitute.apply(pre_activation, active, slope, gain), count, factor)
+    # PyTorch's own type for a sum of bytes is five times as slow.
+    price = count.sum(dtype=torch.int32) * (penalty / len(count))
+    link, price = _Substitute.apply(pre_activation, active, slope, gain, penalty, price)
+    return Counts(link, count, factor, price)
 
 
 def _link(like: Tensor) -> Tensor:
@@ -81,23 +94,35 @@ def _link(like: Tensor) -> Tensor:
 class _Substitute(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, pre_activation: Tensor, active: Tensor, slope: float, gain: Tensor | None, penalty: float
-    ) -> Tensor:
+        ctx: Any,
+        pre_activation: Tensor,
+        active: Tensor,
+        slope: float,
+        gain: Tensor | None,
+        penalty: float = 0.0,
+        price: Tensor | None = None,
+    ) -> Tensor | tuple[Tensor, Tensor]:
         ctx.save_for_backward(active, gain)
         ctx.slope, ctx.penalty = slope, penalty
-        return _link(pre_activation)
+        ctx.set_materialize_grads(False)
+        return _link(pre_activation) if price is None else (_link(pre_activation), price)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
         active, gain = ctx.saved_tensors
-        gradient = gradients[0] * active
-        if ctx.penalty:
-            gradient.add_(active, alpha=ctx.penalty / len(active))
-        if ctx.slope != 1:
+        activation, price = (*gradients, None)[:2]
+        gradient = None if activation is None else activation * active
+        if price is not None:
+            # As many times as the loss is that the price is part of.
+            cost = active * (price * (ctx.penalty / len(active)))
+            gradient = cost if gradient is None else gradient.add_(cost)
+        elif ctx.penalty:
+            warnings.warn(_UNPAID, stacklevel=2)
+        if gradient is not None and ctx.slope != 1:
             gradient.mul_(ctx.slope)
-        if gain is not None:
+        if gradient is not None and gain is not None:
             gradient.mul_(gain)
-        return gradient, None, None, None, None
+        return gradient, None, None, None, None, None
 
 
 class _Dense(torch.autograd.Function):
@@ -139,7 +164,7 @@ class _Convolve(torch.autograd.Function):
         convolution, outputs = ctx.convolution, [weight.shape[0]]
         biased = convolution.bias is not None
         # In bfloat16 the gradient is; the engine brings what is returned back to the type of what it belongs to.
-        weight = weight.to(gradient.dtype)
+        weight = weight.to(gradient.dtype) if ctx.factor == 1 else weight.to(gradient.dtype) * ctx.factor
 
         def derive(gradient: Tensor, dense: Tensor, wanted: list[bool]) -> tuple[Tensor, Tensor, Tensor | None]:
             geometry = convolution.stride, convolution.padding, convolution.dilation, False, [0, 0], convolution.groups

@@ -6,6 +6,7 @@ from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from snn2ann.engine.dropout import Dropping
 from snn2ann.engine.interpreter import AnnInterpreter, Interpreter, R, S
@@ -14,7 +15,7 @@ from snn2ann.engine.stages import Apply, Drop, Fire, Layer, Neurons, Pool, Stage
 from snn2ann.errors import UserError
 from snn2ann.network import fuse
 from snn2ann.network.besides import weights_made
-from snn2ann.network.operations import Operation
+from snn2ann.network.operations import Operation, Shift
 from snn2ann.network.plan import Plan
 from snn2ann.network.refusals import refuse
 from snn2ann.network.trace import trace
@@ -24,6 +25,20 @@ from snn2ann.network.unchanged import unchanged
 def floats_of(model: nn.Module) -> Tensor:
     """Give a tensor of the type and on the device of a model's weights; an ordinary one where it has none."""
     return next((value.detach() for value in model.parameters() if value.is_floating_point()), torch.empty(0))
+
+
+def refuse_inference(model: nn.Module) -> None:
+    """Refuse a network that was made in inference mode.
+
+    Raises:
+        UserError: it was.
+    """
+    state = [*model.named_parameters(), *model.named_buffers()]
+    made = [name for name, value in state if not is_lazy(value) and value.is_inference()]
+    if made:
+        raise UserError(
+            f"{made[0]}: was made under torch.inference_mode() and can't be trained; make the network outside of it"
+        )
 
 
 class Network(nn.Module):
@@ -48,15 +63,19 @@ class Network(nn.Module):
     def __init__(self, model: nn.Module, image_shape: Sequence[int] | None = None) -> None:
         super().__init__()
         self.model = model
+        refuse_inference(model)
         self.plan: Plan = trace(model)
         self.image_shape: tuple[int, ...] | None = None
         self.logits_shape: tuple[int, ...] = ()
         self.smallest_batch = 1
+        self._compared: tuple[int, ...] | None = None
         self._stages = fuse.fuse(self.plan, model)
         self._spent = fuse.spent(self._stages, self.plan.output)
         self._identities = fuse.identities(self._stages)
         like = floats_of(model)
-        self.neurons = nn.ModuleDict({each.name: Neurons(each.label, like) for each in self.plan.neurons})
+        # What is made in inference mode could never be trained.
+        with torch.inference_mode(False):
+            self.neurons = nn.ModuleDict({each.name: Neurons(each.label, like) for each in self.plan.neurons})
         if image_shape is not None:
             self.make_neurons(like.new_zeros((1, *image_shape)), 1.0)
 
@@ -88,9 +107,6 @@ class Network(nn.Module):
         Args:
             interpreter: the method's, for one pass.
             images: [B, C, H, W], or whatever the module takes.
-
-        Raises:
-            UserError: modules have hooks or replaced functions that would not be run.
         """
         with weights_made(self.model):
             return self._run_by(interpreter, images)
@@ -141,9 +157,9 @@ class Network(nn.Module):
     def weights_of(self, planned: Operation) -> Weigh:
         """Give a weighted operation its modules."""
         module = self.model.get_submodule(planned.weights) if planned.weights else None
-        norm = self.model.get_submodule(planned.norm) if planned.norm else None
+        norm = self.model.get_submodule(planned.norm) if planned.norm else planned.function
         assert module is None or isinstance(module, Weighing)
-        assert norm is None or isinstance(norm, BatchNorm)
+        assert norm is None or isinstance(norm, BatchNorm | Shift)
         name = planned.name
         return Weigh(module, norm, name in self.plan.readout, name in self.plan.constant, planned.label)
 
@@ -165,18 +181,24 @@ class Network(nn.Module):
             UserError: there are, for images of another size; or the plan is not what the network does on such images.
         """
         shapes = self.shapes(torch.zeros_like(images[:1]))
-        self._compare(images)
+        self.compare(images)
         self.image_shape = tuple(images.shape[1:])
         for label, layer in self.by_label().items():
             layer.make(shapes[label], start)
 
     @torch.no_grad()
-    def _compare(self, images: Tensor) -> None:
+    def compare(self, images: Tensor) -> None:
         """Hold the plan against the network's own forward on random images, in training and in evaluation.
 
         Whatever a trace loses that is not known by name shows here, if it changes a value.
+
+        Args:
+            images: [B, ...], of the size that is looked at; once for each.
+
+        Raises:
+            UserError: it gives other values, or what it gives for an image depends on the others.
         """
-        if images.is_meta or not images.is_floating_point():
+        if images.is_meta or not images.is_floating_point() or self._compared == images.shape[1:]:
             return
         sample = torch.randn((3, *images.shape[1:]), generator=torch.Generator().manual_seed(0)).to(images)
         for training in (True, False):
@@ -194,13 +216,15 @@ class Network(nn.Module):
             raise refuse(
                 ["what it gives for an image depends on the others of its batch; it must not reach into the batch"]
             )
+        self._compared = tuple(images.shape[1:])
 
     def _without_dropout(self, run: Callable[[Tensor], Tensor], images: Tensor, training: bool) -> Tensor:
         with unchanged(self.model):
             self.model.train(training)
             for module in self.model.modules():
                 module.training &= not isinstance(module, Dropping)
-            return run(images)
+            # A network may overwrite what it is given.
+            return run(images.clone())
 
     @torch.no_grad()
     def shapes(self, images: Tensor) -> dict[str, tuple[int, ...]]:
@@ -216,7 +240,9 @@ class Network(nn.Module):
         except (RuntimeError, ValueError) as error:
             size, reason = times(tuple(images.shape[1:])), str(error).partition("\n")[0]
             raise UserError(f"images of {size} do not go through the network: {reason}") from error
-        single = [prod(shape[2:]) == 1 for stage, shape in found.weighed if stage.norm is not None]
+        single = [
+            prod(shape[2:]) == 1 for stage, shape in found.weighed if stage.norm and not isinstance(stage.norm, Shift)
+        ]
         self.smallest_batch = 2 if any(single) else 1
         return found.shapes
 
@@ -238,7 +264,7 @@ def _check_dims(stage: Weigh, dims: int, value: Tensor) -> None:
         raise refuse(
             [f"{stage.label}: its convolution is given {dims} dimensions; it must be given images [B, C, H, W]"]
         )
-    if stage.norm is None:
+    if stage.norm is None or isinstance(stage.norm, Shift):
         return
     stage.norm._check_input_dim(value)
     if isinstance(stage.module, nn.Linear) and value.dim() != 2:

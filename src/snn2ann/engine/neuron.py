@@ -64,6 +64,8 @@ def integrate_and_fire(
     Returns:
         The spikes, 0 or 1 in the current's type, [T, B, ...].
     """
+    if torch.compiler.is_compiling() and not membrane_dropout:
+        return _unrolled(current, threshold, reset, membrane_start)
     with torch.no_grad():
         membrane = (membrane_start * threshold).expand_as(current[0]).clone(memory_format=torch.contiguous_format)
         spikes = torch.empty_like(current, memory_format=torch.contiguous_format)
@@ -74,3 +76,13 @@ def integrate_and_fire(
                 kept = torch.ge(bits, bits_dropped(membrane_dropout), out=torch.empty_like(membrane))
                 membrane.mul_(kept.mul_(1 / (1 - membrane_dropout)))
     return spikes
+
+
+def _unrolled(current: Tensor, threshold: Tensor, reset: Reset, membrane_start: float) -> Tensor:
+    """The same arithmetic without writing in place, which an exporter would make into a copy of all steps at every step."""
+    membrane, spikes = (membrane_start * threshold).expand_as(current[0]), []
+    for step in range(len(current)):
+        membrane = membrane + current[step]
+        spikes.append((membrane > threshold).to(current.dtype))
+        membrane = torch.addcmul(membrane, membrane if reset == "zero" else threshold, spikes[-1], value=-1)
+    return torch.stack(spikes)

@@ -4,16 +4,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from snn2ann.engine import processes
 from snn2ann.errors import UserError
+from snn2ann.network.operations import Shift
 
-Weighing = nn.Conv2d | nn.Linear
-BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d
+Weighing = nn.Conv1d | nn.Conv2d | nn.Linear
+BatchNorm = nn.BatchNorm1d | nn.BatchNorm2d | nn.SyncBatchNorm
 Statistics = tuple[Tensor, Tensor]
 
 
 @torch.no_grad()
 def affine(
-    weights: Weighing | None, norm: BatchNorm | None, time_steps: int, statistics: Statistics | None = None
+    weights: Weighing | None, norm: BatchNorm | Shift | None, time_steps: int, statistics: Statistics | None = None
 ) -> tuple[Tensor | None, Tensor | None]:
     """Give a and b' of one time step: its current is a · (weights · input) + b'.
 
@@ -61,7 +63,7 @@ def weigh(weights: Weighing | None, value: Tensor, scale: Tensor | None, bias: T
     if weights is None:
         assert scale is not None and bias is not None
         shape = (-1,) + (1,) * (value.dim() - 2)
-        return value * scale.view(shape) + bias.view(shape)
+        return value * scale.to(value).view(shape) + bias.to(value).view(shape)
     weight = scaled_weight(weights, scale)
     value = value.to(weight.dtype)
     if isinstance(weights, nn.Linear):
@@ -70,8 +72,8 @@ def weigh(weights: Weighing | None, value: Tensor, scale: Tensor | None, bias: T
     return weights._conv_forward(value, weight, bias)
 
 
-def normalise(norm: BatchNorm, value: Tensor, label: str) -> tuple[Tensor, Statistics | None]:
-    """Apply BatchNorm and say which statistics it used.
+def normalise(norm: BatchNorm | Shift, value: Tensor, label: str) -> tuple[Tensor, Statistics | None]:
+    """Apply BatchNorm and say which statistics it used; SyncBatchNorm's are those of all processes' batches.
 
     Args:
         norm: its running statistics are updated in training mode.
@@ -84,8 +86,10 @@ def normalise(norm: BatchNorm, value: Tensor, label: str) -> tuple[Tensor, Stati
     Raises:
         UserError: in training mode, there is one value a channel, which has no variance.
     """
-    if not norm.training:
+    if isinstance(norm, Shift) or not norm.training:
         return norm(value), None
+    if isinstance(norm, nn.SyncBatchNorm) and processes.several():
+        return _normalise_over_all(norm, value)
     if value.numel() < 2 * value.shape[1]:
         raise UserError(
             f"{label}: there is no variance to normalise by, as this batch {list(value.shape)} has less than two values a "
@@ -105,3 +109,20 @@ def normalise(norm: BatchNorm, value: Tensor, label: str) -> tuple[Tensor, Stati
         norm.eps,
     )
     return output, (mean, inverse)
+
+
+def _normalise_over_all(norm: nn.SyncBatchNorm, value: Tensor) -> tuple[Tensor, Statistics]:
+    """Apply BatchNorm by the statistics of all processes; PyTorch's own is for GPUs alone and keeps them to itself."""
+    mean, variance, count = processes.moments(value, norm.process_group)
+    inverse = (variance + norm.eps).rsqrt()
+    shape = (-1,) + (1,) * (value.dim() - 2)
+    output = (value - mean.view(shape)) * inverse.view(shape)
+    if norm.affine:
+        output = output * norm.weight.view(shape) + norm.bias.view(shape)
+    assert norm.num_batches_tracked is not None and norm.momentum is not None
+    assert norm.running_mean is not None and norm.running_var is not None
+    with torch.no_grad():
+        norm.num_batches_tracked.add_(1)
+        norm.running_mean.lerp_(mean, norm.momentum)
+        norm.running_var.lerp_(variance * (count / (count - 1)), norm.momentum)
+    return output, (mean.detach(), inverse.detach())

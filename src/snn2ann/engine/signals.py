@@ -20,8 +20,8 @@ class Spikes:
         binary: whether it is spikes, 0 or 1.
         current: [T, B, ...], what fed the neurons; kept where an identity shortcut takes it.
         counted: S, where it is known already.
-        worth: what a spike stands for in the stages after it, a scalar; None for 1, which it is but in conversions
-            and where others are dropped.
+        worth: what a spike stands for in the stages after it, a scalar; None for 1, which it is unless thresholds are from
+            data or others are dropped.
         rates: whether `value` is a mean over the steps so far, as what is read out may be.
     """
 

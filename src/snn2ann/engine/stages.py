@@ -3,13 +3,14 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
 from snn2ann.engine.dropout import Dropping
 from snn2ann.engine.normalisation import BatchNorm, Weighing
 from snn2ann.engine.pooling import halves, pool
 from snn2ann.errors import UserError
-from snn2ann.network.operations import REARRANGEMENTS, Add
+from snn2ann.network.operations import Add, Shift, rearranges
 
 
 class Neurons(nn.Module):
@@ -21,7 +22,7 @@ class Neurons(nn.Module):
 
     Attributes:
         threshold: V, [1, ...], or empty until the first images say how many neurons there are.
-        worth: what a spike stands for, scalar; None for 1.
+        worth: what a spike stands for, scalar; None for 1, which it is but where thresholds are from data.
         noisy_spike_rate: of the last batch, a scalar tensor, where both branches were run.
         spikes_per_image: of the last batch, a scalar tensor.
         way: how the last batch was run: "by events", or "densely" and why.
@@ -51,6 +52,10 @@ class Neurons(nn.Module):
             self.threshold.resize_((1, *shape[1:]))
             self.start(start)
 
+    def forget(self) -> None:
+        """Leave the number of neurons to the next images again."""
+        self.threshold.resize_(0)
+
     def start(self, start: float | Literal["uniform"]) -> None:
         """Set every threshold to `start`, or draw each from the uniform distribution over [0, 1)."""
         if start == "uniform":
@@ -76,7 +81,11 @@ class Neurons(nn.Module):
         saved = state_dict.get(prefix + "threshold")
         # Where either is empty, there is nothing that could be of another size.
         if saved is not None and 0 in (saved.numel(), self.threshold.numel()):
-            self.threshold = self.threshold.new_empty(saved.shape)
+            with torch.inference_mode(False):
+                self.threshold = self.threshold.new_empty(saved.shape)
+        if self.worth is None and prefix + "worth" in state_dict:
+            with torch.inference_mode(False):
+                self.worth = self.threshold.new_ones(())
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
@@ -96,7 +105,7 @@ class Weigh:
     """
 
     module: Weighing | None
-    norm: BatchNorm | None
+    norm: BatchNorm | Shift | None
     readout: bool = False
     constant: bool = False
     label: str = ""
@@ -131,7 +140,7 @@ class Apply:
     @property
     def rearranges(self) -> bool:
         """Whether it gives the very values that it is given: of spikes, spikes."""
-        return isinstance(self.function, REARRANGEMENTS)
+        return rearranges(self.function)
 
 
 @dataclass(frozen=True)

@@ -36,12 +36,13 @@ def accumulates(weights: Weighing, values: Tensor) -> Tensor:
     # The channels meet the same taps, and so do the images of a batch: sum first, then let ones stand for the taps.
     merged = there.sum((1, 2))[:, None]
     taps = torch.ones(1, 1, *weights.kernel_size, dtype=merged.dtype, device=merged.device)
+    convolve = functional.conv1d if isinstance(weights, nn.Conv1d) else functional.conv2d
     padded = weights.padding_mode != "zeros"
     if padded:
         merged = functional.pad(merged, weights._reversed_padding_repeated_twice, weights.padding_mode)
     padding = 0 if padded else weights.padding
-    met = functional.conv2d(merged, taps, None, weights.stride, padding, weights.dilation)
-    return met.sum((1, 2, 3)) * (weights.out_channels // weights.groups)
+    met = convolve(merged, taps, None, weights.stride, padding, weights.dilation)
+    return met.flatten(1).sum(1) * (weights.out_channels // weights.groups)
 
 
 def multiply_accumulates(weights: Weighing, shape: tuple[int, ...]) -> int:
@@ -54,8 +55,7 @@ def multiply_accumulates(weights: Weighing, shape: tuple[int, ...]) -> int:
     outputs = torch.Size(shape).numel()
     if isinstance(weights, nn.Linear):
         return weights.in_features * outputs
-    height, width = weights.kernel_size
-    return height * width * weights.in_channels // weights.groups * outputs
+    return torch.Size(weights.kernel_size).numel() * weights.in_channels // weights.groups * outputs
 
 
 @dataclass(frozen=True)

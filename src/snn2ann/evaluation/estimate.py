@@ -1,5 +1,6 @@
 """How much arithmetic a study's training is, worked out from its parameters alone, before anything runs."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,13 @@ from snn2ann.evaluation.arithmetic import image_operations
 from snn2ann.methods import METHODS
 from snn2ann.methods.build import build_model
 from snn2ann.study import Run
+
+# Operations a second that training sustains: the paper's networks on a GPU, small ones on cores.
+SUSTAINED = {"gpu": 2e13, "cpu": 2e10}
+# A job is given this times what the estimate says, and time to start. No queue takes longer ones than a week.
+SAFETY = 2.0
+START_MINUTES = 10
+LONGEST_MINUTES = 7 * 24 * 60
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,13 @@ def estimate(runs: Sequence[Run]) -> list[Estimate]:
     for run in runs:
         groups.setdefault((run.dataset, run.network, run.method, run.training_time_steps), []).append(run)
     return [found for key, members in groups.items() if (found := _group(*key, members)).passes]
+
+
+def time_limit(run: Run, gpu: bool) -> int:
+    """Minutes to ask of a queue for the training of a run; a network that is converted is not trained."""
+    operations = sum(group.operations for group in estimate([run]))
+    minutes = SAFETY * operations / SUSTAINED["gpu" if gpu else "cpu"] / 60
+    return min(START_MINUTES + math.ceil(minutes), LONGEST_MINUTES)
 
 
 def _group(dataset: str, network: str, method: str, time_steps: int | None, runs: list[Run]) -> Estimate:

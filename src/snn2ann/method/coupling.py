@@ -14,11 +14,13 @@ from snn2ann.engine.firing import Sums, fire_by_events, fire_densely, fire_on_im
 from snn2ann.engine.interpreter import Interpreter
 from snn2ann.engine.normalisation import Statistics, normalise
 from snn2ann.engine.pooling import pool
+from snn2ann.engine.processes import share_of_all
 from snn2ann.engine.signals import Coupled, Observation, Observer, Spikes
 from snn2ann.engine.stages import Apply, Drop, Fire, Layer, Pool, Stage, Weigh, firing
 from snn2ann.method.mapping import map_spikes, noisy_spike_rate
 from snn2ann.method.spiking import BatchStatistics, SpikingInterpreter, floats
 from snn2ann.method.thresholds import adjust_threshold
+from snn2ann.network.operations import Shift
 from snn2ann.network.plan import Plan
 from snn2ann.network.refusals import refuse
 from snn2ann.options import CouplingOptions
@@ -36,6 +38,15 @@ def check_coding(plan: Plan, options: CouplingOptions, time_steps: int) -> None:
             "and its biases once; use input_coding 'direct' or 'divide'"
             for label in plan.bypassed
         )
+    shifted = [
+        each.label for each in plan.operations if isinstance(each.function, Shift) and each.name in plan.constant
+    ]
+    if options.input_coding == "repeat" and time_steps > 1 and shifted:
+        raise refuse(
+            f"{label}: a number is added to the image, which with input_coding 'repeat' comes {time_steps} times and the "
+            "number once; use input_coding 'direct' or 'divide', or do it to the images before"
+            for label in shifted
+        )
 
 
 class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
@@ -47,7 +58,11 @@ class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
         spiking: the SNN branch; if it is in training mode, so must be the network.
         adjust: whether thresholds are adjusted (ATA), each layer's after its neurons ran.
         observer: is shown every stage.
-        penalty: what each spike of an image adds to the loss.
+        progress: share of the training that is done, where spikes have a price.
+        neurons: of the whole network, on the mean of which a spike has its price; 0 for none.
+
+    Attributes:
+        price: what the batch's spikes cost, on the mean of its images: a scalar with gradient, or None.
     """
 
     def __init__(
@@ -56,19 +71,23 @@ class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
         *,
         adjust: bool = False,
         observer: Observer | None = None,
-        penalty: float = 0.0,
+        progress: float = 0.0,
+        neurons: int = 0,
     ) -> None:
         self.spiking = spiking
         self.options = spiking.options
         self.adjust = adjust
         self.observer = observer
-        self.penalty = penalty
+        self.penalty = self.options.penalty_at(progress) / neurons if neurons else 0.0
+        self.price: Tensor | None = None
         self.share = spiking.bias_steps / spiking.time_steps
         # Of the neurons that ran last, for the observer: p after dropout, and their noisy-spike rate.
         self.last: tuple[Tensor | None, Tensor | None] = (None, None)
 
     def image(self, images: Tensor) -> Coupled:
-        """Give the image to the ANN branch once, and to the SNN branch at every step."""
+        """Give the image to the ANN branch once, and to the SNN branch at every step; of frames, their sum and each."""
+        if self.spiking.frames:
+            return Coupled(images.sum(0), self.spiking.image(images), adds_up=True)
         return Coupled(images, self.spiking.image(images))
 
     # Whole layers.
@@ -203,10 +222,14 @@ class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
         self._watch(stage, value, dropout, spikes)
         neurons, unit = stage.neurons, self.options.mapping_unit
         factor = self.share if spikes.worth is None else self.share * float(spikes.worth)
-        window = (neurons.threshold, self.spiking.bias_steps) if self.options.gradient == "window" else None
+        # Where biases are whole at every step, a spike takes a T-th of its threshold off the ANN's value.
+        taken = neurons.threshold if self.share == 1 else neurons.threshold * self.share
+        window = (taken, self.spiking.time_steps) if self.options.gradient == "window" else None
         activation = map_spikes(
             value, spikes.count, unit, dropout=dropout, window=window, factor=factor, penalty=self.penalty
         )
+        if activation.price is not None:
+            self.price = activation.price if self.price is None else self.price + activation.price
         return Coupled(activation, spikes, adds_up=unit == "stsu" and factor == 1)
 
     @torch.no_grad()
@@ -218,10 +241,13 @@ class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
         options, value = self.options, value.detach()
         dropped = dropout.apply(value) if dropout else value
         rate = noisy_spike_rate(dropped if options.noisy_spikes == "after_dropout" else value, spikes.count)
+        if self.adjust:
+            rate = share_of_all(rate, spikes.samples)
         self.last = (dropped, rate)
         if self.adjust:
             threshold = stage.neurons.threshold
-            adjust_threshold(threshold, rate, options.ata_rate, options.ata_step, options.ata_momentum)
+            step = options.ata_step if spikes.worth is None else options.ata_step * float(spikes.worth)
+            adjust_threshold(threshold, rate, options.ata_rate, step, options.ata_momentum)
 
     def observe(self, stage: Stage, incoming: list[Coupled], outgoing: Coupled) -> None:
         """Show a stage to the observer."""

@@ -68,9 +68,10 @@ def map_spikes(
         spike_count: S, whole numbers, same shape.
         mapping_unit: "resu" or "stsu".
         dropout: the ANN branch's, before the ReLU.
-        window: (V, T) for the windowed gradient: slope 1/V inside 0 < p < (T + 1/2) V, else 0. None: slope 1 for p > 0.
-        factor: what the ANN branch multiplies counts by.
-        penalty: what each spike of an image adds to a loss that is a mean over the batch; backward adds its gradient.
+        window: (V, T) for the windowed gradient, V what a spike takes off p: slope 1/V inside 0 < p < (T + 1/2) V, else 0.
+            None: slope 1 for p > 0, of the activation.
+        factor: what the ANN branch multiplies counts by, which gives the activation.
+        penalty: the price of each spike of an image; see `Counts.price`.
 
     Returns:
         The mapped counts, same shape.
@@ -80,11 +81,11 @@ def map_spikes(
     mapped = spike_count * active if mapping_unit == "resu" else spike_count
     slope = dropout.gain if dropout else 1.0
     if window is None:
-        return substitute(pre_activation, mapped, active, slope, factor=factor, penalty=penalty)
+        return substitute(pre_activation, mapped, active, slope / factor, factor=factor, penalty=penalty)
     threshold, time_steps = window
     unsaturated = active & (value < (time_steps + 0.5) * threshold)
     # A threshold near zero would give an unbounded slope; no count is that sensitive.
-    gain = threshold.clamp_min(0.1).reciprocal()
+    gain = threshold.clamp_min(0.1 * factor).reciprocal()
     return substitute(pre_activation, mapped, unsaturated, slope, gain, factor, penalty)
 
 

@@ -44,6 +44,7 @@ class SpikingInterpreter(Interpreter[Spikes, Tensor]):
         training: whether membranes are dropped.
         observer: is shown every stage.
         event_driven: whether layers that suit it are run spike by spike; see `events.unsuited`.
+        frames: whether every step has an image of its own: [T, B, ...].
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class SpikingInterpreter(Interpreter[Spikes, Tensor]):
         training: bool = False,
         observer: Observer | None = None,
         event_driven: bool = True,
+        frames: bool = False,
     ) -> None:
         self.time_steps = time_steps
         self.bias_steps = bias_steps
@@ -62,6 +64,7 @@ class SpikingInterpreter(Interpreter[Spikes, Tensor]):
         self.training = training
         self.observer = observer
         self.event_driven = event_driven
+        self.frames = frames
         self.settings = NeuronSettings(
             time_steps,
             options.reset,
@@ -72,7 +75,9 @@ class SpikingInterpreter(Interpreter[Spikes, Tensor]):
         )
 
     def image(self, images: Tensor) -> Spikes:
-        """Direct coding: the image, or its share, is the input of every step."""
+        """Direct coding: the image, or its share, is the input of every step; or each has its own frame."""
+        if self.frames:
+            return Spikes(images)
         divide = self.options.input_coding == "divide"
         return Spikes(images / self.bias_steps if divide else images, constant=True)
 

@@ -10,6 +10,7 @@ from snn2ann.engine.neuron import Reset, integrate_and_fire
 from snn2ann.engine.normalisation import weigh
 from snn2ann.engine.pooling import pool_charge
 from snn2ann.engine.stages import times
+from snn2ann.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -36,13 +37,27 @@ class SpikingNetwork(nn.Module):
         layers: by name; they are run as `steps` says.
         steps: in order; the first takes "images", the last gives the logits.
         time_steps: T of training, over which the biases are spread; the T that it runs for where none is said.
+        frames: whether it takes frames, an image for every step, and not images.
+        image_shape: of an image, where it is known.
 
     Attributes:
         time_steps: T of training.
+        frames: whether it takes frames.
+        image_shape: of an image, where it is known.
     """
 
-    def __init__(self, layers: dict[str, nn.Module], steps: list[Step], time_steps: int) -> None:
+    def __init__(
+        self,
+        layers: dict[str, nn.Module],
+        steps: list[Step],
+        time_steps: int,
+        *,
+        frames: bool = False,
+        image_shape: tuple[int, ...] | None = None,
+    ) -> None:
         super().__init__()
+        self.frames = frames
+        self.image_shape = image_shape
         self.layers = nn.ModuleDict(layers)
         self.steps = steps
         self.time_steps = time_steps
@@ -53,7 +68,7 @@ class SpikingNetwork(nn.Module):
         """Run the network.
 
         Args:
-            images: [B, C, H, W], or whatever the network takes.
+            images: [B, C, H, W], or whatever the network takes; [T, B, C, H, W] where it takes frames.
             time_steps: T to run for; the T of training if not said.
             every_step: whether logits after every step are wanted.
 
@@ -61,12 +76,16 @@ class SpikingNetwork(nn.Module):
             Logits after the last step, [B, classes]; or after every step, [T, B, classes].
 
         Raises:
-            UserError: images or weights are not finite; an exported network does not look.
+            UserError: images or weights are not finite, which an exported network does not look at; or frames are not as
+                many as steps, or given where images are taken, or the other way round.
         """
         if not torch.compiler.is_compiling():
             check_finite({"the images": images, **self.state_dict()}, "spiking network")
         count = self.time_steps if time_steps is None else time_steps
-        values = {"images": images}
+        self._check_dimensions(images)
+        if self.frames:
+            check_steps(images, count)
+        values = {"images": images.flatten(0, 1) if self.frames else images}
         for number, step in enumerate(self.steps):
             taken = [values[name] for name in step.inputs]
             # A layer's spikes are freed when no later one needs them.
@@ -75,6 +94,28 @@ class SpikingNetwork(nn.Module):
             values[step.layer] = layer(*taken, count) if step.timed else layer(*taken)
         by_step = values[self.steps[-1].layer].unflatten(0, (count, -1))
         return by_step if every_step else by_step[-1]
+
+    def _check_dimensions(self, images: Tensor) -> None:
+        other = 1 if self.frames else 2
+        if self.image_shape is not None and images.dim() == other + len(self.image_shape):
+            taken = "frames, [T, B, ...]" if self.frames else "images, [B, ...]"
+            raise UserError(
+                f"{times(tuple(images.shape))}: this spiking network takes {taken} of {times(self.image_shape)}; "
+                f"coupled.spiking(frames={not self.frames}) gives the other"
+            )
+
+
+def check_steps(frames: Tensor, time_steps: int) -> None:
+    """Hold frames [T, B, ...] against the steps that are run.
+
+    Raises:
+        UserError: there are not as many.
+    """
+    if len(frames) != time_steps:
+        raise UserError(
+            f"{len(frames)} frames for {time_steps} steps: give frames [T, B, C, H, W] with T = {time_steps}, or say the "
+            "other T as time_steps"
+        )
 
 
 class Encode(nn.Module):
@@ -97,12 +138,30 @@ class Encode(nn.Module):
         return f"steps={self.steps}"
 
 
+class Amount(nn.Module):
+    """Multiplies spikes by what one is worth, where no weights that could be multiplied by it take them.
+
+    Args:
+        worth: scalar.
+    """
+
+    worth: Tensor
+
+    def __init__(self, worth: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("worth", worth)
+
+    def forward(self, spikes: Tensor) -> Tensor:
+        """Give what they are worth, [N, ...]."""
+        return spikes * self.worth
+
+
 class Scale(nn.Module):
     """A BatchNorm that follows no convolution or linear layer: a·x + b per channel.
 
     Args:
-        scale: a, [C].
-        bias: b, [C].
+        scale: a, [C], or one for all.
+        bias: b, [C], or one for all.
     """
 
     scale: Tensor
@@ -110,8 +169,8 @@ class Scale(nn.Module):
 
     def __init__(self, scale: Tensor, bias: Tensor) -> None:
         super().__init__()
-        self.register_buffer("scale", scale)
-        self.register_buffer("bias", bias)
+        self.register_buffer("scale", scale.reshape(-1))
+        self.register_buffer("bias", bias.reshape(-1))
 
     def forward(self, value: Tensor) -> Tensor:
         """Give a·x + b, [N, C, ...]."""

@@ -22,6 +22,7 @@ from snn2ann.engine.stages import Drop, Fire, Weigh
 from snn2ann.methods.model import Loss, Step
 from snn2ann.methods.multi_step import drop
 from snn2ann.methods.stbp import SpikeBasedBackpropagation
+from snn2ann.network.operations import Shift
 
 
 class RateBasedBackpropagation(SpikeBasedBackpropagation):
@@ -145,7 +146,7 @@ def _derivative(surrogate: nn.Module, value: Tensor) -> Tensor:
         return torch.autograd.grad(surrogate(value).sum(), value)[0]
 
 
-def _renormalise(norm: BatchNorm, value: Tensor, statistics: Statistics | None) -> Tensor:
+def _renormalise(norm: BatchNorm | Shift, value: Tensor, statistics: Statistics | None) -> Tensor:
     """Normalise mean currents by the statistics of all steps (μ, 1/√(v+ε)), with the derivatives of their own."""
     if statistics is None:
         return norm(value)

@@ -30,7 +30,6 @@ class Snn2Ann(CoupledModel):
         self.options = CouplingOptions().with_options(dict(options))
         check_coding(network.plan, self.options, time_steps)
         self.start_thresholds(self.options.threshold_start)
-        self.neurons = self.network.number_of_neurons()
 
     def training_step(self, images: Tensor, labels: Tensor, loss: Loss, observer: Observer | None = None) -> Step:
         """Run both branches; the loss is that of the ANN branch's logits (demo behaviour)."""
@@ -38,7 +37,12 @@ class Snn2Ann(CoupledModel):
             self._spiking(self.time_steps, training=True),
             adjust=self.options.ata,
             observer=observer,
-            penalty=self.options.penalty_at(self.progress) / self.neurons,
+            progress=self.progress,
+            neurons=self.network.number_of_neurons(),
         )
         logits, _ = self.network.run_by(interpreter, images)
-        return Step(loss(logits, labels), logits)
+        value = loss(logits, labels)
+        if interpreter.price is not None:
+            # Curves show the loss without the price, as of other methods.
+            value = value + (interpreter.price - interpreter.price.detach())
+        return Step(value, logits)

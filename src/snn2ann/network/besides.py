@@ -35,10 +35,7 @@ def inherits_all(module: nn.Module, kind: type[nn.Module]) -> bool:
 
 
 def besides(model: nn.Module) -> Iterator[Offence]:
-    """Find what no plan would run: hooks, of one module or of all, and what is replaced on an instance."""
-    for attribute, words in _HOOKS.items():
-        for hook in getattr(every_module, f"_global{attribute}").values():
-            yield _hook("every module", "module", words, hook)
+    """Find what no plan would run of a network: hooks, and what is replaced on an instance."""
     for name, module in model.named_modules():
         if isinstance(module, LazyModuleMixin):
             # Its hook makes its weights; that there are none yet is said where it is read.
@@ -47,7 +44,7 @@ def besides(model: nn.Module) -> Iterator[Offence]:
         place = f"{name or 'the network itself'} ({kind})"
         for attribute, words in _HOOKS.items():
             for hook in getattr(module, attribute).values():
-                if not isinstance(hook, WEIGHT_MAKERS):
+                if not _makes_weights(hook):
                     yield _hook(place, kind, words, hook)
         if type(module).__call__ is not nn.Module.__call__ or any(each in vars(module) for each in RUN):
             yield (
@@ -57,13 +54,23 @@ def besides(model: nn.Module) -> Iterator[Offence]:
             )
 
 
-def check_besides(model: nn.Module) -> None:
+def _of_every_module() -> Iterator[Offence]:
+    for attribute, words in _HOOKS.items():
+        for hook in getattr(every_module, f"_global{attribute}").values():
+            yield _hook("every module", "module", words, hook)
+
+
+def check_besides(model: nn.Module, *, every_module_too: bool = False) -> None:
     """Look for what no plan would run.
+
+    Args:
+        model: of any state.
+        every_module_too: whether hooks of all modules count; while a network runs they are those of who measures it.
 
     Raises:
         UserError: there is some; the message names all of it.
     """
-    if offences := list(besides(model)):
+    if offences := [*(_of_every_module() if every_module_too else ()), *besides(model)]:
         raise refuse(grouped(offences))
 
 
@@ -72,23 +79,24 @@ def _hook(place: str, kind: str, words: str, hook: Callable[..., Any]) -> Offenc
     return place, kind, f"its {words} {name} would not be run; remove it, or do what it does in a module of your own"
 
 
+def _makes_weights(hook: object) -> bool:
+    return isinstance(hook, WEIGHT_MAKERS)
+
+
 @contextmanager
 def weights_made(model: nn.Module) -> Iterator[None]:
     """Within, weights that are made at every call stand, made once: pruned, normed or parametrized ones.
 
     Both branches then have the same, with its gradient, and a power iteration goes one step, as in a call of the network.
-
-    Raises:
-        UserError: modules do what would not be run.
     """
-    check_besides(model)
-    hooked = [module for module in model.modules() if module._forward_pre_hooks]
+    hooked = [module for module in model.modules() if any(map(_makes_weights, module._forward_pre_hooks.values()))]
     hooks = [module._forward_pre_hooks for module in hooked]
     with parametrize.cached():
-        for module, makers in zip(hooked, hooks, strict=True):
-            for make in makers.values():
+        for module, registered in zip(hooked, hooks, strict=True):
+            for make in filter(_makes_weights, registered.values()):
                 make(module, ())
-            module._forward_pre_hooks = OrderedDict()
+            others = [(key, hook) for key, hook in registered.items() if not _makes_weights(hook)]
+            module._forward_pre_hooks = OrderedDict(others)
         # Here, where gradients are as the caller has them: the spiking branch, which may come first, is without.
         for module in model.modules():
             if parametrize.is_parametrized(module):
@@ -97,5 +105,5 @@ def weights_made(model: nn.Module) -> Iterator[None]:
         try:
             yield
         finally:
-            for module, makers in zip(hooked, hooks, strict=True):
-                module._forward_pre_hooks = makers
+            for module, registered in zip(hooked, hooks, strict=True):
+                module._forward_pre_hooks = registered

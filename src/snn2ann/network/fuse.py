@@ -130,4 +130,5 @@ class _Search:
         if not isinstance(module, nn.Conv2d) or isinstance(module.padding, str):
             return False
         plain = module.groups == 1 and module.dilation == (1, 1) and module.padding_mode == "zeros"
-        return plain and (not operation.norm or isinstance(self.model.get_submodule(operation.norm), nn.BatchNorm2d))
+        norm = self.model.get_submodule(operation.norm) if operation.norm else None
+        return plain and isinstance(norm, nn.BatchNorm2d | nn.SyncBatchNorm | None)

@@ -1,7 +1,8 @@
 """What a network is made of: operations, each of them linear, a max pooling, a dropout or a layer of neurons."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,7 +22,8 @@ class Operation:
         weights: qualified name of its convolution or linear layer in the network, or "".
         norm: qualified name of its BatchNorm, or "".
         dropout: qualified name of its dropout, or ""; of neurons, the one just before them, which is the ANN branch's.
-        function: of a linear or pooling one: takes and gives [N, ...], and has no state.
+        function: of a linear or pooling one: takes and gives [N, ...], and has no state; of a weighted one that has neither
+            weights nor BatchNorm, what it adds.
         label: where it stands in the network, by its author's own names of modules.
     """
 
@@ -85,5 +87,87 @@ class Mean(nn.Module):
         return f"dims={self.dims}, keepdim={self.keepdim}"
 
 
-REARRANGEMENTS = (nn.Flatten, nn.Identity, Concatenate)
-"""Functions that give the values that they are given, and none else."""
+class Subtract(nn.Module):
+    """Takes one signal off another of one shape."""
+
+    def forward(self, one: Tensor, other: Tensor) -> Tensor:
+        """Give their difference."""
+        return one - other
+
+
+class Call(nn.Module):
+    """Calls a linear function of one signal, which treats images apart from each other.
+
+    Args:
+        function: takes and gives [N, ...].
+        arguments: of it, beside the signal.
+        rearranges: whether it gives none but values that it is given, and zeros.
+    """
+
+    def __init__(self, function: Callable[..., Tensor], arguments: Mapping[str, Any], rearranges: bool = False) -> None:
+        super().__init__()
+        self.function, self.arguments, self.rearranges = function, dict(arguments), rearranges
+
+    def forward(self, value: Tensor) -> Tensor:
+        """Give what the function does."""
+        return self.function(value, **self.arguments)
+
+    def extra_repr(self) -> str:
+        """Say which function, and with what."""
+        given = [f"{name}={value!r}" for name, value in self.arguments.items()]
+        return ", ".join([getattr(self.function, "__name__", str(self.function)), *given])
+
+
+class Shift(nn.Module):
+    """Adds a number: to the engine a BatchNorm that is not trained, so that each step has its share.
+
+    Args:
+        amount: finite.
+    """
+
+    eps, weight = 0.0, None
+
+    def __init__(self, amount: float) -> None:
+        super().__init__()
+        self.amount = amount
+        self.eval()
+
+    # Of no dimension, so that they go with signals of any type on any device.
+
+    @property
+    def bias(self) -> Tensor:
+        """What is added."""
+        return torch.tensor(self.amount)
+
+    @property
+    def running_mean(self) -> Tensor:
+        """Nothing is taken off."""
+        return torch.tensor(0.0)
+
+    @property
+    def running_var(self) -> Tensor:
+        """Nothing is divided."""
+        return torch.tensor(1.0)
+
+    def forward(self, value: Tensor) -> Tensor:
+        """Give the sum."""
+        return value + self.amount
+
+    def extra_repr(self) -> str:
+        """Say how much."""
+        return f"amount={self.amount:g}"
+
+
+def rearranges(function: nn.Module) -> bool:
+    """Whether a function gives the values that it is given, and none else: of spikes, spikes."""
+    return isinstance(function, nn.Flatten | nn.Identity | Concatenate) or getattr(function, "rearranges", False)
+
+
+def times(value: Tensor, factor: float) -> Tensor:
+    """Give the signal times a number."""
+    return value * factor
+
+
+def indexed(value: Tensor, index: tuple[Any, ...]) -> Tensor:
+    """Give a part of the signal."""
+    return value[index]

@@ -136,11 +136,15 @@ def _neurons_last(operations: Operations, output: str) -> tuple[Operations, str]
 def _join(operations: Operations, kind: str, field: str, before_kind: str, before_field: str) -> Operations:
     """Join an operation with the one before it, which nothing else takes: BatchNorm to weights, neurons to dropout."""
     taken = uses(operations)
+
+    def joinable(before: Operation) -> bool:
+        return not before.norm and (before.kind != "weighted" or bool(before.weights))
+
     by_name: dict[str, Operation] = {}
     for operation in operations:
         before = by_name.get(operation.inputs[0]) if operation.inputs else None
         joins = operation.kind == kind and (not field or (bool(operation.norm) and not operation.weights))
-        if joins and before and taken[before.name] == 1 and before.kind == before_kind and not before.norm:
+        if joins and before and taken[before.name] == 1 and before.kind == before_kind and joinable(before):
             del by_name[before.name]
             value = getattr(before, before_field)
             operation = replace(operation, inputs=before.inputs, **{before_field: value})
@@ -161,14 +165,17 @@ def _check(operations: Operations, output: str, readout: set[str]) -> None:
     kinds = {operation.name: operation.kind for operation in operations}
     if "neurons" not in kinds.values():
         raise UserError("the network cannot be coupled: it has no ReLU, whose place neurons could take")
+    counts: set[str] = set()
     for operation in operations:
-        mixed = [name for name in operation.inputs if name not in readout and kinds[name] != "neurons"]
+        if operation.kind == "neurons" or (operation.kind == "dropout" and counts.issuperset(operation.inputs)):
+            counts.add(operation.name)
+        mixed = [name for name in operation.inputs if name not in readout and name not in counts]
         if operation.name in readout and mixed:
             raise UserError(
                 f"the network cannot be coupled: {operation.name} reads out {', '.join(mixed)}, "
                 "which feeds neurons as well; only what neurons give can be read out"
             )
-    if output not in readout and kinds[output] != "neurons":
+    if output not in readout and output not in counts:
         raise UserError(f"the network cannot be coupled: its output, {output}, feeds neurons as well")
 
 

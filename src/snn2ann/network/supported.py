@@ -1,5 +1,6 @@
 """What of PyTorch can be coupled, how it is written as an operation, and why the rest cannot."""
 
+import math
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,7 @@ from torch.nn import functional
 from torch.nn.parameter import is_lazy
 
 from snn2ann.network.besides import inherits_all
-from snn2ann.network.operations import Add, Concatenate, Mean, Operation
+from snn2ann.network.operations import Add, Call, Concatenate, Mean, Operation, Shift, Subtract, indexed, times
 
 
 class Unsupported(Exception):
@@ -45,7 +46,7 @@ def _weights(node: fx.Node, module: nn.Module | None) -> Operation:
 
 
 def _norm(node: fx.Node, module: nn.Module | None) -> Operation:
-    assert isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)
+    assert isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.SyncBatchNorm)
     if module.running_mean is None:
         raise Unsupported("it keeps no running statistics to fold into weights; use track_running_stats=True")
     if module.momentum is None:
@@ -70,6 +71,8 @@ def _module(kind: Any) -> Reader:
             raise Unsupported(_INDICES)
         if isinstance(module, nn.Flatten):
             _check_dims(module.start_dim, module.end_dim)
+        if isinstance(module, nn.Unflatten):
+            _check_dims(*([module.dim] if isinstance(module.dim, int) else []))
         return Operation(node.name, kind, (_signal(node),), function=module)
 
     return read
@@ -143,10 +146,122 @@ def is_batch_size(node: Any) -> bool:
 
 
 def _add(node: fx.Node, module: nn.Module | None) -> Operation:
+    names, numbers = _operands(node, "alpha")
+    if len(names) == 2:
+        return Operation(node.name, "linear", names, function=Add())
+    return _shifted(node, names, numbers[0])
+
+
+def _subtract(node: fx.Node, module: nn.Module | None) -> Operation:
+    names, numbers = _operands(node, "alpha")
+    if len(names) == 2:
+        return Operation(node.name, "linear", names, function=Subtract())
+    if not isinstance(node.args[0], fx.Node):
+        raise Unsupported("a signal is taken off a number; write it as -x + number, in two steps")
+    return _shifted(node, names, -numbers[0])
+
+
+def _shifted(node: fx.Node, names: tuple[str, ...], amount: float) -> Operation:
+    if amount == 0:
+        return Operation(node.name, "linear", names, function=nn.Identity())
+    return Operation(node.name, "weighted", names, function=Shift(amount))
+
+
+def _multiply(node: fx.Node, module: nn.Module | None) -> Operation:
+    names, numbers = _operands(node)
+    if len(names) != 1:
+        raise Unsupported("a product of two signals is not linear; only a number can be multiplied with")
+    return Operation(node.name, "linear", names, function=Call(times, {"factor": numbers[0]}))
+
+
+def _divide(node: fx.Node, module: nn.Module | None) -> Operation:
+    names, numbers = _operands(node, "rounding_mode")
+    if len(names) != 1 or not isinstance(node.args[0], fx.Node) or not numbers[0]:
+        raise Unsupported("only a signal can be divided, and by a number that is not zero")
+    return Operation(node.name, "linear", names, function=Call(times, {"factor": 1 / numbers[0]}))
+
+
+def _negate(node: fx.Node, module: nn.Module | None) -> Operation:
+    return Operation(node.name, "linear", (_signal(node),), function=Call(times, {"factor": -1.0}))
+
+
+def _operands(node: fx.Node, *options: str) -> tuple[tuple[str, ...], list[float]]:
+    """The two operands of an operator: names of signals, and numbers."""
+    if len(node.args) != 2 or any(node.kwargs.get(name) not in (None, 1) for name in options):
+        raise Unsupported("only two operands are understood, each as it is")
+    numbers = [value for value in node.args if isinstance(value, int | float) and math.isfinite(value)]
     names = tuple(value.name for value in node.args if isinstance(value, fx.Node))
-    if node.kwargs or len(names) != len(node.args) or len(names) != 2:
-        raise Unsupported("only two signals can be added, each as it is")
-    return Operation(node.name, "linear", names, function=Add())
+    if len(numbers) + len(names) != 2 or not names:
+        raise Unsupported("only signals and finite numbers are understood; a tensor belongs into a BatchNorm or a bias")
+    return names, [float(number) for number in numbers]
+
+
+def _clamp(node: fx.Node, module: nn.Module | None) -> Operation:
+    given = _arguments(node, ("min", "max"))
+    if given.get("min") != 0 or given.get("max") is not None:
+        raise Unsupported("only clamp(min=0), which is a ReLU, has spike counts to stand for it; use nn.ReLU")
+    return Operation(node.name, "neurons", (_signal(node),))
+
+
+def _call(function: Callable[..., Any], *names: str, rearranges: bool = False, **fixed: Any) -> Reader:
+    """Read a call of a linear function that has no reach into the batch, whatever its arguments."""
+
+    def read(node: fx.Node, module: nn.Module | None) -> Operation:
+        given = _arguments(node, names) | fixed
+        return Operation(node.name, "linear", (_signal(node),), function=Call(function, given, rearranges))
+
+    return read
+
+
+def _of_dims(function: Callable[..., Any], names: tuple[str, ...], *needed: str) -> Reader:
+    """Read a call of a function that rearranges the dimensions that it names, which must not be the batch's."""
+
+    def read(node: fx.Node, module: nn.Module | None) -> Operation:
+        if len(names) == 1 and len(node.args) > 2:
+            given = {names[0]: tuple(node.args[1:])} | dict(node.kwargs)
+        else:
+            given = _arguments(node, names)
+        missing = [name for name in needed if name not in given]
+        if missing:
+            raise Unsupported(f"its {missing[0]} must be given, as it would else take every dimension")
+        for value in given.values():
+            _check_dims(*(value if isinstance(value, list | tuple) else (value,)))
+        return Operation(node.name, "linear", (_signal(node),), function=Call(function, given, True))
+
+    return read
+
+
+def _permute(node: fx.Node, module: nn.Module | None) -> Operation:
+    dims = node.args[1] if len(node.args) == 2 and isinstance(node.args[1], list | tuple) else node.args[1:]
+    if not dims or dims[0] != 0 or not all(isinstance(dim, int) for dim in dims):
+        raise Unsupported("it must leave the batch, dimension 0, in its place")
+    return Operation(node.name, "linear", (_signal(node),), function=Call(torch.permute, {"dims": tuple(dims)}, True))
+
+
+def _pad(node: fx.Node, module: nn.Module | None) -> Operation:
+    given = _arguments(node, ("pad", "mode", "value"))
+    if given.get("mode", "constant") == "constant" and given.get("value"):
+        raise Unsupported("only zeros can be padded with; what is padded else is no part of the signal")
+    return Operation(node.name, "linear", (_signal(node),), function=Call(functional.pad, given, True))
+
+
+def _interpolate(node: fx.Node, module: nn.Module | None) -> Operation:
+    names = ("size", "scale_factor", "mode", "align_corners", "recompute_scale_factor", "antialias")
+    given = _arguments(node, names)
+    nearest = given.get("mode", "nearest").startswith("nearest")
+    return Operation(node.name, "linear", (_signal(node),), function=Call(functional.interpolate, given, nearest))
+
+
+def _index(node: fx.Node, module: nn.Module | None) -> Operation:
+    index = node.args[1] if isinstance(node.args[1], tuple) else (node.args[1],)
+    parts = [
+        part for each in index for part in ([each.start, each.stop, each.step] if isinstance(each, slice) else [each])
+    ]
+    if any(isinstance(part, fx.Node | torch.Tensor | list) for part in parts):
+        raise Unsupported("its index must be numbers and slices of numbers")
+    if index[0] not in (slice(None), Ellipsis) or None in index:
+        raise Unsupported("it must take the whole batch: x[:, ...]")
+    return Operation(node.name, "linear", (_signal(node),), function=Call(indexed, {"index": index}, True))
 
 
 def _concatenate(node: fx.Node, module: nn.Module | None) -> Operation:
@@ -164,14 +279,30 @@ def _identity(node: fx.Node, module: nn.Module | None) -> Operation:
 
 
 MODULES: dict[type[nn.Module], Reader] = {
+    nn.Conv1d: _weights,
     nn.Conv2d: _weights,
     nn.Linear: _weights,
     nn.BatchNorm2d: _norm,
     nn.BatchNorm1d: _norm,
+    nn.SyncBatchNorm: _norm,
     nn.ReLU: _relu,
+    nn.MaxPool1d: _module("pooling"),
     nn.MaxPool2d: _module("pooling"),
+    nn.AvgPool1d: _module("linear"),
     nn.AvgPool2d: _module("linear"),
+    nn.AdaptiveAvgPool1d: _module("linear"),
     nn.AdaptiveAvgPool2d: _module("linear"),
+    nn.ZeroPad2d: _module("linear"),
+    nn.ReflectionPad2d: _module("linear"),
+    nn.ReplicationPad2d: _module("linear"),
+    nn.CircularPad2d: _module("linear"),
+    nn.Upsample: _module("linear"),
+    nn.UpsamplingNearest2d: _module("linear"),
+    nn.UpsamplingBilinear2d: _module("linear"),
+    nn.PixelShuffle: _module("linear"),
+    nn.PixelUnshuffle: _module("linear"),
+    nn.ChannelShuffle: _module("linear"),
+    nn.Unflatten: _module("linear"),
     nn.Flatten: _module("linear"),
     nn.Identity: _module("linear"),
     nn.Dropout: _dropout,
@@ -193,6 +324,27 @@ FUNCTIONS: dict[Any, Reader] = {
     torch.add: _add,
     operator.add: _add,
     operator.iadd: _add,
+    torch.sub: _subtract,
+    operator.sub: _subtract,
+    operator.isub: _subtract,
+    torch.mul: _multiply,
+    operator.mul: _multiply,
+    operator.imul: _multiply,
+    torch.div: _divide,
+    operator.truediv: _divide,
+    operator.itruediv: _divide,
+    torch.neg: _negate,
+    operator.neg: _negate,
+    torch.clamp: _clamp,
+    torch.clamp_min: _clamp,
+    functional.pad: _pad,
+    functional.interpolate: _interpolate,
+    functional.pixel_shuffle: _call(functional.pixel_shuffle, "upscale_factor", rearranges=True),
+    torch.squeeze: _of_dims(torch.squeeze, ("dim",), "dim"),
+    torch.unsqueeze: _of_dims(torch.unsqueeze, ("dim",), "dim"),
+    torch.transpose: _of_dims(torch.transpose, ("dim0", "dim1"), "dim0", "dim1"),
+    torch.permute: _permute,
+    operator.getitem: _index,
 }
 
 METHODS: dict[str, Reader] = {
@@ -205,6 +357,21 @@ METHODS: dict[str, Reader] = {
     "add": _add,
     "add_": _add,
     "contiguous": _identity,
+    "clone": _identity,
+    "sub": _subtract,
+    "sub_": _subtract,
+    "mul": _multiply,
+    "mul_": _multiply,
+    "div": _divide,
+    "div_": _divide,
+    "neg": _negate,
+    "clamp": _clamp,
+    "clamp_": _clamp,
+    "clamp_min": _clamp,
+    "squeeze": _of_dims(torch.squeeze, ("dim",), "dim"),
+    "unsqueeze": _of_dims(torch.unsqueeze, ("dim",), "dim"),
+    "transpose": _of_dims(torch.transpose, ("dim0", "dim1"), "dim0", "dim1"),
+    "permute": _permute,
 }
 
 _REASONS = {
@@ -219,9 +386,7 @@ _REASONS = {
     "it is not linear; leave it to the loss, as nn.CrossEntropyLoss does": (
         "softmax logsoftmax log_softmax softmin softmax2d"
     ),
-    "a product, even with a number, is not supported; only sums of signals are": (
-        "mul imul multiply matmul bmm truediv div pow neg"
-    ),
+    "a product of two signals is not linear; only a number can be multiplied with": "multiply matmul bmm pow square",
     "it is not made of convolutions, BatchNorm, ReLU, pooling, linear layers and additions": (
         "lstm gru rnn embedding multiheadattention scaled_dot_product_attention"
     ),

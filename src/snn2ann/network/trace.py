@@ -25,10 +25,25 @@ _ADVICE = "what it does must not depend on the values or the sizes of a signal"
 
 
 class _Proxy(fx.Proxy):
-    """Records `x += y` as what it is, where torch.fx takes it for `x = x + y`."""
+    """Records `x += y` and the like as what they are, where torch.fx takes them for `x = x + y`."""
 
     def __iadd__(self, other: Any) -> Any:
-        return self.tracer.create_proxy("call_function", operator.iadd, (self, other), {})
+        return self._in_place(operator.iadd, other)
+
+    def __isub__(self, other: Any) -> Any:
+        return self._in_place(operator.isub, other)
+
+    def __imul__(self, other: Any) -> Any:
+        return self._in_place(operator.imul, other)
+
+    def __itruediv__(self, other: Any) -> Any:
+        return self._in_place(operator.itruediv, other)
+
+    def _in_place(self, target: Any, other: Any) -> fx.Proxy:
+        return self.tracer.create_proxy("call_function", target, (self, other), {})
+
+
+_IN_PLACE = (operator.iadd, operator.isub, operator.imul, operator.itruediv)
 
 
 class _Tracer(fx.Tracer):
@@ -72,7 +87,7 @@ def trace(model: nn.Module) -> Plan:
     Raises:
         UserError: names all that cannot be coupled, by module, kind and reason.
     """
-    check_besides(model)
+    check_besides(model, every_module_too=True)
     graph, offences = _traced(model)
     for node in graph.nodes:
         # Operations become attributes of modules, which have some of their own.
@@ -203,7 +218,7 @@ def _in_place(graph: fx.Graph, model: nn.Module) -> Offences:
             if _source(node.args[0], model).op == "get_attr":
                 reason = "it changes a parameter or buffer, which would not be done; take it out of the forward"
                 offences[node.name] = (_place(model, node), kind_of(node, None), reason)
-            users = _users_of_storage(node.args[0], model)
+            users = _users_of_storage(node.args[0], model, node)
             if any(order[user] > order[node] for user in users):
                 reason = "it works in place on a value that is used again; use its form that is not in place"
                 offences[node.name] = (_place(model, node), kind_of(node, _module(model, node)), reason)
@@ -214,7 +229,7 @@ def _overwrites(node: fx.Node, module: nn.Module | None) -> bool:
     if module is not None:
         return bool(getattr(module, "inplace", False))
     # PyTorch's own mark, beside `x += y`.
-    return node.target is operator.iadd or kind_of(node, None).endswith("_") or bool(node.kwargs.get("inplace"))
+    return node.target in _IN_PLACE or kind_of(node, None).endswith("_") or bool(node.kwargs.get("inplace"))
 
 
 def _source(node: fx.Node, model: nn.Module) -> fx.Node:
@@ -224,13 +239,13 @@ def _source(node: fx.Node, model: nn.Module) -> fx.Node:
     return node
 
 
-def _users_of_storage(node: fx.Node, model: nn.Module) -> list[fx.Node]:
-    """All that use a value or a view of it."""
+def _users_of_storage(node: fx.Node, model: nn.Module, overwriting: fx.Node) -> list[fx.Node]:
+    """All that use a value or a view of it, but those that take what `overwriting` gives."""
     found, views = [], [_source(node, model)]
     while views:
         users = list(views.pop().users)
         found += users
-        views += [user for user in users if _is_view(user, model)]
+        views += [user for user in users if _is_view(user, model) and user is not overwriting]
     return found
 
 
@@ -238,5 +253,16 @@ def _is_view(node: fx.Node, model: nn.Module) -> bool:
     module = _module(model, node)
     if module is not None:
         return isinstance(module, nn.Flatten | nn.Identity | nn.Dropout | nn.Dropout2d)
-    data = node.target is getattr and node.args[1:] == ("data",)
-    return data or kind_of(node, None) in ("flatten", "view", "reshape", "contiguous", "detach")
+    views = (
+        "flatten",
+        "view",
+        "reshape",
+        "contiguous",
+        "squeeze",
+        "unsqueeze",
+        "transpose",
+        "permute",
+        "getitem",
+        "detach",
+    )
+    return kind_of(node, None) in views or (node.target is getattr and node.args[1:] == ("data",))

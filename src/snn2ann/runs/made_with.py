@@ -13,6 +13,7 @@ from typing import Any
 import snn2ann
 from snn2ann.errors import UserError
 from snn2ann.files import read_json, write_json
+from snn2ann.passwords import without_password
 from snn2ann.runs.folder import RunFolder
 
 PACKAGES = ("snn2ann", "torch", "numpy", "spikingjelly")
@@ -103,7 +104,7 @@ def code_state() -> dict[str, Any]:
     excluded = [f":(exclude){name}" for name in OUTPUTS]
     diff = None if commit is None else _git("diff", "--binary", "HEAD", "--", ".", *excluded)
     # Git ends a patch with a line break, and refuses one without.
-    return {"commit": commit, "diff": f"{diff}\n" if diff else diff, "code": _code()}
+    return {"commit": commit, "diff": without_password(f"{diff}\n") if diff else diff, "code": _code()}
 
 
 def _code() -> str:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from snn2ann.engine.finite import check_finite
 from snn2ann.errors import UserError
-from snn2ann.files import atomic_path
+from snn2ann.files import write_bytes
 from snn2ann.methods.model import Model
 from snn2ann.runs.folder import RunFolder
 
@@ -34,8 +34,7 @@ def save_state(run: RunFolder, weights: State, thresholds: State) -> None:
 
 def save_tensors(path: Path, tensors: State) -> None:
     """Write a safetensors file, whole or not at all."""
-    with atomic_path(path) as aside:
-        safetensors.torch.save_file({name: value.contiguous() for name, value in tensors.items()}, aside)
+    write_bytes(path, safetensors.torch.save({name: value.contiguous() for name, value in tensors.items()}))
 
 
 def load_tensors(path: Path) -> State:

@@ -1,7 +1,6 @@
 """An MLflow store: opened once, safe for many jobs, and brought up to date run by run."""
 
 import os
-import re
 import sqlite3
 import sys
 import time
@@ -11,9 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from snn2ann.errors import UserError
+from snn2ann.locks import file_lock
+from snn2ann.passwords import without_password
 from snn2ann.tracking.own_database import ARTIFACTS, DATABASE, bring_home, cure_of, home_of, make_database, path_of
 from snn2ann.tracking.run_record import Point, Record
 
@@ -95,7 +96,7 @@ def open_store(store: str | None, project: Path) -> Iterator[Store]:
 
     shown = without_password(uri)
     database = Path(uri.removeprefix("sqlite:///").partition("?")[0]) if uri.startswith("sqlite:///") else None
-    lock = FileLock(f"{database}.lock", LOCK_SECONDS) if database else nullcontext()
+    lock = file_lock(Path(f"{database}.lock"), LOCK_SECONDS) if database else nullcontext()
     # Jobs that write at once wait for each other.
     patient = f"{uri}?timeout=120" if database and "?" not in uri else uri
     try:
@@ -118,11 +119,6 @@ def open_store(store: str | None, project: Path) -> Iterator[Store]:
 
 
 _SERVER = "Start the server, or correct tracking.store in params.yaml or MLFLOW_TRACKING_URI"
-
-
-def without_password(uri: str) -> str:
-    """A store's URI as it may be shown: without user and password."""
-    return re.sub(r"//[^/@]*@", "//", uri)
 
 
 def chosen_store(store: str | None) -> str:

@@ -1,17 +1,20 @@
 """Going on after a fault: the whole state of a training run, kept beside its outputs until it has finished."""
 
+import io
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from snn2ann.files import atomic_path
+from snn2ann.files import write_bytes
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write tensors, numbers and words, whole or not at all."""
-    with atomic_path(path) as aside:
-        torch.save(state, aside)
+    # By way of memory: PyTorch's own writer turns a full disk into an error without a cause.
+    content = io.BytesIO()
+    torch.save(state, content)
+    write_bytes(path, content.getvalue())
 
 
 def load_checkpoint(path: Path, identity: dict[str, Any]) -> dict[str, Any] | None:

@@ -1,0 +1,52 @@
+"""What processes that train one network together share: statistics of the whole batch, and thresholds."""
+
+import torch
+from torch import Tensor, distributed
+from torch.distributed.nn.functional import all_reduce
+
+
+def several() -> bool:
+    """Whether this is one of several processes of torch.distributed."""
+    return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
+
+
+@torch.no_grad()
+def share_of_all(share: Tensor, samples: int) -> Tensor:
+    """Give a share of the whole batch from that of this process's part of it.
+
+    Args:
+        share: scalar.
+        samples: B of this process.
+    """
+    if not several():
+        return share
+    sums = torch.stack([share * samples, share.new_tensor(float(samples))])
+    distributed.all_reduce(sums)
+    return sums[0] / sums[1]
+
+
+@torch.no_grad()
+def same_for_all(value: Tensor) -> None:
+    """Give every process the first one's value, in place."""
+    if several():
+        distributed.broadcast(value, src=0)
+
+
+def moments(value: Tensor, group: distributed.ProcessGroup | None) -> tuple[Tensor, Tensor, float]:
+    """Mean and (population) variance of each channel over the batches of all processes, with gradient.
+
+    Args:
+        value: [B, C, ...].
+        group: of processes.
+
+    Returns:
+        μ, [C]; v, [C]; and how many values a channel there are.
+    """
+    axes = [axis for axis in range(value.dim()) if axis != 1]
+    shape = (1, -1) + (1,) * (value.dim() - 2)
+    group = group or distributed.group.WORLD
+    counted = value.new_tensor(float(value.numel() // value.shape[1]))
+    distributed.all_reduce(counted, group=group)
+    mean = all_reduce(value.sum(axes), group=group) / counted
+    variance = all_reduce((value - mean.view(shape)).square().sum(axes), group=group) / counted
+    return mean, variance, counted.item()
