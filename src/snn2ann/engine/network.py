@@ -1,6 +1,6 @@
 """A network of any module: its plan, its neurons, and how an interpreter is led through it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Literal
 
@@ -162,12 +162,45 @@ class Network(nn.Module):
         """Make a threshold for each neuron that images [B, ...] need, layer by layer; there may be some already.
 
         Raises:
-            UserError: there are, for images of another size.
+            UserError: there are, for images of another size; or the plan is not what the network does on such images.
         """
         shapes = self.shapes(torch.zeros_like(images[:1]))
+        self._compare(images)
         self.image_shape = tuple(images.shape[1:])
         for label, layer in self.by_label().items():
             layer.make(shapes[label], start)
+
+    @torch.no_grad()
+    def _compare(self, images: Tensor) -> None:
+        """Hold the plan against the network's own forward on random images, in training and in evaluation.
+
+        Whatever a trace loses that is not known by name shows here, if it changes a value.
+        """
+        if images.is_meta or not images.is_floating_point():
+            return
+        sample = torch.randn((3, *images.shape[1:]), generator=torch.Generator().manual_seed(0)).to(images)
+        for training in (True, False):
+            given = [
+                self._without_dropout(run, sample, training)
+                for run in (self.model, lambda images: self.run_by(AnnInterpreter(), images))
+            ]
+            if not _alike(*given):
+                what = f"the network itself ({type(self.model).__name__}): its own forward gives other values"
+                mode = "training" if training else "evaluation"
+                advice = "it must do nothing that a trace does not see"
+                raise refuse([f"{what} in {mode} than its modules and functions do as they were traced; {advice}"])
+        alone = self._without_dropout(self.model, sample[:1], False)
+        if not _alike(given[0][:1], alone):
+            raise refuse(
+                ["what it gives for an image depends on the others of its batch; it must not reach into the batch"]
+            )
+
+    def _without_dropout(self, run: Callable[[Tensor], Tensor], images: Tensor, training: bool) -> Tensor:
+        with unchanged(self.model):
+            self.model.train(training)
+            for module in self.model.modules():
+                module.training &= not isinstance(module, Dropping)
+            return run(images)
 
     @torch.no_grad()
     def shapes(self, images: Tensor) -> dict[str, tuple[int, ...]]:
@@ -186,6 +219,13 @@ class Network(nn.Module):
         single = [prod(shape[2:]) == 1 for stage, shape in found.weighed if stage.norm is not None]
         self.smallest_batch = 2 if any(single) else 1
         return found.shapes
+
+
+def _alike(one: Tensor, other: Tensor) -> bool:
+    """Whether both are the same up to rounding."""
+    tolerance = max(1e-3, 16 * torch.finfo(one.dtype).eps)
+    largest = float(one.abs().max()) if one.numel() else 0.0
+    return one.shape == other.shape and torch.allclose(one, other, tolerance, tolerance * largest, equal_nan=True)
 
 
 def _is_image(planned: fuse.Stage) -> bool:

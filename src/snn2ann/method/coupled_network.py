@@ -134,7 +134,7 @@ class CoupledNetwork(Network):
     def _prepare(self, images: Tensor) -> None:
         """Check that all is finite, which spikes would not tell, and make the thresholds of the first images."""
         self._check_finite({"the images": images})
-        if not self.number_of_neurons():
+        if self.image_shape is None:
             self.make_thresholds(images)
 
     def _check_finite(self, images: dict[str, Tensor]) -> None:
