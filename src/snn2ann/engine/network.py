@@ -1,15 +1,17 @@
 """A network of any module: its plan, its neurons, and how an interpreter is led through it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from snn2ann.engine.dropout import Dropping
 from snn2ann.engine.interpreter import AnnInterpreter, Interpreter, R, S
 from snn2ann.engine.normalisation import BatchNorm, Weighing
+from snn2ann.engine.processes import several
 from snn2ann.engine.stages import Apply, Drop, Fire, Layer, Neurons, Pool, Stage, Weigh, times
 from snn2ann.errors import UserError
 from snn2ann.network import fuse
@@ -32,7 +34,11 @@ def refuse_inference(model: nn.Module) -> None:
     Raises:
         UserError: it was.
     """
-    made = [name for name, value in [*model.named_parameters(), *model.named_buffers()] if value.is_inference()]
+    made = [
+        name
+        for name, value in [*model.named_parameters(), *model.named_buffers()]
+        if not is_lazy(value) and value.is_inference()
+    ]
     if made:
         raise UserError(
             f"{made[0]}: was made under torch.inference_mode() and can't be trained; make the network outside of it"
@@ -52,6 +58,7 @@ class Network(nn.Module):
         neurons: layers of neurons, by name of the operation, in the order in which they run.
         image_shape: (C, H, W) of the images that the neurons were made for, where they were made here.
         logits_shape: of what one such image gives.
+        compared: whether the plan was held against the network's own forward.
         smallest_batch: how many such images a training batch needs: two where a BatchNorm has one value a channel of each.
 
     Raises:
@@ -61,15 +68,16 @@ class Network(nn.Module):
     def __init__(self, model: nn.Module, image_shape: Sequence[int] | None = None) -> None:
         super().__init__()
         self.model = model
+        refuse_inference(model)
         self.plan: Plan = trace(model)
         self.image_shape: tuple[int, ...] | None = None
         self.logits_shape: tuple[int, ...] = ()
         self.smallest_batch = 1
+        self.compared = False
         self._stages = fuse.fuse(self.plan, model)
         self._spent = fuse.spent(self._stages, self.plan.output)
         self._identities = fuse.identities(self._stages)
         like = floats_of(model)
-        refuse_inference(model)
         # What is made in inference mode could never be trained.
         with torch.inference_mode(False):
             self.neurons = nn.ModuleDict({each.name: Neurons(each.label, like) for each in self.plan.neurons})
@@ -175,12 +183,48 @@ class Network(nn.Module):
         """Make a threshold for each neuron that images [B, ...] need, layer by layer; there may be some already.
 
         Raises:
-            UserError: there are, for images of another size.
+            UserError: there are, for images of another size; or the plan is not what the network does on such images.
         """
         shapes = self.shapes(torch.zeros_like(images[:1]))
+        self._compare(images)
+        self.compared = True
         self.image_shape = tuple(images.shape[1:])
         for label, layer in self.by_label().items():
             layer.make(shapes[label], start)
+
+    @torch.no_grad()
+    def _compare(self, images: Tensor) -> None:
+        """Hold the plan against the network's own forward on random images, in training and in evaluation.
+
+        Whatever a trace loses that is not known by name shows here, if it changes a value.
+        """
+        together = several() and any(isinstance(module, nn.SyncBatchNorm) for module in self.model.modules())
+        if images.is_meta or not images.is_floating_point() or together:
+            return
+        sample = torch.randn((3, *images.shape[1:]), generator=torch.Generator().manual_seed(0)).to(images)
+        for training in (True, False):
+            given = [
+                self._without_dropout(run, sample, training)
+                for run in (self.model, lambda images: self.run_by(AnnInterpreter(), images))
+            ]
+            if not _alike(*given):
+                what = f"the network itself ({type(self.model).__name__}): its own forward gives other values"
+                mode = "training" if training else "evaluation"
+                advice = "it must do nothing that a trace does not see"
+                raise refuse([f"{what} in {mode} than its modules and functions do as they were traced; {advice}"])
+        alone = self._without_dropout(self.model, sample[:1], False)
+        if not _alike(given[0][:1], alone):
+            raise refuse(
+                ["what it gives for an image depends on the others of its batch; it must not reach into the batch"]
+            )
+
+    def _without_dropout(self, run: Callable[[Tensor], Tensor], images: Tensor, training: bool) -> Tensor:
+        # What is changed back in inference mode could never be trained.
+        with torch.inference_mode(False), torch.no_grad(), unchanged(self.model):
+            self.model.train(training)
+            for module in self.model.modules():
+                module.training &= not isinstance(module, Dropping)
+            return run(images)
 
     @torch.no_grad()
     def shapes(self, images: Tensor) -> dict[str, tuple[int, ...]]:
@@ -201,6 +245,13 @@ class Network(nn.Module):
         ]
         self.smallest_batch = 2 if any(single) else 1
         return found.shapes
+
+
+def _alike(one: Tensor, other: Tensor) -> bool:
+    """Whether both are the same up to rounding."""
+    tolerance = max(1e-3, 16 * torch.finfo(one.dtype).eps)
+    largest = float(one.abs().max()) if one.numel() else 0.0
+    return one.shape == other.shape and torch.allclose(one, other, tolerance, tolerance * largest, equal_nan=True)
 
 
 def _is_image(planned: fuse.Stage) -> bool:

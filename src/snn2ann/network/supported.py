@@ -26,6 +26,8 @@ Reader = Callable[[fx.Node, nn.Module | None], Operation]
 def _arguments(node: fx.Node, names: tuple[str, ...]) -> dict[str, Any]:
     """Give what a node is called with beside the signal, by name."""
     given = dict(zip(names, node.args[1:], strict=False)) | dict(node.kwargs)
+    if unknown := set(given) - set(names):
+        raise Unsupported(f"its {', '.join(sorted(unknown))} is not supported")
     for name, value in given.items():
         if isinstance(value, fx.Node):
             raise Unsupported(f"its {name} depends on a signal")

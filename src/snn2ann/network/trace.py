@@ -4,6 +4,7 @@ import inspect
 import operator
 import traceback
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from snn2ann.network.operations import Operation
 from snn2ann.network.plan import Plan, make_plan
 from snn2ann.network.refusals import Offence, grouped, refuse
 from snn2ann.network.supported import MODULES, Unsupported, is_batch_size, is_kind, kind_of, read
+from snn2ann.network.unchanged import unchanged
 
 Offences = dict[str, Offence]
 """By node."""
@@ -50,6 +52,13 @@ class _Tracer(fx.Tracer):
     def __init__(self) -> None:
         super().__init__()
         self.inside: list[str] = []
+        self.outside = _contexts()
+
+    def create_node(self, *arguments: Any, **named: Any) -> fx.Node:
+        node = super().create_node(*arguments, **named)
+        found = _contexts()
+        node.meta["contexts"] = [name for name, value in found.items() if value != self.outside[name]]
+        return node
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return super().is_leaf_module(m, module_qualified_name) or any(is_kind(m, kind) for kind in MODULES)
@@ -65,6 +74,13 @@ class _Tracer(fx.Tracer):
         return _Proxy(node, self)
 
 
+def _contexts() -> dict[str, Any]:
+    """What a `with` statement of a forward may have changed."""
+    devices = ("cpu", "cuda")
+    autocast = [(torch.is_autocast_enabled(device), torch.get_autocast_dtype(device)) for device in devices]
+    return {"torch.no_grad": torch.is_grad_enabled(), "torch.autocast": autocast}
+
+
 def trace(model: nn.Module) -> Plan:
     """Trace a network and write it as a plan; the network is not changed.
 
@@ -72,12 +88,12 @@ def trace(model: nn.Module) -> Plan:
         UserError: names all that cannot be coupled, by module, kind and reason.
     """
     check_besides(model, every_module_too=True)
-    graph = _graph(model)
+    graph, offences = _traced(model)
     for node in graph.nodes:
         # Operations become attributes of modules, which have some of their own.
         node.name += "_" * hasattr(nn.ModuleDict, node.name)
     nodes = {node.name: node for node in graph.nodes}
-    offences = _in_place(graph, model)
+    offences |= _in_place(graph, model)
     operations, wanted = {}, _output(graph)
     while wanted:
         node = nodes[wanted.pop()]
@@ -92,10 +108,50 @@ def trace(model: nn.Module) -> Plan:
             operation = Operation(node.name, "linear", inputs)
         operations[node.name] = replace(operation, label=_label(model, node))
         wanted.extend(operation.inputs)
-    order = [name for name in nodes if name in operations or name in offences]
+    order = [*nodes, *(name for name in offences if name not in nodes)]
     if offences:
         raise refuse(grouped(offences[name] for name in order if name in offences))
-    return make_plan([operations[name] for name in order], _output(graph)[0])
+    return make_plan([operations[name] for name in nodes if name in operations], _output(graph)[0])
+
+
+def _traced(model: nn.Module) -> tuple[fx.Graph, Offences]:
+    """Trace a network in training and in evaluation, and find what a trace has lost: what is done once for all images."""
+    with unchanged(model) as before:
+        graphs = []
+        for training in (True, False):
+            model.train(training)
+            graphs.append(_graph(model))
+        lost = {f"{name} {key}": _changes(name, module, key) for name, module, key in before.changed()}
+        if before.has_drawn():
+            reason = "it draws random numbers, which would be drawn once, when it is traced; use the module nn.Dropout"
+            lost["random"] = (f"its forward (of {type(model).__name__})", "random", reason)
+        graph = graphs[0]
+        for node in graph.nodes:
+            for context in node.meta["contexts"]:
+                reason = (
+                    f"it is run under {context}, which a plan does not know; leave it to the loop, or freeze parameters"
+                )
+                lost[node.name] = (_place(model, node), context, reason)
+        if node := _first_difference(*graphs):
+            reason = (
+                "it is something else in training than in evaluation (self.training); write a forward that is the same"
+            )
+            lost[node.name] = (_place(model, node), "training", reason)
+    return graph, lost
+
+
+def _changes(name: str, module: nn.Module, key: str) -> Offence:
+    place = f"{name or 'the network itself'} ({type(module).__name__})"
+    return place, "change", f"its forward changes its {key}, which would be done once, when it is traced; take it out"
+
+
+def _first_difference(one: fx.Graph, other: fx.Graph) -> fx.Node | None:
+    def written(node: fx.Node | None) -> tuple[str, ...]:
+        return () if node is None else tuple(map(str, (node.op, node.target, node.args, node.kwargs)))
+
+    pairs = zip_longest(one.nodes, other.nodes)
+    # The graphs end in an output each, so that what is longer differs before that.
+    return next((first for first, second in pairs if first and written(first) != written(second)), None)
 
 
 def _graph(model: nn.Module) -> fx.Graph:
@@ -159,6 +215,9 @@ def _in_place(graph: fx.Graph, model: nn.Module) -> Offences:
     offences = {}
     for node in graph.nodes:
         if node.args and isinstance(node.args[0], fx.Node) and _overwrites(node, _module(model, node)):
+            if _source(node.args[0], model).op == "get_attr":
+                reason = "it changes a parameter or buffer, which would not be done; take it out of the forward"
+                offences[node.name] = (_place(model, node), kind_of(node, None), reason)
             users = _users_of_storage(node.args[0], model, node)
             if any(order[user] > order[node] for user in users):
                 reason = "it works in place on a value that is used again; use its form that is not in place"
@@ -173,11 +232,16 @@ def _overwrites(node: fx.Node, module: nn.Module | None) -> bool:
     return node.target in _IN_PLACE or kind_of(node, None).endswith("_") or bool(node.kwargs.get("inplace"))
 
 
-def _users_of_storage(node: fx.Node, model: nn.Module, overwriting: fx.Node) -> list[fx.Node]:
-    """All that use a value or a view of it, but those that take what `overwriting` gives."""
+def _source(node: fx.Node, model: nn.Module) -> fx.Node:
+    """Whose storage a value has."""
     while _is_view(node, model) and isinstance(node.args[0], fx.Node):
         node = node.args[0]
-    found, views = [], [node]
+    return node
+
+
+def _users_of_storage(node: fx.Node, model: nn.Module, overwriting: fx.Node) -> list[fx.Node]:
+    """All that use a value or a view of it, but those that take what `overwriting` gives."""
+    found, views = [], [_source(node, model)]
     while views:
         users = list(views.pop().users)
         found += users
@@ -189,5 +253,17 @@ def _is_view(node: fx.Node, model: nn.Module) -> bool:
     module = _module(model, node)
     if module is not None:
         return isinstance(module, nn.Flatten | nn.Identity | nn.Dropout | nn.Dropout2d)
-    views = ("flatten", "view", "reshape", "contiguous", "squeeze", "unsqueeze", "transpose", "permute", "getitem")
-    return kind_of(node, None) in views
+    views = (
+        "flatten",
+        "view",
+        "reshape",
+        "contiguous",
+        "squeeze",
+        "unsqueeze",
+        "transpose",
+        "permute",
+        "getitem",
+        "detach",
+    )
+    data = node.target is getattr and node.args[1:] == ("data",)
+    return data or kind_of(node, None) in views
