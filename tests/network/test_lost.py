@@ -217,17 +217,34 @@ def test_a_state_that_was_loaded_first_does_not_hide_it() -> None:
     coupled = snn2ann.couple(Halved(), time_steps=4)
     coupled.load_state_dict({f"neurons.{name}.threshold": torch.ones(1, *SHAPE) for name in coupled.neurons})
     assert coupled.number_of_neurons() == 32
-    for _ in range(2):
-        with pytest.raises(UserError, match="its own forward gives other values"):
-            coupled(torch.rand(2, *SHAPE))
+    with pytest.raises(UserError, match="its own forward gives other values"):
+        coupled(torch.rand(2, *SHAPE))
 
 
-def test_a_network_that_overwrites_its_images_is_compared_with_the_same() -> None:
+def test_a_network_that_overwrites_its_images_is_compared_on_the_same() -> None:
+    class Overwriting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.norm, self.head = nn.BatchNorm2d(2), nn.Linear(32, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x += self.norm(x)
+            return self.head(torch.flatten(torch.relu(x), 1))
+
     torch.manual_seed(0)
-    model = nn.Sequential(
-        nn.ReLU(inplace=True), nn.Conv2d(2, 4, 3), nn.ReLU(inplace=True), nn.Flatten(), nn.Linear(16, 3)
-    )
-    assert snn2ann.couple(model, time_steps=4, image_shape=SHAPE)(torch.rand(2, *SHAPE)).shape == (2, 3)
+    model = Overwriting()
+    images = torch.randn(2, *SHAPE)
+    assert snn2ann.couple(model, time_steps=4, image_shape=SHAPE)(images).shape == (2, 3)
+
+
+def test_whatever_is_the_default_device_a_network_is_traced() -> None:
+    with torch.device("meta"):
+        snn2ann.couple(Network(lambda net, x: net.norm(x)), time_steps=4, image_shape=SHAPE)
+        drawn = torch.get_rng_state()
+    assert torch.equal(drawn, torch.get_rng_state())
+    model = Network(lambda net, x: net.norm(x))
+    with torch.device("meta"):
+        assert snn2ann.couple(model, time_steps=4)(torch.rand(2, *SHAPE, device="cpu")).shape == (2, 3)
 
 
 def test_whatever_is_run_to_be_looked_at_is_undone() -> None:

@@ -79,7 +79,6 @@ MODULES: list[tuple[nn.Module, str]] = [
     (nn.Flatten(0), "reaches into the batch"),
     (nn.Dropout(1.0), "drops everything"),
     (nn.LazyConv2d(4, 3), "no shape yet"),
-    (nn.LazyBatchNorm2d(), "not supported"),
     (nn.Unfold(2), "not supported"),
 ]
 

@@ -11,6 +11,7 @@ from torch.nn.parameter import is_lazy
 from snn2ann.engine.dropout import Dropping
 from snn2ann.engine.interpreter import AnnInterpreter, Interpreter, R, S
 from snn2ann.engine.normalisation import BatchNorm, Weighing
+from snn2ann.engine.processes import several
 from snn2ann.engine.stages import Apply, Drop, Fire, Layer, Neurons, Pool, Stage, Weigh, times
 from snn2ann.errors import UserError
 from snn2ann.network import fuse
@@ -33,8 +34,11 @@ def refuse_inference(model: nn.Module) -> None:
     Raises:
         UserError: it was.
     """
-    state = [*model.named_parameters(), *model.named_buffers()]
-    made = [name for name, value in state if not is_lazy(value) and value.is_inference()]
+    made = [
+        name
+        for name, value in [*model.named_parameters(), *model.named_buffers()]
+        if not is_lazy(value) and value.is_inference()
+    ]
     if made:
         raise UserError(
             f"{made[0]}: was made under torch.inference_mode() and can't be trained; make the network outside of it"
@@ -54,6 +58,7 @@ class Network(nn.Module):
         neurons: layers of neurons, by name of the operation, in the order in which they run.
         image_shape: (C, H, W) of the images that the neurons were made for, where they were made here.
         logits_shape: of what one such image gives.
+        compared: whether the plan was held against the network's own forward.
         smallest_batch: how many such images a training batch needs: two where a BatchNorm has one value a channel of each.
 
     Raises:
@@ -68,7 +73,7 @@ class Network(nn.Module):
         self.image_shape: tuple[int, ...] | None = None
         self.logits_shape: tuple[int, ...] = ()
         self.smallest_batch = 1
-        self._compared: tuple[int, ...] | None = None
+        self.compared = False
         self._stages = fuse.fuse(self.plan, model)
         self._spent = fuse.spent(self._stages, self.plan.output)
         self._identities = fuse.identities(self._stages)
@@ -181,26 +186,23 @@ class Network(nn.Module):
             UserError: there are, for images of another size; or the plan is not what the network does on such images.
         """
         shapes = self.shapes(torch.zeros_like(images[:1]))
-        self.compare(images)
+        self._compare(images)
+        self.compared = True
         self.image_shape = tuple(images.shape[1:])
         for label, layer in self.by_label().items():
             layer.make(shapes[label], start)
 
     @torch.no_grad()
-    def compare(self, images: Tensor) -> None:
+    def _compare(self, images: Tensor) -> None:
         """Hold the plan against the network's own forward on random images, in training and in evaluation.
 
         Whatever a trace loses that is not known by name shows here, if it changes a value.
-
-        Args:
-            images: [B, ...], of the size that is looked at; once for each.
-
-        Raises:
-            UserError: it gives other values, or what it gives for an image depends on the others.
         """
-        if images.is_meta or not images.is_floating_point() or self._compared == images.shape[1:]:
+        together = several() and any(isinstance(module, nn.SyncBatchNorm) for module in self.model.modules())
+        if images.is_meta or not images.is_floating_point() or together:
             return
-        sample = torch.randn((3, *images.shape[1:]), generator=torch.Generator().manual_seed(0)).to(images)
+        generator = torch.Generator("cpu").manual_seed(0)
+        sample = torch.randn((3, *images.shape[1:]), generator=generator, device="cpu").to(images)
         for training in (True, False):
             given = [
                 self._without_dropout(run, sample, training)
@@ -216,10 +218,10 @@ class Network(nn.Module):
             raise refuse(
                 ["what it gives for an image depends on the others of its batch; it must not reach into the batch"]
             )
-        self._compared = tuple(images.shape[1:])
 
     def _without_dropout(self, run: Callable[[Tensor], Tensor], images: Tensor, training: bool) -> Tensor:
-        with unchanged(self.model):
+        # What is changed back in inference mode could never be trained.
+        with torch.inference_mode(False), torch.no_grad(), unchanged(self.model):
             self.model.train(training)
             for module in self.model.modules():
                 module.training &= not isinstance(module, Dropping)

@@ -237,14 +237,15 @@ class CoupledNetwork(Network):
         if not self.number_of_neurons():
             self.make_thresholds(images)
             self._by_images = True
+        elif not self.compared:
+            # Thresholds were loaded.
+            self.make_thresholds(images)
         elif self._by_images and self.image_shape != tuple(images.shape[1:]):
             # Nothing has been trained that these would lose, so those of another size were not the ones that are meant.
             for layer in self.by_label().values():
                 layer.forget()
             self.make_thresholds(images)
         self._by_images = self._by_images and not self.training
-        # Neurons may have come with a state, and not with images.
-        self.compare(images)
 
     def _check_finite(self, images: dict[str, Tensor]) -> None:
         weights, thresholds = self.named_state()

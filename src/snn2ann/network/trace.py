@@ -265,4 +265,5 @@ def _is_view(node: fx.Node, model: nn.Module) -> bool:
         "getitem",
         "detach",
     )
-    return kind_of(node, None) in views or (node.target is getattr and node.args[1:] == ("data",))
+    data = node.target is getattr and node.args[1:] == ("data",)
+    return data or kind_of(node, None) in views
