@@ -62,7 +62,7 @@ class Snapshot:
             value.copy_(copy)
         python, torchs, numpys = self.generators
         random.setstate(python)
-        torch.set_rng_state(torch.tensor(torchs, dtype=torch.uint8))
+        torch.set_rng_state(torch.tensor(torchs, dtype=torch.uint8, device="cpu"))
         if numpys:
             sys.modules["numpy"].random.set_state(numpys)
 
