@@ -62,7 +62,6 @@ class Snapshot:
             value.copy_(copy)
         python, torchs, numpys = self.generators
         random.setstate(python)
-        # A default device may be another.
         torch.set_rng_state(torch.tensor(torchs, dtype=torch.uint8, device="cpu"))
         if numpys:
             sys.modules["numpy"].random.set_state(numpys)
