@@ -72,6 +72,19 @@ def test_a_penalty_is_the_gradient_of_a_price_on_every_spike(window: tuple[Tenso
     torch.testing.assert_close(pre.grad, twin.grad)
 
 
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_a_price_is_added_to_the_gradient_as_a_number_is(kind: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(1)
+    pre = torch.randn(4, 8, 16, 16, generator=generator).to(kind).requires_grad_()
+    upstream = (torch.randn(pre.shape, generator=generator) * 1e-3).to(kind)
+    counts = map_spikes(pre, torch.ones_like(pre), "stsu", penalty=0.01)
+    link, price = counts.dense(), counts.price
+    assert price is not None
+    torch.autograd.backward([link, price], [upstream, torch.ones_like(price)])
+    expected = upstream * (pre > 0)
+    assert pre.grad is not None and torch.equal(pre.grad, expected.add_(pre.detach() > 0, alpha=0.01 / 4))
+
+
 def test_noisy_spikes_are_those_without_activation() -> None:
     assert noisy_spike_rate(torch.tensor(PRE), torch.tensor(COUNT)).item() == 0.5
     assert noisy_spike_rate(torch.tensor(PRE).relu(), torch.tensor(COUNT)).item() == 0.5

@@ -115,6 +115,8 @@ class _Substitute(torch.autograd.Function):
         if price is not None:
             # As many times as the loss is that the price is part of.
             cost = active * (price * (ctx.penalty / len(active)))
+            # In the gradient's type, as it would be added to it as a number: bfloat16 rounds otherwise.
+            cost = cost if gradient is None else cost.to(gradient.dtype)
             gradient = cost if gradient is None else gradient.add_(cost)
         elif ctx.penalty:
             warnings.warn(_UNPAID, stacklevel=2)
