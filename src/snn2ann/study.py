@@ -2,25 +2,36 @@
 
 import hashlib
 import itertools
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from importlib import resources
 from importlib.abc import Traversable
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from snn2ann.data import DATASETS, PLACES, dataset_spec
 from snn2ann.errors import UserError
 from snn2ann.methods import METHODS, MethodEntry
 from snn2ann.models import NETWORKS
-from snn2ann.options import VARIANTS
 from snn2ann.parameters import choose, digest, load_parameters, merge, validate
+from snn2ann.parameters.phases import Measurement
+from snn2ann.parameters.report import Report
+from snn2ann.parameters.section import Section
+from snn2ann.parameters.study import Entry, StudySection
+from snn2ann.parameters.whole import Given, Parameters, part_of, typed
 from snn2ann.runs.folder import RunFolder
+from snn2ann.specs import (
+    Chosen,
+    changed_options,
+    checked_options,
+    method_spec,
+    network_spec,
+    refuse_two_values,
+    resolved_network,
+)
 
-__all__ = ["Run", "Study", "digest", "load_parameters", "resolve", "validate"]
+__all__ = ["Run", "Study", "digest", "load_parameters", "network_spec", "resolve", "validate"]
 
 # Raised by hand when a change of code alters what these phases write; METHODS holds one for each method.
 CALIBRATION_REVISION = 1
@@ -28,8 +39,7 @@ EVALUATION_REVISION = 1
 MEASUREMENT_REVISION = 3
 INFERENCE_REVISION = 2
 
-Parameters = Mapping[str, Any]
-
+T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Run:
@@ -148,15 +158,22 @@ class _Cell:
     """One run before its source is known: an entry of `runs` with one value for each key."""
 
     key: str  # where in params.yaml, for messages
-    entry: dict[str, Any]
+    chosen: Chosen
+    calibrate: bool
+    planned: bool
     dataset: str
     network: str
     seed: int
     recipe: str
     own_recipe: bool  # not the study's
 
+    @property
+    def method(self) -> MethodEntry:
+        """What the registry says of its method."""
+        return METHODS[self.chosen.method]
 
-def resolve(parameters: Parameters, study_name: str) -> Study:
+
+def resolve(parameters: Mapping[str, Any], study_name: str) -> Study:
     """Work out what a study consists of.
 
     Args:
@@ -164,86 +181,109 @@ def resolve(parameters: Parameters, study_name: str) -> Study:
         study_name: one of `parameters["studies"]`.
 
     Raises:
-        UserError: a value that the schema does not allow, a name that does not exist, an option that the method
-            does not have, or two equal runs; the message names the key, the value and what is allowed.
+        UserError: a value that is not allowed, a name that does not exist, an option that the method does not have, or
+            two equal runs; the message names the key, the value and what is allowed.
     """
-    validate(parameters)
-    section = parameters["studies"][choose("study", study_name, parameters["studies"])]
-    parameters = _with_own_measurement(parameters, section, study_name)
-    cells = list(_cells(parameters, section, f"studies.{study_name}"))
-    specs = _datasets(parameters, section, f"studies.{study_name}")
+    given = typed(parameters)
+    section = given.typed.studies[choose("study", study_name, given.typed.studies)]
+    place = f"studies.{study_name}"
+    _refuse_unknown_names(given)
+    changed = _with_own_sections(given.typed, section, place)
+    cells = list(_cells(given, section, study_name))
+    specs = _datasets(changed, section, place)
     runs: dict[int, Run] = {}
     # Runs that start from another come last, so that their source is there; the listed order is kept by the index.
-    for index in sorted(range(len(cells)), key=lambda index: _entry(cells[index]).source is not None):
-        runs[index] = _run(parameters, cells[index], specs, list(runs.values()))
+    for index in sorted(range(len(cells)), key=lambda index: cells[index].method.source is not None):
+        made = [(cells[each], run) for each, run in runs.items()]
+        runs[index] = _run(changed, cells[index], specs, made)
     ordered = [(cells[index], runs[index]) for index in range(len(cells))]
     _refuse_duplicates(ordered)
-    measurement = _measurement(parameters)
-    inference = _inference(parameters, [cell for cell, _ in ordered if cell.entry.get("run", True)], specs)
+    measurement = _measurement(changed)
+    inference = _inference(changed, [cell for cell, _ in ordered if cell.planned], specs)
     return Study(
         name=study_name,
-        runs=tuple(run for cell, run in ordered if cell.entry.get("run", True)),
-        not_run=tuple(run for cell, run in ordered if not cell.entry.get("run", True)),
+        runs=tuple(run for cell, run in ordered if cell.planned),
+        not_run=tuple(run for cell, run in ordered if not cell.planned),
         datasets={f"{name}-{spec['digest']}": spec for name, spec in specs.items()},
         measurement_spec=measurement,
         measurement_digest=digest(measurement) if measurement else None,
         inference_spec=inference,
         inference_digest=digest(inference) if inference else None,
-        report=merge(parameters["report"], section.get("report", {})),
-        parameters=_used(parameters, study_name, section, cells),
+        report=changed.report.as_given(),
+        parameters=_used(given.typed, changed, study_name, section, cells),
     )
 
 
-def _cells(parameters: Parameters, section: Parameters, place: str) -> Iterator[_Cell]:
-    for index, entry in enumerate(section["runs"]):
-        key = f"{place}.runs[{index}]"
-        choose(f"{key}.method", entry["method"], METHODS)
-        axes = {name: _narrowed(section, entry, name, key) for name in ("datasets", "networks", "seeds")}
-        recipe_key = f"{key if 'recipe' in entry else place}.recipe"
-        recipe = choose(recipe_key, entry.get("recipe", section["recipe"]), parameters["recipes"])
-        for dataset, network in itertools.product(axes["datasets"], axes["networks"]):
-            choose(f"{place}.networks", network, parameters["networks"])
-            for single in _single_entries(entry):
-                for seed in axes["seeds"]:
-                    yield _Cell(key, single, dataset, network, seed, recipe, recipe != section["recipe"])
+def _refuse_unknown_names(given: Given) -> None:
+    """Refuse names and options of any study that stand for nothing, also where this study does not use them."""
+    parameters = given.typed
+    for name, dataset in parameters.datasets.items():
+        if "kind" not in dataset.as_given():
+            choose("datasets", name, DATASETS)
+    for name, network in parameters.networks.items():
+        choose(f"networks.{name}.kind", getattr(network, "kind", None), NETWORKS)
+    for name, options in parameters.methods.items():
+        checked_options(choose("methods", name, METHODS), options, f"methods.{name}")
+    for side in ("headline", "reference"):
+        choose(f"report.{side}.method", getattr(parameters.report, side).method, METHODS)
+    for name, study in parameters.studies.items():
+        place = f"studies.{name}"
+        choose(f"{place}.recipe", study.recipe, parameters.recipes)
+        for network_name in study.networks:
+            choose(f"{place}.networks", network_name, parameters.networks)
+        for index, entry in enumerate(study.runs):
+            choose(f"{given.key_of_run(name, index)}.method", entry.method, METHODS)
 
 
-def _narrowed(section: Parameters, entry: Parameters, name: str, key: str) -> list[Any]:
-    for value in entry.get(name, []):
-        if value not in section[name]:
-            allowed = ", ".join(map(str, section[name]))
-            raise UserError(
-                f"{key}.{name}: {value!r} is not in the study's {name}; an entry may narrow them: {allowed}"
-            )
-    return list(entry.get(name, section[name]))
+def _cells(given: Given, section: StudySection, study_name: str) -> Iterator[_Cell]:
+    for index, entry in enumerate(section.runs):
+        key = given.key_of_run(study_name, index)
+        refuse_two_values(entry.as_given(), entry.options, key)
+        datasets = _narrowed(section.datasets, entry.datasets, f"{key}.datasets")
+        networks = _narrowed(section.networks, entry.networks, f"{key}.networks")
+        seeds = _narrowed(section.seeds, entry.seeds, f"{key}.seeds")
+        recipe = choose(f"{key}.recipe", entry.recipe or section.recipe, given.typed.recipes)
+        for dataset, network in itertools.product(datasets, networks):
+            for chosen in _single(entry, key):
+                for seed in seeds:
+                    own = recipe != section.recipe
+                    yield _Cell(key, chosen, entry.calibrate, entry.run, dataset, network, seed, recipe, own)
 
 
-def _single_entries(entry: Parameters) -> Iterator[dict[str, Any]]:
-    """Give the product of an entry's lists, `options` included, as entries with one value for each key."""
-    scalars = {key: entry[key] for key in ("method", "calibrate", "run") if key in entry}
-    axes = [(key, entry[key]) for key in ("variant", "time_steps", "mapping_unit", "ata") if key in entry]
-    axes += [(f"options.{key}", value) for key, value in entry.get("options", {}).items()]
+def _narrowed(of_study: list[T], of_entry: list[T] | None, key: str) -> list[T]:
+    for value in of_entry or ():
+        if value not in of_study:
+            name, allowed = key.rpartition(".")[2], ", ".join(map(str, of_study))
+            raise UserError(f"{key}: {value!r} is not in the study's {name}; an entry may narrow them: {allowed}")
+    return list(of_study if of_entry is None else of_entry)
+
+
+def _single(entry: Entry, key: str) -> Iterator[Chosen]:
+    """Give the product of an entry's lists, `options` included, with one value for each key."""
+    given = entry.as_given()
+    axes = [(name, given[name]) for name in ("variant", "time_steps", "mapping_unit", "ata") if name in given]
+    axes += [(f"options.{name}", value) for name, value in entry.options.items()]
+    for name, value in axes:
+        if value == []:
+            raise UserError(f"{key}.{name}: [] is not allowed; expected a value, or a list of at least one")
     for values in itertools.product(*(value if isinstance(value, list) else [value] for _, value in axes)):
-        chosen = dict(zip((key for key, _ in axes), values, strict=True))
-        options = {key.removeprefix("options."): chosen.pop(key) for key in list(chosen) if key.startswith("options.")}
-        yield {**scalars, **chosen, "options": options}
+        chosen = dict(zip((name for name, _ in axes), values, strict=True))
+        options = {name.removeprefix("options."): chosen.pop(name) for name in list(chosen) if "." in name}
+        yield Chosen(method=entry.method, options=options, **chosen)
 
 
-def _entry(cell: _Cell) -> MethodEntry:
-    return METHODS[cell.entry["method"]]
-
-
-def _run(parameters: Parameters, cell: _Cell, specs: Mapping[str, dict[str, Any]], made: list[Run]) -> Run:
+def _run(parameters: Parameters, cell: _Cell, specs: Mapping[str, dict[str, Any]], made: list[tuple[_Cell, Run]]) -> Run:
     dataset = specs[cell.dataset]
-    network = network_spec(parameters, cell.network, dataset["shape"], f"networks.{cell.network}")
-    method = method_spec(parameters, cell.entry, cell.key)
+    described = parameters.networks[cell.network]
+    network = resolved_network(described, cell.network, dataset["shape"], f"networks.{cell.network}")
+    method = method_spec(parameters, cell.chosen, cell.key)
     source = _source(cell, made)
     spec = {
         # Where its files are taken from changes nothing.
         "dataset": {key: value for key, value in dataset.items() if key not in PLACES},
         "network": network,
         "method": method,
-        "recipe": dict(parameters["recipes"][cell.recipe]),
+        "recipe": parameters.recipes[cell.recipe].as_given(),
         "seed": cell.seed,
         "source": source,
     }
@@ -253,12 +293,12 @@ def _run(parameters: Parameters, cell: _Cell, specs: Mapping[str, dict[str, Any]
     calibration_digest = digest(calibration) if calibration else None
     evaluation = {
         "revision": EVALUATION_REVISION,
-        **parameters["evaluation"],
+        **parameters.evaluation.as_given(),
         # Where the two branches are compared: the T of training, or calibration's where training knows no T.
-        "coupled_time_steps": time_steps or parameters["calibration"]["time_steps"],
+        "coupled_time_steps": time_steps or parameters.calibration.time_steps,
         "calibration": calibration_digest,
     }
-    coupled = _entry(cell).options == "variants"
+    coupled = cell.method.options == "variants"
     name = f"{cell.dataset}_{cell.network}_{method['name']}{steps}_s{cell.seed}"
     return Run(
         name=f"{name}-{digest(spec | {'dataset': dataset['digest']})}",
@@ -270,7 +310,7 @@ def _run(parameters: Parameters, cell: _Cell, specs: Mapping[str, dict[str, Any]
         ata=options["ata"] if coupled else None,
         training_time_steps=time_steps,
         seed=cell.seed,
-        changed=_changed(method) | ({"recipe": cell.recipe} if cell.own_recipe else {}),
+        changed=changed_options(method) | ({"recipe": cell.recipe} if cell.own_recipe else {}),
         spec=spec,
         dataset_folder=f"{cell.dataset}-{dataset['digest']}",
         source=source,
@@ -281,203 +321,109 @@ def _run(parameters: Parameters, cell: _Cell, specs: Mapping[str, dict[str, Any]
     )
 
 
-def _datasets(parameters: Parameters, section: Parameters, place: str) -> dict[str, dict[str, Any]]:
+def _datasets(parameters: Parameters, section: StudySection, place: str) -> dict[str, dict[str, Any]]:
     """Return the spec of each data set of a study, by its name."""
-    special = section.get("dataset_options", {})
+    special = section.dataset_options
     for name in special:
-        choose(f"{place}.dataset_options", name, section["datasets"])
+        choose(f"{place}.dataset_options", name, section.datasets)
     specs = {}
-    for name in section["datasets"]:
-        choose(f"{place}.datasets", name, DATASETS)
-        specs[name] = dataset_spec(name, merge(parameters["datasets"].get(name, {}), special.get(name, {})))
+    for name in section.datasets:
+        described = parameters.datasets.get(name)
+        common = described.as_given() if described else {}
+        if "kind" not in common:
+            choose(f"{place}.datasets", name, DATASETS)
+        specs[name] = dataset_spec(name, merge(common, special.get(name, {})))
     return specs
 
 
-def network_spec(parameters: Parameters, name: str, image_shape: list[int], key: str) -> dict[str, Any]:
-    """Return a network's parameters with those that depend on the image's side resolved.
-
-    Args:
-        parameters: validated parameters.
-        name: one of `parameters["networks"]`.
-        image_shape: (channels, height, width).
-        key: where in params.yaml the network is described, for messages.
-
-    Raises:
-        UserError: an unknown kind, or no value for this image side.
-    """
-    network: dict[str, Any] = {"name": name}
-    choose(f"{key}.kind", parameters["networks"][name]["kind"], NETWORKS)
-    side = str(image_shape[-1])
-    for option, value in parameters["networks"][name].items():
-        if isinstance(value, Mapping) and value and all(str(part).isdigit() for part in value):
-            by_side = {str(part): chosen for part, chosen in value.items()}
-            if side not in by_side:
-                known = ", ".join(by_side)
-                raise UserError(f"{key}.{option}: no value for images of side {side}; add one (there are {known})")
-            value = by_side[side]
-        # A network's own `name` is the one that it has in params.yaml.
-        network["model" if option == "name" else option] = value
-    return network | _code_of(network, key)
-
-
-def _code_of(network: Mapping[str, Any], key: str) -> dict[str, str]:
-    """What stands for code that is not this project's: a torchvision's version, a digest of the user's file."""
-    if network["kind"] == "torchvision":
-        return {"torchvision": version("torchvision")}
-    if network["kind"] != "module":
-        return {}
-    parts = network["path"].partition(":")[0].split(".")
-    for folder in (Path.cwd(), *map(Path, sys.path)):
-        stem = folder.joinpath(*parts)
-        for file in (stem.with_suffix(".py"), stem / "__init__.py"):
-            if file.is_file():
-                return {"code": hashlib.sha256(file.read_bytes()).hexdigest()[:8]}
-    raise UserError(
-        f"{key}.path: {network['path']!r}: no file {'/'.join(parts)}.py in this folder or among Python's packages"
-    )
-
-
-def method_spec(parameters: Parameters, entry: Parameters, key: str) -> dict[str, Any]:
-    """Return name, revision, time steps, variant and the resolved options of an entry with one value for each key.
-
-    Raises:
-        UserError: a key or an option that the method does not have, or a value that is not allowed.
-    """
-    name = choose(f"{key}.method", entry["method"], METHODS)
-    method = METHODS[name]
-    time_steps = entry.get("time_steps")
-    if method.time_steps and time_steps is None:
-        raise UserError(f"{key}.time_steps: missing; method {name} is trained for a number of time steps, such as 5")
-    if not method.time_steps and time_steps is not None:
-        raise UserError(f"{key}.time_steps: {time_steps!r} is not allowed; method {name} is trained without time steps")
-    changes = {**parameters["methods"].get(name, {}), **entry.get("options", {})}
-    if method.options == "variants":
-        variant = choose(f"{key}.variant", entry.get("variant", "released"), VARIANTS)
-        changes |= {option: entry[option] for option in ("mapping_unit", "ata") if option in entry}
-        try:
-            options = asdict(VARIANTS[variant].with_options(changes))
-        except UserError as error:
-            raise UserError(f"{key}: {error}") from error
-    else:
-        variant, options = None, _with_defaults(entry, method.defaults, changes, key)
-    return {
-        "name": name,
-        "revision": method.revision,
-        "time_steps": time_steps,
-        "variant": variant,
-        "options": options,
-    }
-
-
-def _changed(method: Parameters) -> dict[str, Any]:
-    """Return the options of a resolved method that are not the preset's; unit and ATA have a place of their own."""
-    variant = method["variant"]
-    preset = asdict(VARIANTS[variant]) if variant else METHODS[method["name"]].defaults
-    apart = ("mapping_unit", "ata") if variant else ()
-    return {
-        option: value
-        for option, value in method["options"].items()
-        if option not in apart and value != preset.get(option)
-    }
-
-
-def _with_defaults(
-    entry: Parameters, defaults: Mapping[str, Any], changes: Mapping[str, Any], key: str
-) -> dict[str, Any]:
-    for option in ("variant", "mapping_unit", "ata"):
-        if option in entry:
-            raise UserError(f"{key}.{option}: {entry[option]!r} is not allowed; method {entry['method']} has none")
-    for option, value in changes.items():
-        choose(f"{key}.options (method {entry['method']})", option, defaults)
-        _check_kind(f"{key}.options.{option}", value, defaults[option])
-    return {**defaults, **changes}
-
-
-def _check_kind(key: str, value: Any, default: Any) -> None:
-    """A value must be of its default's kind; a whole number will do for any number's."""
-    kinds: dict[type, tuple[str, tuple[type, ...]]] = {
-        bool: ("true or false", (bool,)),
-        int: ("a whole number", (int,)),
-        float: ("a number", (int, float)),
-        str: ("a word", (str,)),
-    }
-    words, allowed = kinds.get(type(default), ("another kind of value", (object,)))
-    if not isinstance(value, allowed) or (isinstance(value, bool) and bool not in allowed and object not in allowed):
-        raise UserError(f"{key}: {value!r} is not allowed; expected {words}, such as the default {default!r}")
-
-
-def _source(cell: _Cell, made: list[Run]) -> str | None:
+def _source(cell: _Cell, made: list[tuple[_Cell, Run]]) -> str | None:
     """Find the run whose weights this cell starts from."""
-    method = _entry(cell).source
+    method = cell.method.source
     if method is None:
         return None
     wanted = (method, cell.dataset, cell.network, cell.seed)
-    same = list(dict.fromkeys(run.name for run in made if (run.method, run.dataset, run.network, run.seed) == wanted))
-    if len(same) == 1:
-        return same[0]
+    same = {run.name: each for each, run in made if (run.method, run.dataset, run.network, run.seed) == wanted}
     place = f"data set {cell.dataset}, network {cell.network}, seed {cell.seed}"
-    problem = f"{len(same)} such runs, expected one" if same else f"no such run; add {{method: {method}}} for it"
-    raise UserError(f"{cell.key}.method: {cell.entry['method']} starts from a run of {method} ({place}): {problem}")
+    starts = f"{cell.key}.method: {cell.chosen.method} starts from a run of {method} ({place})"
+    if len(same) != 1:
+        problem = f"{len(same)} such runs, expected one" if same else f"no such run; add {{method: {method}}} for it"
+        raise UserError(f"{starts}: {problem}")
+    ((name, source),) = same.items()
+    if cell.planned and not source.planned:
+        raise UserError(f"{starts}, and {source.key}.run is false; expected both to be run, or neither")
+    return name
 
 
 def _calibration(parameters: Parameters, cell: _Cell, time_steps: int | None) -> dict[str, Any] | None:
-    if not cell.entry.get("calibrate", False):
+    if not cell.calibrate:
         return None
-    if _entry(cell).source is None and _entry(cell).options != "variants":
+    if cell.method.source is None and cell.method.options != "variants":
         allowed = ", ".join(name for name, entry in METHODS.items() if entry.source or entry.options == "variants")
-        name = cell.entry["method"]
+        name = cell.chosen.method
         raise UserError(f"{cell.key}.calibrate: true is not allowed for method {name}; it is for {allowed}")
-    spec = {"revision": CALIBRATION_REVISION, **parameters["calibration"]}
+    spec = {"revision": CALIBRATION_REVISION, **parameters.calibration.as_given()}
     return spec | {"time_steps": time_steps or spec["time_steps"]}
 
 
-def _with_own_measurement(parameters: Parameters, section: Parameters, study_name: str) -> Parameters:
-    """Put what a study measures otherwise into the measurement section."""
-    changes = section.get("measurement")
-    if not changes:
-        return parameters
-    changed = {**parameters, "measurement": merge(parameters["measurement"] or {}, changes)}
-    validate(changed, f"params.yaml: studies.{study_name}")
-    return changed
+def _with_own_sections(parameters: Parameters, section: StudySection, place: str) -> Parameters:
+    """Put what a study measures and compares otherwise into the common sections."""
+    own: dict[str, Section | None] = {}
+    if section.measurement:
+        common = parameters.measurement.as_given() if parameters.measurement else {}
+        own["measurement"] = part_of(Measurement, merge(common, section.measurement), f"{place}.measurement")
+    if section.report:
+        report = part_of(Report, merge(parameters.report.as_given(), section.report), f"{place}.report")
+        for side in ("headline", "reference"):
+            choose(f"{place}.report.{side}.method", getattr(report, side).method, METHODS)
+        own["report"] = report
+    return parameters.model_copy(update=own)
 
 
 def _measurement(parameters: Parameters) -> dict[str, Any] | None:
     """Resolve the networks and methods whose training step is timed; methods with time steps at each T."""
-    section = parameters["measurement"]
+    section = parameters.measurement
     if section is None:
         return None
     networks = []
-    for name in section["networks"]:
-        choose("measurement.networks", name, parameters["networks"])
-        networks.append(network_spec(parameters, name, section["image_shape"], f"networks.{name}"))
+    for name in section.networks:
+        choose("measurement.networks", name, parameters.networks)
+        described = parameters.networks[name]
+        networks.append(resolved_network(described, name, section.image_shape, f"networks.{name}"))
     methods = []
-    for index, entry in enumerate(section["methods"]):
+    for index, entry in enumerate(section.methods):
         key = f"measurement.methods[{index}]"
-        timed = METHODS[choose(f"{key}.method", entry["method"], METHODS)].time_steps
-        values = entry.get("time_steps", section["time_steps"])
-        steps = [{"time_steps": value} for value in values] if timed else [{}]
-        methods += [method_spec(parameters, {**entry, **step}, key) for step in steps]
-    return {"revision": MEASUREMENT_REVISION, **section, "networks": networks, "methods": methods}
+        method = METHODS[choose(f"{key}.method", entry.method, METHODS)]
+        if method.source is not None:
+            raise UserError(f"{key}.method: {entry.method!r} is not allowed; expected a method that is trained")
+        if entry.time_steps is not None and not method.time_steps:
+            raise UserError(f"{key}.time_steps: {entry.time_steps} is not allowed; {entry.method} is trained without T")
+        single = [value for value in entry.options.values() if isinstance(value, list)]
+        if single:
+            raise UserError(f"{key}.options: {single[0]} is not allowed; expected one value an option")
+        chosen = {name: value for name, value in entry.as_given().items() if name != "time_steps"}
+        for value in (entry.time_steps or section.time_steps) if method.time_steps else [None]:
+            methods.append(method_spec(parameters, Chosen(time_steps=value, **chosen), key))
+    return {"revision": MEASUREMENT_REVISION, **section.as_given(), "networks": networks, "methods": methods}
 
 
 def _inference(
     parameters: Parameters, cells: list[_Cell], specs: Mapping[str, dict[str, Any]]
 ) -> dict[str, Any] | None:
     """Resolve what is timed in inference: each method and variant of the study, by default options, on each network."""
-    section = parameters.get("inference")
+    section = parameters.inference
     if section is None:
         return None
     places = []
     for dataset, network in dict.fromkeys((cell.dataset, cell.network) for cell in cells):
         shape, classes = specs[dataset]["shape"], specs[dataset]["classes"]
-        resolved = network_spec(parameters, network, shape, f"networks.{network}")
+        resolved = resolved_network(parameters.networks[network], network, shape, f"networks.{network}")
         places.append({"dataset": {"name": dataset, "shape": shape, "classes": classes}, "network": resolved})
     methods = []
-    for name, variant in dict.fromkeys((cell.entry["method"], cell.entry.get("variant", "released")) for cell in cells):
-        entry = {"method": name} | ({"time_steps": 1} if METHODS[name].time_steps else {})
-        entry |= {"variant": variant} if METHODS[name].options == "variants" else {}
-        methods.append(method_spec(parameters, entry, "inference"))
-    return {"revision": INFERENCE_REVISION, **section, "places": places, "methods": methods}
+    for name, variant in dict.fromkeys((cell.chosen.method, cell.chosen.variant or "released") for cell in cells):
+        entry = METHODS[name]
+        steps, preset = 1 if entry.time_steps else None, variant if entry.options == "variants" else None
+        methods.append(method_spec(parameters, Chosen(name, preset, steps), "inference"))
+    return {"revision": INFERENCE_REVISION, **section.as_given(), "places": places, "methods": methods}
 
 
 def _refuse_duplicates(ordered: list[tuple[_Cell, Run]]) -> None:
@@ -488,19 +434,23 @@ def _refuse_duplicates(ordered: list[tuple[_Cell, Run]]) -> None:
             raise UserError(f"{' and '.join(places)}: the run {name} stands {count} times; keep one")
 
 
-def _used(parameters: Parameters, name: str, section: Parameters, cells: list[_Cell]) -> dict[str, Any]:
+def _used(
+    written: Parameters, changed: Parameters, name: str, section: StudySection, cells: list[_Cell]
+) -> dict[str, Any]:
     """Return the part of the parameters that this study uses."""
-    measured = (parameters["measurement"] or {}).get("networks", [])
-    networks = [*dict.fromkeys([*section["networks"], *measured])]
-    recipes = [*dict.fromkeys(cell.recipe for cell in cells)]
+    measured = changed.measurement.networks if changed.measurement else []
+    networks = dict.fromkeys([*section.networks, *measured])
+    recipes = dict.fromkeys(cell.recipe for cell in cells)
+    given = changed.as_given()
     return {
         "study": name,
-        "datasets": {key: parameters["datasets"].get(key, {}) for key in section["datasets"]},
-        "networks": {key: parameters["networks"][key] for key in networks},
-        "recipes": {key: parameters["recipes"][key] for key in recipes},
-        **{key: parameters[key] for key in ("methods", "calibration", "evaluation", "measurement", "report")},
-        "inference": parameters.get("inference"),
-        "studies": {name: section},
+        "datasets": {key: given["datasets"].get(key, {}) for key in section.datasets},
+        "networks": {key: given["networks"][key] for key in networks},
+        "recipes": {key: given["recipes"][key] for key in recipes},
+        **{key: given[key] for key in ("methods", "calibration", "evaluation", "measurement")},
+        "report": written.report.as_given(),
+        "inference": given.get("inference"),
+        "studies": {name: section.as_given()},
     }
 
 

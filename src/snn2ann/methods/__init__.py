@@ -2,7 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from snn2ann.parameters.section import Section
 
 
 @dataclass(frozen=True)
@@ -34,8 +38,8 @@ class MethodEntry:
         relative: its row in the table of relatives; none for what only serves others.
         time_steps: whether the method is trained for a number of time steps.
         source: the method whose trained weights this one starts from, if any.
-        defaults: the method's options with their default values; the paper's method has variants instead.
-        options: what this method's options are: "variants" (see `snn2ann.options`) or "defaults".
+        options: "module:Class" of its options with their defaults and ranges, loaded without torch; or "variants", those of
+            `snn2ann.options`.
         passes: (a, b): a training step's convolutions are worth a·T + b forward passes, a backward counting as two.
         library: the package whose neurons or layers it runs on.
     """
@@ -47,14 +51,24 @@ class MethodEntry:
     relative: Relative | None = None
     time_steps: bool = True
     source: str | None = None
-    defaults: dict[str, Any] = field(default_factory=dict)
-    options: str = "defaults"
+    options: str = "snn2ann.parameters.methods:NoOptions"
     passes: tuple[int, int] = (3, 0)
     library: str = "torch"
 
+    @property
+    def options_class(self) -> "type[Section] | None":
+        """The class of its options; None for variants."""
+        if self.options == "variants":
+            return None
+        module, _, name = self.options.partition(":")
+        found: type[Section] = getattr(import_module(module), name)
+        return found
 
-_SURROGATE = {"threshold": 1.0, "surrogate": "atan", "surrogate_width": 2.0}
-_THROUGH_TIME = _SURROGATE | {"detach_reset": True, "spike_penalty": 0.0}
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """Its options with their default values; of a method with variants none."""
+        return self.options_class().model_dump() if self.options_class else {}
+
 
 # Colours after Okabe and Ito (2008), told apart with any common colour blindness, and more of their kind.
 METHODS: dict[str, MethodEntry] = {
@@ -87,7 +101,7 @@ METHODS: dict[str, MethodEntry] = {
             "dropout",
             "flat",
         ),
-        defaults={"threshold": 1.0},
+        options="snn2ann.parameters.methods:ThresholdOptions",
         passes=(1, 3),
     ),
     "rate_based": MethodEntry(
@@ -101,7 +115,7 @@ METHODS: dict[str, MethodEntry] = {
             "the surrogate's derivative, averaged over time, in the place of the ReLU's; BatchNorm sees the spikes",
             "flat",
         ),
-        defaults=_SURROGATE | {"detach_reset": True},
+        options="snn2ann.parameters.methods:ResetOptions",
         passes=(1, 3),
         library="spikingjelly",
     ),
@@ -113,7 +127,7 @@ METHODS: dict[str, MethodEntry] = {
         relative=Relative(
             "Meng et al. 2023, ICCV", "no gradient through time", "a surrogate gradient at every step", "flat"
         ),
-        defaults=_SURROGATE,
+        options="snn2ann.parameters.methods:SurrogateOptions",
         library="spikingjelly",
     ),
     "ottt": MethodEntry(
@@ -127,7 +141,7 @@ METHODS: dict[str, MethodEntry] = {
             "as `sltt`, with traces of earlier spikes in the weights' gradients, so neurons leak; reset by subtraction",
             "flat",
         ),
-        defaults={"threshold": 1.0, "surrogate": "sigmoid", "surrogate_width": 4.0, "tau": 2.0},
+        options="snn2ann.parameters.methods:LeakyOptions",
         passes=(4, 0),
         library="spikingjelly",
     ),
@@ -137,7 +151,7 @@ METHODS: dict[str, MethodEntry] = {
         revision=1,
         looks={"": ("#D55E00", "^")},
         relative=Relative("Wu et al. 2018", "–", "a surrogate gradient through all steps", "grows"),
-        defaults=_THROUGH_TIME,
+        options="snn2ann.parameters.methods:ThroughTimeOptions",
         library="spikingjelly",
     ),
     "checkpointed": MethodEntry(
@@ -151,7 +165,7 @@ METHODS: dict[str, MethodEntry] = {
             "as `stbp`, each layer run again in backward",
             "grows, as bits",
         ),
-        defaults=_THROUGH_TIME,
+        options="snn2ann.parameters.methods:ThroughTimeOptions",
         passes=(4, 0),
         library="spikingjelly",
     ),
@@ -169,7 +183,7 @@ METHODS: dict[str, MethodEntry] = {
         ),
         time_steps=False,
         passes=(0, 3),
-        defaults={"levels": 8, "ceiling": 8.0},
+        options="snn2ann.parameters.methods:QcfsOptions",
     ),
     "conversion": MethodEntry(
         "snn2ann.methods.conversion:Conversion",
@@ -179,6 +193,6 @@ METHODS: dict[str, MethodEntry] = {
         time_steps=False,
         source="ann",
         passes=(0, 0),
-        defaults={"percentile": 99.9, "images": 1024, "reset": "subtract", "membrane_start": 0.5},
+        options="snn2ann.parameters.methods:ConversionOptions",
     ),
 }

@@ -1,0 +1,68 @@
+"""The options of methods that have a class of their own; the paper's are `snn2ann.options.CouplingOptions`."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from snn2ann.parameters.section import Images, NotNegative, Number, Positive, Section
+
+
+class NoOptions(Section):
+    """A method without options."""
+
+
+class ThresholdOptions(Section):
+    """Of neurons with one fixed threshold."""
+
+    threshold: Positive = Field(1.0, description="threshold of every neuron, in the current's unit")
+
+
+class SurrogateOptions(ThresholdOptions):
+    """Of a surrogate gradient at every step."""
+
+    surrogate: Literal["atan", "sigmoid", "triangle"] = Field("atan", description="shape of the surrogate gradient")
+    surrogate_width: Positive = Field(2.0, description="width of the surrogate gradient, SpikingJelly's alpha: larger is narrower")
+
+
+class ResetOptions(SurrogateOptions):
+    """Of a surrogate gradient that may go through the reset."""
+
+    detach_reset: bool = Field(True, description="whether the reset is left out of the gradient")
+
+
+class ThroughTimeOptions(ResetOptions):
+    """Of spike-based backpropagation through time."""
+
+    spike_penalty: NotNegative = Field(
+        0.0, description="what a spike a neuron, on the mean of neurons and images, adds to the loss"
+    )
+
+
+class LeakyOptions(ThresholdOptions):
+    """Of online training through time, whose neurons leak."""
+
+    surrogate: Literal["atan", "sigmoid", "triangle"] = Field("sigmoid", description="shape of the surrogate gradient")
+    surrogate_width: Positive = Field(4.0, description="width of the surrogate gradient, SpikingJelly's alpha: larger is narrower")
+    tau: Annotated[float, Number(above=1, most=1_000_000)] = Field(
+        2.0, description="time constant of membrane and trace: 1 - 1/tau of them is left after a step"
+    )
+
+
+class QcfsOptions(Section):
+    """Of QCFS conversion."""
+
+    levels: Annotated[int, Field(ge=1, le=4096)] = Field(8, description="L, to which activations are quantised")
+    ceiling: Positive = Field(8.0, description="λ before training")
+
+
+class ConversionOptions(Section):
+    """Of ANN-to-SNN conversion."""
+
+    percentile: Annotated[float, Number(above=0, most=100)] = Field(
+        99.9, description="percentile of a layer's activations that becomes its threshold"
+    )
+    images: Images = Field(1024, description="training images to look at")
+    reset: Literal["zero", "subtract"] = Field("subtract", description="membrane after a spike")
+    membrane_start: Annotated[float, Number(least=0, most=1)] = Field(
+        0.5, description="membrane before the first step, as a fraction of the threshold"
+    )

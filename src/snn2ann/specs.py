@@ -1,0 +1,177 @@
+"""The parts of a run's specification that a network and a method are, with every default in its place."""
+
+import hashlib
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from snn2ann.errors import UserError
+from snn2ann.methods import METHODS
+from snn2ann.models import NETWORKS
+from snn2ann.options import VARIANTS, CouplingOptions
+from snn2ann.parameters import choose
+from snn2ann.parameters.section import Section
+from snn2ann.parameters.whole import Parameters, typed
+from snn2ann.parameters.words import shown
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """A method with one value for each of its keys; None where an entry does not name one."""
+
+    method: str
+    variant: str | None = None
+    time_steps: int | None = None
+    mapping_unit: str | None = None
+    ata: bool | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def given(self, *names: str) -> dict[str, Any]:
+        """Those of the keys that are named."""
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+
+
+def network_spec(
+    parameters: Mapping[str, Any], name: str, image_shape: Sequence[int], key: str | None = None
+) -> dict[str, Any]:
+    """Return a network's parameters with those that depend on the image's side resolved.
+
+    Args:
+        parameters: as `load_parameters` gives them.
+        name: one of `parameters["networks"]`.
+        image_shape: (channels, height, width).
+        key: where in params.yaml the network is described, for messages.
+
+    Raises:
+        UserError: a wrong value, or no value for this image side.
+    """
+    return resolved_network(typed(parameters).typed.networks[name], name, image_shape, key or f"networks.{name}")
+
+
+def resolved_network(described: Section, name: str, image_shape: Sequence[int], key: str) -> dict[str, Any]:
+    """Return what `network_spec` does, of a network that is typed already."""
+    network: dict[str, Any] = {"name": name}
+    given = described.as_given()
+    choose(f"{key}.kind", given["kind"], NETWORKS)
+    side = str(image_shape[-1])
+    for option, value in given.items():
+        if isinstance(value, Mapping) and value and all(str(part).isdigit() for part in value):
+            by_side = {str(part): chosen for part, chosen in value.items()}
+            if side not in by_side:
+                known = ", ".join(by_side)
+                raise UserError(f"{key}.{option}: no value for images of side {side}; add one (there are {known})")
+            value = by_side[side]
+        # A network's own `name` is the one that it has in params.yaml.
+        network["model" if option == "name" else option] = value
+    return network | _code_of(network, key)
+
+
+def _code_of(network: Mapping[str, Any], key: str) -> dict[str, str]:
+    """What stands for code that is not this project's: a torchvision's version, a digest of the user's file."""
+    if network["kind"] == "torchvision":
+        return {"torchvision": version("torchvision")}
+    if network["kind"] != "module":
+        return {}
+    parts = network["path"].partition(":")[0].split(".")
+    for folder in (Path.cwd(), *map(Path, sys.path)):
+        stem = folder.joinpath(*parts)
+        for file in (stem.with_suffix(".py"), stem / "__init__.py"):
+            if file.is_file():
+                return {"code": hashlib.sha256(file.read_bytes()).hexdigest()[:8]}
+    raise UserError(
+        f"{key}.path: {network['path']!r}: no file {'/'.join(parts)}.py in this folder or among Python's packages"
+    )
+
+
+def method_spec(parameters: Parameters, chosen: Chosen, key: str) -> dict[str, Any]:
+    """Return name, revision, time steps, variant and the resolved options of a method.
+
+    Args:
+        parameters: whose `methods` section goes before the method's defaults.
+        chosen: what an entry says.
+        key: of the entry, for messages.
+
+    Raises:
+        UserError: a key or an option that the method does not have, or a value that is not allowed.
+    """
+    name = choose(f"{key}.method", chosen.method, METHODS)
+    method = METHODS[name]
+    time_steps = chosen.time_steps
+    if method.time_steps and time_steps is None:
+        raise UserError(f"{key}.time_steps: missing; method {name} is trained for a number of time steps, such as 5")
+    if not method.time_steps and time_steps is not None:
+        raise UserError(f"{key}.time_steps: {time_steps!r} is not allowed; method {name} is trained without time steps")
+    common = parameters.methods.get(name, {})
+    if method.options == "variants":
+        variant: str | None = choose(f"{key}.variant", chosen.variant or "released", VARIANTS)
+        refuse_two_values(chosen.given("mapping_unit", "ata"), chosen.options, key)
+        options = _coupling(variant, common | {**chosen.options} | chosen.given("mapping_unit", "ata"), key)
+    else:
+        variant = None
+        for option, value in chosen.given("variant", "mapping_unit", "ata").items():
+            raise UserError(f"{key}.{option}: {value!r} is not allowed; method {name} has none")
+        options = method.defaults | common | checked_options(name, chosen.options, f"{key}.options")
+    return {
+        "name": name,
+        "revision": method.revision,
+        "time_steps": time_steps,
+        "variant": variant,
+        "options": options,
+    }
+
+
+def refuse_two_values(beside: Mapping[str, Any], options: Mapping[str, Any], key: str) -> None:
+    """Refuse an option that an entry gives under two names, with two values.
+
+    Raises:
+        UserError: it does.
+    """
+    for option, value in beside.items():
+        if option in options and options[option] != value:
+            both = f"{shown(value)} here and {shown(options[option])} under options"
+            raise UserError(f"{key}.{option}: stands twice, {both}; expected one of the two")
+
+
+def checked_options(method: str, options: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Return options, some or all, of a method if each is one that it has and has a value that is allowed.
+
+    Raises:
+        UserError: the option, the value and what is expected.
+    """
+    kind = METHODS[method].options_class
+    if kind is None:
+        _coupling("released", options, key)
+        return dict(options)
+    try:
+        kind.model_validate(dict(options))
+    except ValidationError as error:
+        from snn2ann.parameters.messages import problems
+
+        raise UserError(problems(error, options, kind.model_json_schema(), key)[0].sentence) from None
+    return dict(options)
+
+
+def _coupling(variant: str, changes: Mapping[str, Any], key: str) -> dict[str, Any]:
+    for option in changes:
+        choose(f"{key}: option", option, [each.name for each in fields(CouplingOptions)])
+    try:
+        return asdict(VARIANTS[variant].with_options(dict(changes)))
+    except UserError as error:
+        raise UserError(f"{key}: {error}") from error
+
+
+def changed_options(method: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of a resolved method that are not the preset's; unit and ATA have a place of their own."""
+    variant = method["variant"]
+    preset = asdict(VARIANTS[variant]) if variant else METHODS[method["name"]].defaults
+    apart = ("mapping_unit", "ata") if variant else ()
+    return {
+        option: value
+        for option, value in method["options"].items()
+        if option not in apart and value != preset.get(option)
+    }
