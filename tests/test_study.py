@@ -335,7 +335,11 @@ ENTRY = ("studies", "tiny", "runs", 1)
         ),
         (("measurement", "round"), 3, "measurement.round: unknown key (value 3); did you mean 'rounds'?"),
         (("report", "headline", "varian"), "x", "report.headline.varian: unknown key"),
-        (("datasets", "digits", "valid"), 3, "datasets.digits.valid: unknown key (value 3); did you mean 'validation'?"),
+        (
+            ("datasets", "digits", "valid"),
+            3,
+            "datasets.digits.valid: unknown key (value 3); did you mean 'validation'?",
+        ),
         (("recipes", "tiny", "epochs"), "ten", 'recipes.tiny.epochs: "ten" is not allowed; expected passes over the'),
         (("recipes", "tiny", "epochs"), 2.0, "recipes.tiny.epochs: 2.0 is not allowed; expected passes over the"),
         (
@@ -365,9 +369,21 @@ ENTRY = ("studies", "tiny", "runs", 1)
             "evaluation.time_steps: -1 is not allowed; expected the largest T to evaluate",
         ),
         ((*ENTRY, "method"), "stb", "runs[1].method: 'stb' is unknown; did you mean 'stbp'? allowed: snn2ann, ann"),
-        ((*ENTRY, "options"), {"treshold": 1}, "runs[1].options.treshold: unknown key (value 1); did you mean 'threshold'? allowed here: threshold,"),
-        ((*ENTRY, "options"), {"threshold": "high"}, 'options.threshold: "high" is not allowed; expected threshold of every neuron'),
-        ((*ENTRY, "options"), {"detach_reset": 1}, "options.detach_reset: 1 is not allowed; expected whether the reset is left out of the gradient, true"),
+        (
+            (*ENTRY, "options"),
+            {"treshold": 1},
+            "runs[1].options.treshold: unknown key (value 1); did you mean 'threshold'? allowed here: threshold,",
+        ),
+        (
+            (*ENTRY, "options"),
+            {"threshold": "high"},
+            'options.threshold: "high" is not allowed; expected threshold of every neuron',
+        ),
+        (
+            (*ENTRY, "options"),
+            {"detach_reset": 1},
+            "options.detach_reset: 1 is not allowed; expected whether",
+        ),
         ((*ENTRY, "ata"), True, "runs[1].ata: True is not allowed; method stbp has none"),
         (
             (*ENTRY, "calibrate"),

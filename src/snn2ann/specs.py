@@ -8,8 +8,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
 from snn2ann.errors import UserError
 from snn2ann.methods import METHODS
 from snn2ann.models import NETWORKS
@@ -106,13 +104,12 @@ def method_spec(parameters: Parameters, chosen: Chosen, key: str) -> dict[str, A
         raise UserError(f"{key}.time_steps: missing; method {name} is trained for a number of time steps, such as 5")
     if not method.time_steps and time_steps is not None:
         raise UserError(f"{key}.time_steps: {time_steps!r} is not allowed; method {name} is trained without time steps")
-    common = parameters.methods.get(name, {})
+    common, variant = parameters.methods.get(name, {}), ""
     if method.options == "variants":
-        variant: str | None = choose(f"{key}.variant", chosen.variant or "released", VARIANTS)
+        variant = choose(f"{key}.variant", chosen.variant or "released", VARIANTS)
         refuse_two_values(chosen.given("mapping_unit", "ata"), chosen.options, key)
         options = _coupling(variant, common | {**chosen.options} | chosen.given("mapping_unit", "ata"), key)
     else:
-        variant = None
         for option, value in chosen.given("variant", "mapping_unit", "ata").items():
             raise UserError(f"{key}.{option}: {value!r} is not allowed; method {name} has none")
         options = method.defaults | common | checked_options(name, chosen.options, f"{key}.options")
@@ -120,7 +117,7 @@ def method_spec(parameters: Parameters, chosen: Chosen, key: str) -> dict[str, A
         "name": name,
         "revision": method.revision,
         "time_steps": time_steps,
-        "variant": variant,
+        "variant": variant or None,
         "options": options,
     }
 
@@ -147,12 +144,7 @@ def checked_options(method: str, options: Mapping[str, Any], key: str) -> dict[s
     if kind is None:
         _coupling("released", options, key)
         return dict(options)
-    try:
-        kind.model_validate(dict(options))
-    except ValidationError as error:
-        from snn2ann.parameters.messages import problems
-
-        raise UserError(problems(error, options, kind.model_json_schema(), key)[0].sentence) from None
+    kind.of(options, key)
     return dict(options)
 
 

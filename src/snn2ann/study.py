@@ -41,6 +41,7 @@ INFERENCE_REVISION = 2
 
 T = TypeVar("T")
 
+
 @dataclass(frozen=True)
 class Run:
     """One model of a study, from training to evaluation.
@@ -261,7 +262,9 @@ def _narrowed(of_study: list[T], of_entry: list[T] | None, key: str) -> list[T]:
 def _single(entry: Entry, key: str) -> Iterator[Chosen]:
     """Give the product of an entry's lists, `options` included, with one value for each key."""
     given = entry.as_given()
-    axes = [(name, given[name]) for name in ("variant", "time_steps", "mapping_unit", "ata") if name in given]
+    axes: list[tuple[str, Any]] = [
+        (name, given[name]) for name in ("variant", "time_steps", "mapping_unit", "ata") if name in given
+    ]
     axes += [(f"options.{name}", value) for name, value in entry.options.items()]
     for name, value in axes:
         if value == []:
@@ -272,7 +275,9 @@ def _single(entry: Entry, key: str) -> Iterator[Chosen]:
         yield Chosen(method=entry.method, options=options, **chosen)
 
 
-def _run(parameters: Parameters, cell: _Cell, specs: Mapping[str, dict[str, Any]], made: list[tuple[_Cell, Run]]) -> Run:
+def _run(
+    parameters: Parameters, cell: _Cell, specs: Mapping[str, dict[str, Any]], made: list[tuple[_Cell, Run]]
+) -> Run:
     dataset = specs[cell.dataset]
     described = parameters.networks[cell.network]
     network = resolved_network(described, cell.network, dataset["shape"], f"networks.{cell.network}")

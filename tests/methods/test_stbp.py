@@ -93,5 +93,5 @@ def test_logits_after_each_step_are_means_over_the_steps_so_far() -> None:
 
 
 def test_an_unknown_surrogate_is_named() -> None:
-    with pytest.raises(UserError, match=r"option surrogate: 'step'.*atan, sigmoid, triangle"):
+    with pytest.raises(UserError, match=r'option surrogate: "step".*"atan", "sigmoid", "triangle"'):
         build(surrogate="step")

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from snn2ann.parameters.section import Section
+    from snn2ann.parameters.methods import MethodOptions
 
 
 @dataclass(frozen=True)
@@ -56,12 +56,12 @@ class MethodEntry:
     library: str = "torch"
 
     @property
-    def options_class(self) -> "type[Section] | None":
+    def options_class(self) -> "type[MethodOptions] | None":
         """The class of its options; None for variants."""
         if self.options == "variants":
             return None
         module, _, name = self.options.partition(":")
-        found: type[Section] = getattr(import_module(module), name)
+        found: type[MethodOptions] = getattr(import_module(module), name)
         return found
 
     @property

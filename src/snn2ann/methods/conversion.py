@@ -9,6 +9,7 @@ from torch import Tensor
 from snn2ann.engine.network import Network
 from snn2ann.methods.coupled import CoupledModel
 from snn2ann.options import CouplingOptions
+from snn2ann.parameters.methods import ConversionOptions
 
 
 class Conversion(CoupledModel):
@@ -29,11 +30,12 @@ class Conversion(CoupledModel):
 
     def __init__(self, network: Network, time_steps: int, options: Mapping[str, Any]) -> None:
         super().__init__(network, time_steps, options)
-        self.percentile = float(options["percentile"])
-        self.images = int(options["images"])
+        given = ConversionOptions.of(options)
+        self.percentile = float(given.percentile)
+        self.images = given.images
         self.options = CouplingOptions(
-            reset=options["reset"],
-            membrane_start=options["membrane_start"],
+            reset=given.reset,
+            membrane_start=given.membrane_start,
             membrane_dropout=0.0,
             shortcut="spikes",
             noisy_spikes="before_dropout",

@@ -7,7 +7,6 @@ wants sequences as [B, T, ...] where its other layers want [T, B, ...]; here it 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from spikingjelly.activation_based import layer as spikingjelly
 from spikingjelly.activation_based import neuron
@@ -15,10 +14,9 @@ from torch import Tensor, nn, ones_like
 
 from snn2ann.engine.interpreter import Interpreter
 from snn2ann.engine.stages import Drop, Fire, Weigh
-from snn2ann.methods.limits import number_above
 from snn2ann.methods.multi_step import drop
 from snn2ann.methods.sltt import SpatialLearningThroughTime
-from snn2ann.methods.stbp import SURROGATES
+from snn2ann.parameters.methods import LeakyOptions
 
 
 class OnlineTrainingThroughTime(SpatialLearningThroughTime):
@@ -38,13 +36,16 @@ class OnlineTrainingThroughTime(SpatialLearningThroughTime):
         UserError: an option that is not allowed.
     """
 
-    def make_neurons(self, options: Mapping[str, Any]) -> nn.Module:
+    options_class = LeakyOptions
+
+    def make_neurons(self) -> nn.Module:
         """Make a layer's neurons; in training a step of theirs gives spikes and traces."""
+        assert isinstance(self.options, LeakyOptions)
         return neuron.OTTTLIFNode(
-            tau=number_above(options, "tau", 1),
-            v_threshold=float(options["threshold"]),
+            tau=self.options.tau,
+            v_threshold=float(self.options.threshold),
             v_reset=None,
-            surrogate_function=SURROGATES[options["surrogate"]](alpha=options["surrogate_width"]),
+            surrogate_function=self.surrogate(),
         )
 
     def step_logits(self, images: Tensor) -> Tensor:

@@ -18,11 +18,10 @@ from snn2ann.engine.interpreter import AnnInterpreter
 from snn2ann.engine.network import Network
 from snn2ann.engine.signals import Observer, Spikes
 from snn2ann.engine.stages import Fire, Layer, Stage
-from snn2ann.errors import UserError
 from snn2ann.method.spiking import SpikingInterpreter
-from snn2ann.methods.limits import number_above
 from snn2ann.methods.model import Loss, Model, Step
 from snn2ann.options import CouplingOptions
+from snn2ann.parameters.methods import QcfsOptions
 
 _NEURONS = CouplingOptions(reset="subtract", membrane_start=0.5, membrane_dropout=0.0, shortcut="spikes")
 
@@ -42,12 +41,10 @@ class QuantisedConversion(Model):
     """
 
     def __init__(self, network: Network, time_steps: int, options: Mapping[str, Any]) -> None:
-        levels = number_above(options, "levels", 0)
-        if levels != int(levels):
-            raise UserError(f"option levels: {levels!r} is not allowed; expected a whole number above 0")
-        super().__init__(network, int(levels), options)
-        self.levels = int(levels)
-        start = float(number_above(options, "ceiling", 0))
+        given = QcfsOptions.of(options)
+        super().__init__(network, given.levels, options)
+        self.levels = given.levels
+        start = float(given.ceiling)
         self.start_thresholds(start)
         for layer in self.network.by_label().values():
             layer.register_parameter("ceiling", nn.Parameter(torch.tensor(start)))

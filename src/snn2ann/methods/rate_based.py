@@ -23,6 +23,7 @@ from snn2ann.methods.model import Loss, Step
 from snn2ann.methods.multi_step import drop
 from snn2ann.methods.stbp import SpikeBasedBackpropagation
 from snn2ann.network.operations import Shift
+from snn2ann.parameters.methods import ResetOptions
 
 
 class RateBasedBackpropagation(SpikeBasedBackpropagation):
@@ -31,6 +32,8 @@ class RateBasedBackpropagation(SpikeBasedBackpropagation):
     Time and memory of the backward pass do not grow with T. BatchNorm's statistics are those of all steps, as in `stbp`,
     and their derivative is that of the mean current's; max pooling hands the gradient to the largest mean current.
     """
+
+    options_class = ResetOptions
 
     def training_step(self, images: Tensor, labels: Tensor, loss: Loss, observer: Observer | None = None) -> Step:
         """Run all steps and the rates behind them; the loss is that of the mean logits over time."""

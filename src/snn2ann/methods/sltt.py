@@ -5,7 +5,7 @@ Every step goes backward on its own, so that memory does not grow with T. Spikin
 
 from collections.abc import Mapping
 from math import inf
-from typing import Any
+from typing import ClassVar
 
 from spikingjelly.activation_based import functional as spikingjelly
 from spikingjelly.activation_based import neuron
@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from snn2ann.engine.signals import Observer, Spikes
 from snn2ann.methods.model import Loss, Step
 from snn2ann.methods.multi_step import MultiStepInterpreter
-from snn2ann.methods.stbp import SURROGATES, SpikeBasedBackpropagation
+from snn2ann.methods.stbp import SpikeBasedBackpropagation
+from snn2ann.parameters.methods import SurrogateOptions
 
 
 class SpatialLearningThroughTime(SpikeBasedBackpropagation):
@@ -24,14 +25,16 @@ class SpatialLearningThroughTime(SpikeBasedBackpropagation):
     statistics of each step.
     """
 
-    def make_neurons(self, options: Mapping[str, Any]) -> nn.Module:
+    options_class: ClassVar[type[SurrogateOptions]] = SurrogateOptions
+
+    def make_neurons(self) -> nn.Module:
         """Make a layer's neurons, which run one step at a time."""
         return neuron.SLTTLIFNode(
             tau=inf,
             decay_input=False,
-            v_threshold=float(options["threshold"]),
+            v_threshold=float(self.options.threshold),
             v_reset=0.0,
-            surrogate_function=SURROGATES[options["surrogate"]](alpha=options["surrogate_width"]),
+            surrogate_function=self.surrogate(),
         )
 
     def training_step(self, images: Tensor, labels: Tensor, loss: Loss, observer: Observer | None = None) -> Step:

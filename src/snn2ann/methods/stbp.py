@@ -5,7 +5,7 @@ threshold a layer where ours has one a neuron. BatchNorm runs over time and batc
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from spikingjelly.activation_based import functional as spikingjelly
@@ -15,10 +15,9 @@ from torch import Tensor, nn
 from snn2ann.engine.network import Network
 from snn2ann.engine.signals import Observation, Observer
 from snn2ann.engine.stages import firing
-from snn2ann.errors import UserError
-from snn2ann.methods.limits import number_above, number_from
 from snn2ann.methods.model import Loss, Model, Step
 from snn2ann.methods.multi_step import MultiStepInterpreter
+from snn2ann.parameters.methods import ResetOptions, SurrogateOptions, ThroughTimeOptions
 
 SURROGATES = {
     "atan": surrogate.ATan,
@@ -41,27 +40,32 @@ class SpikeBasedBackpropagation(Model):
         UserError: an option that is not allowed.
     """
 
+    options_class: ClassVar[type[SurrogateOptions]] = ThroughTimeOptions
+
     def __init__(self, network: Network, time_steps: int, options: Mapping[str, Any]) -> None:
         super().__init__(network, time_steps, options)
-        if options["surrogate"] not in SURROGATES:
-            raise UserError(f"option surrogate: {options['surrogate']!r}; expected one of {', '.join(SURROGATES)}")
-        for name in ("threshold", "surrogate_width"):
-            number_above(options, name, 0)
+        self.options = self.options_class.of(options)
         # Methods that derive from this one may not have the option.
-        whole = number_from(options, "spike_penalty", 0) if "spike_penalty" in options else 0.0
+        whole = self.options.spike_penalty if isinstance(self.options, ThroughTimeOptions) else 0.0
         self.penalty = whole / self.network.number_of_neurons()
-        self.start_thresholds(options["threshold"])
-        self.neurons = nn.ModuleDict({name: self.make_neurons(options) for name in self.network.neurons})
+        self.start_thresholds(self.options.threshold)
+        self.neurons = nn.ModuleDict({name: self.make_neurons() for name in self.network.neurons})
 
-    def make_neurons(self, options: Mapping[str, Any]) -> nn.Module:
+    def make_neurons(self) -> nn.Module:
         """Make a layer's neurons."""
+        assert isinstance(self.options, ResetOptions)
         return neuron.IFNode(
-            v_threshold=float(options["threshold"]),
+            v_threshold=float(self.options.threshold),
             v_reset=0.0,
-            surrogate_function=SURROGATES[options["surrogate"]](alpha=options["surrogate_width"]),
-            detach_reset=options["detach_reset"],
+            surrogate_function=self.surrogate(),
+            detach_reset=self.options.detach_reset,
             step_mode="m",
         )
+
+    def surrogate(self) -> nn.Module:
+        """Make the function whose derivative stands for that of a spike."""
+        made: nn.Module = SURROGATES[self.options.surrogate](alpha=self.options.surrogate_width)
+        return made
 
     def training_step(self, images: Tensor, labels: Tensor, loss: Loss, observer: Observer | None = None) -> Step:
         """Unroll T steps; the loss is that of the mean logits over time, and the price of the spikes."""

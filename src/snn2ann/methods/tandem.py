@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from snn2ann.engine.network import Network
-from snn2ann.methods.limits import number_above
 from snn2ann.methods.snn2ann import Snn2Ann
+from snn2ann.parameters.methods import ThresholdOptions
 
 _COUPLING = {
     "mapping_unit": "stsu",
@@ -40,5 +40,5 @@ class TandemLearning(Snn2Ann):
     """
 
     def __init__(self, network: Network, time_steps: int, options: Mapping[str, Any]) -> None:
-        threshold = number_above(options, "threshold", 0)
+        threshold = ThresholdOptions.of(options).threshold
         super().__init__(network, time_steps, _COUPLING | {"threshold_start": threshold})

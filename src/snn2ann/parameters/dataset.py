@@ -20,7 +20,9 @@ class BuiltIn(Section):
         None, description="at most so many training images, or null for all"
     )
     local: str | None = Field(None, description="file or folder taken instead of a download, or null")
-    mirrors: list[str] | None = Field(None, description="http:// or https:// URLs tried before the built-in ones, or null")
+    mirrors: list[str] | None = Field(
+        None, description="http:// or https:// URLs tried before the built-in ones, or null"
+    )
 
 
 class OtherDataset(Section):
@@ -36,6 +38,4 @@ def _kind(value: Any) -> str:
     return "other" if named else "built-in"
 
 
-Dataset = Annotated[
-    Annotated[BuiltIn, Tag("built-in")] | Annotated[OtherDataset, Tag("other")], Discriminator(_kind)
-]
+Dataset = Annotated[Annotated[BuiltIn, Tag("built-in")] | Annotated[OtherDataset, Tag("other")], Discriminator(_kind)]

@@ -31,7 +31,9 @@ def problems(error: ValidationError, data: Any, root: Schema | None = None, key:
         key: of `data` within the file.
     """
     start = schema() if root is None else root
-    found = [_problem(dict(each), _Place(start, data, (key,) if key else ())) for each in error.errors(include_url=False)]
+    found = [
+        _problem(dict(each), _Place(start, data, (key,) if key else ())) for each in error.errors(include_url=False)
+    ]
     return sorted(found, key=lambda each: (not each.unknown, -len(each.path)))
 
 
@@ -86,7 +88,7 @@ class _Place:
 
     def missing(self, name: Any) -> Problem:
         part = followed(self.part, self.data)
-        needed = part.get("required") or next((each["required"] for each in part.get("anyOf", [])[1:]), [])
+        needed: list[str] = part.get("required") or next((each["required"] for each in part.get("anyOf", [])[1:]), [])
         given = [each for each in needed if each == "kind" and isinstance(self.data, Mapping) and each in self.data]
         names = ", ".join(each for each in needed if each not in given)
         path = (*self.path, name)

@@ -1,17 +1,38 @@
 """The options of methods that have a class of their own; the paper's are `snn2ann.options.CouplingOptions`."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
+from snn2ann.errors import UserError
 from snn2ann.parameters.section import Images, NotNegative, Number, Positive, Section
 
 
-class NoOptions(Section):
+class MethodOptions(Section):
+    """The options of a method, each with a default."""
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any], key: str = "") -> Self:
+        """Give types to options, some or all; `key` is where they stand in params.yaml, for messages.
+
+        Raises:
+            UserError: one that the method does not have, or a value that is not allowed.
+        """
+        try:
+            return cls.model_validate(dict(options))
+        except ValidationError as error:
+            from snn2ann.parameters.messages import problems
+
+            sentence = problems(error, options, cls.model_json_schema(), key)[0].sentence
+            raise UserError(sentence if key else f"option {sentence}") from None
+
+
+class NoOptions(MethodOptions):
     """A method without options."""
 
 
-class ThresholdOptions(Section):
+class ThresholdOptions(MethodOptions):
     """Of neurons with one fixed threshold."""
 
     threshold: Positive = Field(1.0, description="threshold of every neuron, in the current's unit")
@@ -21,7 +42,9 @@ class SurrogateOptions(ThresholdOptions):
     """Of a surrogate gradient at every step."""
 
     surrogate: Literal["atan", "sigmoid", "triangle"] = Field("atan", description="shape of the surrogate gradient")
-    surrogate_width: Positive = Field(2.0, description="width of the surrogate gradient, SpikingJelly's alpha: larger is narrower")
+    surrogate_width: Positive = Field(
+        2.0, description="width of the surrogate gradient, SpikingJelly's alpha: larger is narrower"
+    )
 
 
 class ResetOptions(SurrogateOptions):
@@ -38,24 +61,26 @@ class ThroughTimeOptions(ResetOptions):
     )
 
 
-class LeakyOptions(ThresholdOptions):
+class LeakyOptions(SurrogateOptions):
     """Of online training through time, whose neurons leak."""
 
     surrogate: Literal["atan", "sigmoid", "triangle"] = Field("sigmoid", description="shape of the surrogate gradient")
-    surrogate_width: Positive = Field(4.0, description="width of the surrogate gradient, SpikingJelly's alpha: larger is narrower")
+    surrogate_width: Positive = Field(
+        4.0, description="width of the surrogate gradient, SpikingJelly's alpha: larger is narrower"
+    )
     tau: Annotated[float, Number(above=1, most=1_000_000)] = Field(
         2.0, description="time constant of membrane and trace: 1 - 1/tau of them is left after a step"
     )
 
 
-class QcfsOptions(Section):
+class QcfsOptions(MethodOptions):
     """Of QCFS conversion."""
 
     levels: Annotated[int, Field(ge=1, le=4096)] = Field(8, description="L, to which activations are quantised")
     ceiling: Positive = Field(8.0, description="λ before training")
 
 
-class ConversionOptions(Section):
+class ConversionOptions(MethodOptions):
     """Of ANN-to-SNN conversion."""
 
     percentile: Annotated[float, Number(above=0, most=100)] = Field(

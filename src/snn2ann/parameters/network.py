@@ -24,7 +24,9 @@ class Vgg(Section):
         description="a map from the image's side to the blocks, counted from 1, that end in pooling"
     )
     dropout: list[Probability] = Field(description="probabilities, one for each block")
-    pooling: Literal["max", "average"] = Field("max", description="how these blocks end: the largest of 2×2, or their mean")
+    pooling: Literal["max", "average"] = Field(
+        "max", description="how these blocks end: the largest of 2×2, or their mean"
+    )
     initialisation: Initialisation = Field(description="start of the weights")
 
     @model_validator(mode="after")
@@ -47,7 +49,9 @@ class ResNet(Section):
     """A stem, stages of basic blocks of two 3×3 convolutions, and a linear layer."""
 
     kind: Literal["resnet"] = Field(description="a kind of network")
-    channels: Annotated[list[Width], Field(min_length=1)] = Field(description="channels of the stem, then of each stage")
+    channels: Annotated[list[Width], Field(min_length=1)] = Field(
+        description="channels of the stem, then of each stage"
+    )
     strides: Annotated[dict[Side, list[Annotated[int, Field(ge=1, le=64)]]], Field(min_length=1)] = Field(
         description="a map from the image's side to the strides of the stem and of each stage"
     )

@@ -100,4 +100,6 @@ def refuse_strange(value: Any, path: tuple[Any, ...] = ()) -> None:
     elif isinstance(value, float) and not math.isfinite(value):
         raise UserError(f"{key_of(path)}: {shown(value)} is not allowed; expected a finite number")
     elif not isinstance(value, str | int | float | None):
-        raise UserError(f"{key_of(path)}: {value} is read as a {type(value).__name__}; put it into quotes to make it text")
+        raise UserError(
+            f"{key_of(path)}: {value} is read as a {type(value).__name__}; put it into quotes to make it text"
+        )

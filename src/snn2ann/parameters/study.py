@@ -13,9 +13,7 @@ class Entry(Section):
     method: str = Field(description="name of a method")
     variant: OneOrMoreTexts = Field("released", description="a variant of the method, or a list of different ones")
     time_steps: OneOrMoreTimeSteps | None = Field(None, description="T in training, or a list of different ones")
-    mapping_unit: OneOrMoreTexts | None = Field(
-        None, description="a spiking mapping unit, or a list of different ones"
-    )
+    mapping_unit: OneOrMoreTexts | None = Field(None, description="a spiking mapping unit, or a list of different ones")
     ata: OneOrBoth | None = Field(
         None, description="adaptive threshold adjustment in training: true, false, or [true, false]"
     )
@@ -46,7 +44,5 @@ class StudySection(Section):
     dataset_options: dict[str, dict[str, Any]] = Field(
         {}, description="a map from data set to what differs from the datasets section for this study"
     )
-    measurement: dict[str, Any] = Field(
-        {}, description="what differs from the measurement section for this study"
-    )
+    measurement: dict[str, Any] = Field({}, description="what differs from the measurement section for this study")
     report: dict[str, Any] = Field({}, description="what differs from the report section for this study")
