@@ -14,7 +14,7 @@ from snakemake.utils import min_version
 from snn2ann import cluster, pipeline
 from snn2ann.devices import gpus
 from snn2ann.errors import UserError
-from snn2ann.models import FOREIGN
+from snn2ann.foresight import foresee
 from snn2ann.report.figures import FIGURES
 from snn2ann.report.registry import SECTIONS
 from snn2ann.report.tables import TABLES
@@ -31,6 +31,9 @@ if unknown := set(config) - {"study"}:
 try:
     PARAMETERS = load_parameters("params.yaml", overrides=config)
     STUDY = resolve(PARAMETERS, PARAMETERS["study"])
+    # Not again in every job of a cluster. PyTorch is loaded only for networks that need it.
+    if workflow.is_main_process:
+        foresee(STUDY, networks=False)
 except UserError as error:
     raise WorkflowError(str(error)) from None
 

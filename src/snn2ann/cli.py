@@ -319,9 +319,9 @@ def check(
     parameters = load_parameters(params)
     resolved = resolve(parameters, study or parameters["study"])
     # After the parameters, whose faults are said without waiting for torch.
-    from snn2ann.training.check import check_networks
+    from snn2ann.foresight import foresee
 
-    check_networks(resolved)
+    foresee(resolved)
     for run in resolved.runs:
         print(run.name)
 

@@ -50,6 +50,7 @@ class Run:
         name: of the run's folder, `<dataset>_<network>_<method>_T<T>_s<seed>-<digest of spec>`.
         mapping_unit: None for methods without one, as are `variant` and `ata`.
         training_time_steps: None for methods that are not trained for a number of time steps.
+        recipe: name of its recipe.
         changed: options that differ from the variant's preset or the method's defaults, and `recipe` where it is not
             the study's.
         spec: everything that can change the weights, fully resolved.
@@ -68,6 +69,7 @@ class Run:
     ata: bool | None
     training_time_steps: int | None
     seed: int
+    recipe: str
     changed: dict[str, Any]
     spec: dict[str, Any]
     dataset_folder: str
@@ -225,8 +227,7 @@ def _refuse_unknown_names(given: Given) -> None:
         choose(f"networks.{name}.kind", getattr(network, "kind", None), NETWORKS)
     for name, options in parameters.methods.items():
         checked_options(choose("methods", name, METHODS), options, f"methods.{name}")
-    for side in ("headline", "reference"):
-        choose(f"report.{side}.method", getattr(parameters.report, side).method, METHODS)
+    _refuse_unknown_methods(parameters.report, "report")
     for name, study in parameters.studies.items():
         place = f"studies.{name}"
         choose(f"{place}.recipe", study.recipe, parameters.recipes)
@@ -234,6 +235,12 @@ def _refuse_unknown_names(given: Given) -> None:
             choose(f"{place}.networks", network_name, parameters.networks)
         for index, entry in enumerate(study.runs):
             choose(f"{given.key_of_run(name, index)}.method", entry.method, METHODS)
+
+
+def _refuse_unknown_methods(report: Report, key: str) -> None:
+    for side in ("headline", "reference"):
+        if (rows := getattr(report, side)) is not None:
+            choose(f"{key}.{side}.method", rows.method, METHODS)
 
 
 def _cells(given: Given, section: StudySection, study_name: str) -> Iterator[_Cell]:
@@ -315,6 +322,7 @@ def _run(
         ata=options["ata"] if coupled else None,
         training_time_steps=time_steps,
         seed=cell.seed,
+        recipe=cell.recipe,
         changed=changed_options(method) | ({"recipe": cell.recipe} if cell.own_recipe else {}),
         spec=spec,
         dataset_folder=f"{cell.dataset}-{dataset['digest']}",
@@ -378,8 +386,7 @@ def _with_own_sections(parameters: Parameters, section: StudySection, place: str
         own["measurement"] = part_of(Measurement, merge(common, section.measurement), f"{place}.measurement")
     if section.report:
         report = part_of(Report, merge(parameters.report.as_given(), section.report), f"{place}.report")
-        for side in ("headline", "reference"):
-            choose(f"{place}.report.{side}.method", getattr(report, side).method, METHODS)
+        _refuse_unknown_methods(report, f"{place}.report")
         own["report"] = report
     return parameters.model_copy(update=own)
 

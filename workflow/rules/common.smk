@@ -172,7 +172,7 @@ folder_lock = watch = None
 
 
 def begin():
-    """Before the first job: claim the folder, check networks that are not the paper's, and watch what is trained."""
+    """Before the first job: claim the folder, and watch what is trained."""
     global folder_lock, watch
     # Where --workflow-profile names another one, or none that is there, Snakemake does not say so and the default is not read.
     if not workflow.execution_settings.ignore_incomplete:
@@ -191,10 +191,6 @@ def begin():
             take_over()
         if in_cluster and not QUEUES:
             pipeline.warn_of_login_node()
-        if any(network["kind"] in FOREIGN for network in STUDY.parameters["networks"].values()):
-            from snn2ann.training.check import check_networks
-
-            check_networks(STUDY)
     except UserError as error:
         raise WorkflowError(str(error)) from None
     if PARAMETERS["tracking"]["live"] and any(job.rule.name == "train" for job in workflow.dag.needrun_jobs()):

@@ -22,8 +22,10 @@ class Rows(Section):
 class Report(Section):
     """Which rows the claims compare."""
 
-    headline: Rows = Field(description="a map that names the rows of the paper's method")
-    reference: Rows = Field(description="a map that names the rows of spike-based backpropagation")
+    headline: Rows | None = Field(description="a map that names the rows of the paper's method, or null for none")
+    reference: Rows | None = Field(
+        description="a map that names the rows of spike-based backpropagation, or null for none"
+    )
     accuracy_margin: Annotated[float, Number(least=0, most=100)] = Field(
         description="largest difference in accuracy that is called comparable, in percentage points"
     )

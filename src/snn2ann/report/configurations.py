@@ -54,6 +54,11 @@ class Configuration:
         return ", ".join(part for part in (trained, "calibrated" * self.calibrated) if part)
 
 
+def matches(configuration: Configuration, wanted: Mapping[str, Any]) -> bool:
+    """Whether a configuration has every value that `wanted` names."""
+    return all((getattr(configuration, key, None) or "") == (value or "") for key, value in wanted.items())
+
+
 def method_name(method: str) -> str:
     """Name of a method in words; a method that is not registered keeps its own name."""
     return METHODS[method].label if method in METHODS else method

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from snn2ann.report.configurations import Configuration
+from snn2ann.report.configurations import Configuration, matches
 from snn2ann.report.study_data import Cell, Run, StudyData
 
 HEADLINE = {
@@ -52,11 +52,6 @@ def side_of(configurations: Iterable[Configuration], wanted: Mapping[str, Any]) 
     """
     found = [each for each in configurations if matches(each, wanted)]
     return min(found, key=lambda each: each.setting != "", default=None)
-
-
-def matches(configuration: Configuration, wanted: Mapping[str, Any]) -> bool:
-    """Whether a configuration has every value that `wanted` names."""
-    return all((getattr(configuration, key, None) or "") == (value or "") for key, value in wanted.items())
 
 
 def find_cell(study: StudyData, place: tuple[str, str], wanted: Mapping[str, Any]) -> Cell | None:

@@ -1,0 +1,148 @@
+"""What would go wrong in a study's jobs, or come of them for nothing, and is known from its parameters alone."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from itertools import pairwise
+from typing import Any
+
+from snn2ann.data import DATASETS
+from snn2ann.errors import UserError
+from snn2ann.methods import METHODS
+from snn2ann.models import FOREIGN
+from snn2ann.report.configurations import Configuration, ata_word, matches
+from snn2ann.study import Run, Study
+
+# The pair that a study compares where it does not say otherwise; one without these methods compares nothing.
+USUAL = {"headline": "snn2ann", "reference": "stbp"}
+# Of more weights a network is looked at before the first job: it may not fit into any machine.
+MANY_WEIGHTS = 200_000_000
+
+
+def foresee(study: Study, networks: bool = True) -> None:
+    """Refuse a study of which it is known that a job would fail, or that its outcome would be lost.
+
+    Args:
+        study: resolved.
+        networks: whether to load PyTorch and look at networks as well, all of them; else only those that need it.
+
+    Raises:
+        UserError: the key, the value and what is expected.
+    """
+    _refuse_sides_without_runs(study)
+    for run in study.runs:
+        _refuse_lost_steps(run)
+        _refuse_images_unlike_the_recipes(run)
+        _refuse_warmup_without_steps(run)
+    if networks or _needs_a_look(study):
+        from snn2ann.training.check import check_networks
+
+        check_networks(study)
+
+
+def _refuse_sides_without_runs(study: Study) -> None:
+    rows = [row for run in study.runs for row in _rows(run)]
+    named = [row for run in study.not_run for row in _rows(run)]
+    own = study.parameters["studies"][study.name].get("report", {})
+    for side, usual in USUAL.items():
+        wanted = study.report[side]
+        if wanted is None or any(matches(row, wanted) for row in rows):
+            continue
+        there = any(row.method == wanted["method"] for row in [*rows, *named])
+        if not there and wanted["method"] == usual and side not in own:
+            continue
+        key = f"studies.{study.name}.report.{side}" if side in own else f"report.{side}"
+        if any(matches(row, wanted) for row in named):
+            raise UserError(f"{key}: names a run of study {study.name} whose run is false; expected one that is run")
+        nearest = max(rows, key=lambda row: sum(matches(row, {key: value}) for key, value in wanted.items()))
+        like = {name: value for name, value in asdict(nearest).items() if name in wanted or name == "method"}
+        raise UserError(
+            f"{key}: {_written(wanted)} names no run of study {study.name}; expected one of its rows, such as "
+            f"{_written(like)}, or null; a study's own pair stands under studies.{study.name}.report"
+        )
+
+
+def _rows(run: Run) -> Iterator[Configuration]:
+    """The configurations of a run: as it is trained and, where it is, calibrated."""
+    for calibrated in [False] + [True] * (run.calibration_digest is not None):
+        ata = ata_word(run.ata, calibrated, run.calibration_digest is not None)
+        steps = run.training_time_steps
+        yield Configuration(run.method, run.variant or "", run.mapping_unit or "", ata, steps)
+
+
+def _written(wanted: Mapping[str, Any]) -> str:
+    return "{" + ", ".join(f"{name}: {value}" for name, value in wanted.items() if value not in (None, "")) + "}"
+
+
+def _refuse_lost_steps(run: Run) -> None:
+    steps, most = run.training_time_steps or 0, run.evaluation_spec["time_steps"]
+    if steps > most:
+        raise UserError(
+            f"evaluation.time_steps: {most} is not allowed; expected {steps} or more, the T that {run.name} is trained "
+            "for, whose results would not be shown"
+        )
+
+
+def _refuse_images_unlike_the_recipes(run: Run) -> None:
+    key, recipe = _recipe_of(run), run.spec["recipe"]
+    channels, height, width = run.spec["dataset"]["shape"]
+    of = f"of {run.dataset}"
+    chosen = recipe["normalisation"]
+    if chosen and len(chosen["mean"]) != channels:
+        raise UserError(
+            f"{key}.normalisation.mean: {chosen['mean']} is not allowed; expected a number for each channel {of}, {channels}"
+        )
+    padding = recipe["augmentation"]["crop_padding"]
+    if padding >= min(height, width):
+        raise UserError(
+            f"{key}.augmentation.crop_padding: {padding} is not allowed; expected less than the {min(height, width)} "
+            f"pixels of an image {of}, or crops would be empty"
+        )
+
+
+def _refuse_warmup_without_steps(run: Run) -> None:
+    recipe, images = run.spec["recipe"], _training_images(run)
+    schedule = recipe["schedule"]
+    if schedule["kind"] != "one-cycle" or images is None or not any(METHODS[run.method].passes):
+        return
+    steps = recipe["epochs"] * max(1, -(-images // recipe["batch_size"]))
+    if schedule["warmup"] * steps <= 1:
+        raise UserError(
+            f"{_recipe_of(run)}.schedule.warmup: {schedule['warmup']} is not allowed; expected more than one of the "
+            f"{steps} steps that {run.name} is trained for"
+        )
+
+
+def _training_images(run: Run) -> int | None:
+    """How many images a run is trained on, at most; None where that is known from its files only."""
+    dataset = run.spec["dataset"]
+    if dataset["name"] not in DATASETS or "kind" in dataset:
+        return None
+    share = 1 - dataset.get("test", 0) - dataset["validation"]
+    every = int(DATASETS[dataset["name"]].images * share)
+    return min(every, dataset.get("train_images") or every)
+
+
+def _recipe_of(run: Run) -> str:
+    return f"recipes.{run.recipe}"
+
+
+def _needs_a_look(study: Study) -> bool:
+    """Whether a network may turn out not to be trainable although its parameters are right."""
+    for run in (*study.runs, *study.not_run):
+        network = run.spec["network"]
+        single = run.spec["recipe"]["batch_size"] == 1
+        if network["kind"] not in ("vgg", "resnet") or single or _weights(network) > MANY_WEIGHTS:
+            return True
+    measured = study.measurement_spec
+    return measured is not None and (
+        measured["batch_size"] == 1 or any(each["kind"] in FOREIGN for each in measured["networks"])
+    )
+
+
+def _weights(network: Mapping[str, Any]) -> int:
+    """About how many weights the convolutions of a network of the paper's kinds have."""
+    if network["kind"] == "vgg":
+        widths = [width for block in network["blocks"] for width in block]
+        return sum(9 * before * after for before, after in pairwise(widths))
+    repeated = 2 * network["blocks_per_stage"]
+    return sum(9 * width * width * repeated for width in network["channels"])
