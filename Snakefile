@@ -76,7 +76,7 @@ include: "workflow/rules/track.smk"
 # The texts of the HTML report are given the configuration and nothing else.
 config["front_page"] = {
     "study": STUDY.name,
-    "title": PARAMETERS["studies"][STUDY.name]["title"],
+    "title": STUDY.parameters["studies"][STUDY.name]["title"],
     "verdicts": verdict_rows(),
 }
 config["captions"] = {"table": TABLES, "figure": FIGURES}
