@@ -1,10 +1,13 @@
 """The options in which variants of the method differ, and the two named presets. Free of torch, so that it loads at once."""
 
 from dataclasses import dataclass, fields, replace
-from math import inf, isfinite
+from math import isfinite
 from typing import Any, Literal, get_args, get_type_hints
 
 from snn2ann.errors import UserError
+
+# Of what has no end of its own: far more than anything that is of use, and far less than what 32 bits hold.
+MOST = 1e5
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,7 @@ def _problem(name: str, value: Any, hint: Any) -> str | None:
         return None if isinstance(value, bool) else "true or false"
     words = [word for part in (hint, *get_args(hint)) for word in get_args(part) if isinstance(word, str)]
     number = hint is float or float in get_args(hint)
-    high = {"threshold_start": inf, "spike_penalty": inf, "ata_step": inf}.get(name, 1.0)
+    high = {"threshold_start": MOST, "spike_penalty": MOST, "ata_step": MOST}.get(name, 1.0)
     if value in words:
         return None
     if (
@@ -110,7 +113,7 @@ def _problem(name: str, value: Any, hint: Any) -> str | None:
 
 
 def _range(name: str, high: float) -> str:
-    return "a number from 0 up to, not including, 1" if name == "membrane_dropout" else f"a number from 0 to {high:g}"
+    return "a number from 0 up to, not including, 1" if name == "membrane_dropout" else f"a number from 0 to {high:,g}"
 
 
 RELEASED = CouplingOptions()

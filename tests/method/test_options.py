@@ -13,8 +13,8 @@ from snn2ann.options import RELEASED, VARIANTS, CouplingOptions
     [
         ("reset", "soft", "zero or subtract"),
         ("mapping_unit", 1, "resu or stsu"),
-        ("threshold_start", "normal", "uniform or a number from 0 to inf"),
-        ("threshold_start", -0.5, "uniform or a number from 0 to inf"),
+        ("threshold_start", "normal", "uniform or a number from 0 to 100,000"),
+        ("threshold_start", -0.5, "uniform or a number from 0 to 100,000"),
         ("membrane_dropout", 1, "a number from 0 up to, not including, 1"),
         ("ata", "yes", "true or false"),
         ("ata_rate", 1.5, "a number from 0 to 1"),

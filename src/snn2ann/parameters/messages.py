@@ -77,7 +77,7 @@ class _Place:
             self.part, self.data = child(followed(self.part, self.data), key), self.data[key]
             self.path = (*self.path, key)
             nearest = self.part.get("description") or followed(self.part, self.data).get("description")
-            self.description = str(nearest or self.description).split("\n")[0]
+            self.description = _as_phrase(str(nearest or self.description))
 
     def unknown(self, name: Any) -> Problem:
         known = list(followed(self.part, self.data).get("properties", {}))
@@ -116,5 +116,16 @@ class _Place:
             hint = near(str(self.data), [str(value) for value in allowed.get("enum", [allowed.get("const")])])
             return words + (hint and f"; {hint}")
         if self.description.startswith("a list"):
+            if not words.startswith("a list"):
+                # The description is that of the list, and an item is wrong.
+                return words
             words = words.partition(", ")[2]
+        if words == "a map" and "map" not in self.description:
+            return f"a map: {self.description}"
         return self.description if words in ("text", "a map", "") else f"{self.description}, {words}"
+
+
+def _as_phrase(description: str) -> str:
+    """The first sentence of a class's docstring as a part of one; other descriptions are phrases already."""
+    first = description.split("\n")[0]
+    return first[0].lower() + first[1:].removesuffix(".") if first.endswith(".") else first

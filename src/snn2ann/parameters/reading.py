@@ -11,22 +11,32 @@ import yaml
 from snn2ann.errors import UserError
 from snn2ann.parameters.words import key_of, shown
 
+MERGE = "tag:yaml.org,2002:merge"
+
 
 class _Loader(yaml.SafeLoader):
     """1e-3 is a number, keys are words, and no key stands twice in a map; what `<<` brings may be overridden."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        written: set[str] = set()
-        for key_node, _ in node.value:
-            key = str(key_node.value)
+        return {key: self.construct_object(value, deep=True) for key, value in self._values(node).items()}
+
+    def _values(self, node: yaml.MappingNode) -> dict[str, yaml.Node]:
+        """The nodes of a map's values; its own replace those that are merged, of which an earlier map's hold."""
+        own: dict[str, yaml.Node] = {}
+        merged: dict[str, yaml.Node] = {}
+        for key_node, value in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
                 raise _at(key_node, "a key must be a word, not a list or a map")
-            if key in written:
+            key = str(key_node.value)
+            if key in own:
                 raise _at(key_node, f"key {key!r} stands twice in one map")
-            written.add(key)
-        # What was merged comes first, so that the map's own values replace it.
-        self.flatten_mapping(node)
-        return {str(key.value): self.construct_object(value, deep=True) for key, value in node.value}
+            own[key] = value
+            if key_node.tag == MERGE:
+                for source in value.value if isinstance(value, yaml.SequenceNode) else [value]:
+                    if not isinstance(source, yaml.MappingNode):
+                        raise _at(value, "expected a map, or a list of maps, to merge")
+                    merged = self._values(source) | merged
+        return merged | {key: value for key, value in own.items() if key != "<<"}
 
     def construct_integer(self, node: yaml.ScalarNode) -> int:
         text = str(node.value)

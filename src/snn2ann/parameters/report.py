@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from snn2ann.parameters.section import Number, Section, TimeSteps
+from snn2ann.parameters.section import Number, Section, TimeSteps, refused
 
 
 class Rows(Section):
@@ -31,12 +31,21 @@ class Report(Section):
     )
 
 
+# Of MLflow's own stores; databases may name a driver after a +.
+STORES = ("http", "https", "file", "sqlite", "postgresql", "mysql", "mssql", "databricks", "databricks-uc", "uc")
+
+
 class Tracking(Section):
     """Where MLflow keeps its records."""
 
-    store: str | None = Field(
-        pattern=r"^([a-z][a-z0-9+.-]*:|/|\./|[A-Za-z0-9_.-]+/).*$",
-        description="a URI of an MLflow store, or null for a SQLite file in the project",
-    )
+    store: str | None = Field(description="a URI of an MLflow store, or null for a SQLite file in the project")
     live: bool = Field(description="whether curves are shown while they grow")
     models: Literal["none", "headline", "all"] = Field(description="whose networks are recorded as well")
+
+    @field_validator("store")
+    @classmethod
+    def _known(cls, store: str | None) -> str | None:
+        scheme, parted, _ = (store or "").partition("://")
+        if store is not None and (not store.strip() or (parted and scheme.partition("+")[0] not in STORES)):
+            raise refused((), store, f"a URI of an MLflow store, which begins with {'://, '.join(STORES)}://; or null")
+        return store

@@ -25,7 +25,10 @@ def choose(key: str, value: Any, allowed: Iterable[str]) -> str:
 
 def near(value: str, names: Iterable[str]) -> str:
     """Ask whether the name nearest to `value` was meant; "" where none is near."""
-    found = difflib.get_close_matches(value, list(names), n=1)
+    known = list(names)
+    found = difflib.get_close_matches(value, known, n=1)
+    if not found and len(value) > 2:
+        found = [name for name in known if name.startswith(value)]
     return f"did you mean {found[0]!r}?" if found else ""
 
 

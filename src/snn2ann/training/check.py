@@ -37,7 +37,7 @@ def check_networks(study: Study) -> None:
     if not problems:
         problems = [problem for use in uses for problem in _problems_of_methods(use, study)]
     if problems:
-        raise UserError("\n".join(problems))
+        raise UserError("\n".join(dict.fromkeys(problems)))
 
 
 @dataclass(frozen=True)
