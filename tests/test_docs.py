@@ -18,7 +18,7 @@ from benchmarks.tables import TABLES, blocks
 from snn2ann.methods import METHODS
 from snn2ann.network import supported as graph
 from snn2ann.options import CouplingOptions
-from snn2ann.report import registered
+from snn2ann.report import parameter_tables, registered
 from snn2ann.report.configurations import network_name
 from snn2ann.report.judging import SENTENCES
 from snn2ann.report.publish import BLOCKS, block_of
@@ -81,10 +81,13 @@ def test_the_librarys_table_is_the_committed_file() -> None:
     assert block[2].rstrip("\n") == expected, "run `python -m benchmarks.from_trained --table`"
 
 
-@pytest.mark.parametrize(("page", "name"), [("method.md", "relatives"), ("data.md", "datasets")])
-def test_tables_of_registries_are_up_to_date(page: str, name: str) -> None:
+@pytest.mark.parametrize(
+    ("page", "names"),
+    [("method.md", ["relatives"]), ("data.md", ["datasets"]), ("parameters.md", list(parameter_tables.TABLES))],
+)
+def test_tables_of_registries_are_up_to_date(page: str, names: list[str]) -> None:
     found = registered.shown((ROOT / "docs" / page).read_text())
-    assert found == {name: registered.TABLES[name]()}, "run `snn2ann registered`"
+    assert found == {name: registered.TABLES[name]() for name in names}, "run `snn2ann registered`"
 
 
 def test_the_table_of_relatives_has_every_trained_method() -> None:

@@ -20,11 +20,11 @@ HEAVY = (
     "requests",
     "pooch",
     "tabulate",
-    "jsonschema",
+    "pydantic",
     "numpy",
 )
 NUMBERS = ("torch", "numpy")
-PARAMETERS = ("jsonschema",)
+PARAMETERS = ("pydantic",)
 CODE = """
 import sys
 {statement}
@@ -45,7 +45,7 @@ def loaded(statement: str) -> set[str]:
         ("import snn2ann.cli", ()),
         # A network of one's own: torch, and nothing of the rig.
         ("import snn2ann; snn2ann.couple", NUMBERS),
-        ("import snn2ann.study", ()),
+        ("import snn2ann.study", PARAMETERS),
         ("from snn2ann.report.tables import TABLES; from snn2ann.report.figures import FIGURES", ()),
         # What `snakemake` reads and its watch, which waits for runs to train.
         (

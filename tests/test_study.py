@@ -359,7 +359,7 @@ ENTRY = ("studies", "tiny", "runs", 1)
         (
             (*ENTRY, "time_steps"),
             0,
-            "runs[1].time_steps: 0 is not allowed; expected T in training, or a list of different ones, an integer from 1 to 4,096",
+            "runs[1].time_steps: 0 is not allowed; expected T in training, or a list of different ones, an integer from",
         ),
         ((*ENTRY, "time_steps"), [5, 0], "runs[1].time_steps: [5, 0] is not allowed; expected T in training"),
         ((*ENTRY, "time_steps"), [5, 5], "runs[1].time_steps: [5, 5] is not allowed; expected T in training"),

@@ -220,10 +220,21 @@ def publish(
 def registered(
     pages: Annotated[list[Path] | None, typer.Argument(help="Pages; else those of the documentation.")] = None,
 ) -> None:
-    """Bring the documentation's tables of methods and data sets up to date with the registries."""
+    """Bring the documentation's tables of methods, data sets and parameters up to date with what the code says."""
     from snn2ann.report.registered import fill
 
-    fill(pages or [Path("docs/method.md"), Path("docs/data.md")])
+    fill(pages or [Path("docs/method.md"), Path("docs/data.md"), Path("docs/parameters.md")])
+
+
+@app.command()
+def schema(
+    output: Annotated[Path, typer.Option(help="JSON file to write.")] = Path("workflow/schemas/params.schema.json"),
+) -> None:
+    """Write the JSON schema of params.yaml, which editors complete and check by."""
+    from snn2ann.files import write_json
+    from snn2ann.parameters.schema import schema as make_schema
+
+    write_json(output, make_schema())
 
 
 @app.command()

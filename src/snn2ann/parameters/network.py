@@ -92,15 +92,15 @@ class Module(Section):
     )
 
 
+KINDS = {"vgg": Vgg, "resnet": ResNet, "torchvision": Torchvision, "module": Module}
+
+
 class OtherNetwork(Section):
     """A kind that has no class here: its parameters pass as they are, and are found wrong where it is built."""
 
     model_config = ConfigDict(extra="allow")
 
-    kind: str = Field(description="a kind of network")
-
-
-KINDS = {"vgg": Vgg, "resnet": ResNet, "torchvision": Torchvision, "module": Module}
+    kind: str = Field(description="a kind of network", json_schema_extra={"not": {"enum": list(KINDS)}})
 
 
 def _kind(value: Any) -> str:

@@ -50,7 +50,8 @@ def expectation(schema: Schema) -> str:
     """What a JSON schema without references allows, in words: "an integer from 1 to 10", "true or false"."""
     if choices := schema.get("anyOf", schema.get("oneOf")):
         # Of a value or several only the one, and no null: descriptions say so where it means something.
-        single = [each for each in choices if each.get("type") not in ("null", "array")] or choices
+        some = [each for each in choices if each.get("type") != "null"]
+        single = [each for each in some if each.get("type") != "array"] or some
         return " or ".join(dict.fromkeys(map(expectation, single)))
     if "const" in schema:
         return shown(schema["const"])
@@ -68,6 +69,8 @@ def _range(schema: Schema) -> str:
     low, above = schema.get("minimum"), schema.get("exclusiveMinimum")
     high, below = schema.get("maximum"), schema.get("exclusiveMaximum")
     end = f"up to {high:,}" if high is not None else f"up to, not including, {below:,}" if below is not None else ""
+    if above is not None and below is not None:
+        return f" between {above:,} and {below:,}, neither included"
     if low is not None:
         short = f" from {low:,} to {high:,}" if high is not None else ""
         return short or (f" from {low:,} {end}" if end else f" of at least {low:,}")

@@ -9,6 +9,8 @@ from snn2ann.data.source import load_source
 from snn2ann.errors import UserError
 from snn2ann.files import write_text
 from snn2ann.methods import METHODS
+from snn2ann.report import parameter_tables
+from snn2ann.report.parameter_tables import grid
 
 _BLOCK = re.compile(r"(<!-- (\w+): made by `snn2ann registered` -->\n)(.*?)(<!-- end of \2 -->)", re.DOTALL)
 
@@ -20,7 +22,7 @@ def relatives() -> str:
         for name, entry in METHODS.items()
         if (row := entry.relative) is not None
     ]
-    return _grid(["method", "source", "shares with SNN2ANN", "differs", "passes", "memory over T"], rows)
+    return grid(["method", "source", "shares with SNN2ANN", "differs", "passes", "memory over T"], rows)
 
 
 def datasets() -> str:
@@ -31,10 +33,10 @@ def datasets() -> str:
         most = load_source(entry).maximum_value
         size = "×".join(map(str, entry.shape)) + (f", values 0 to {most}" if most != 255 else "")
         rows.append([f"`{name}`", f"{entry.images:,}{test}", size, str(entry.classes), entry.origin])
-    return _grid(["name", "images (training + test)", "size", "classes", "comes from"], rows)
+    return grid(["name", "images (training + test)", "size", "classes", "comes from"], rows)
 
 
-TABLES: dict[str, Callable[[], str]] = {"relatives": relatives, "datasets": datasets}
+TABLES: dict[str, Callable[[], str]] = {"relatives": relatives, "datasets": datasets, **parameter_tables.TABLES}
 
 
 def shown(page: str) -> dict[str, str]:
@@ -60,7 +62,3 @@ def _passes(each_step: int, once: int) -> str:
     """`(1, 3)` as T + 3."""
     steps = [f"{each_step if each_step > 1 else ''}T"] if each_step else []
     return " + ".join([*steps, *([str(once)] if once else [])])
-
-
-def _grid(head: list[str], rows: list[list[str]]) -> str:
-    return "\n".join(f"| {' | '.join(cells)} |" if cells else f"|{'---|' * len(head)}" for cells in [head, [], *rows])
