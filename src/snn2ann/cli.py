@@ -232,9 +232,9 @@ def schema(
 ) -> None:
     """Write the JSON schema of params.yaml, which editors complete and check by."""
     from snn2ann.files import write_json
-    from snn2ann.parameters.schema import schema as make_schema
+    from snn2ann.parameters.schema import published
 
-    write_json(output, make_schema())
+    write_json(output, published())
 
 
 @app.command()

@@ -33,7 +33,7 @@ def edited(path: str, value: Any) -> dict[str, Any]:
         del place[last]
     else:
         place[last] = value
-    return parameters  # type: ignore[no-any-return]
+    return parameters
 
 
 def refusal(parameters: dict[str, Any]) -> str:
@@ -422,7 +422,8 @@ def test_check_and_a_dry_run_of_snakemake_say_it(path: str, value: Any, key: str
 
 
 def test_parameters_of_no_shape_at_all_are_refused() -> None:
-    for value in ([], 3, "words", None):
+    values: list[Any] = [[], 3, "words", None]
+    for value in values:
         with pytest.raises(UserError):
             resolve({"study": value}, "tiny")
 

@@ -88,7 +88,7 @@ class _Place:
 
     def missing(self, name: Any) -> Problem:
         part = followed(self.part, self.data)
-        needed: list[str] = part.get("required") or next((each["required"] for each in part.get("anyOf", [])[1:]), [])
+        needed: list[str] = part.get("required", [])
         given = [each for each in needed if each == "kind" and isinstance(self.data, Mapping) and each in self.data]
         names = ", ".join(each for each in needed if each not in given)
         path = (*self.path, name)

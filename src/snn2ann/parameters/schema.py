@@ -1,6 +1,7 @@
 """The JSON schema of params.yaml, made of the sections' classes, and the way to a value's part of it."""
 
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from functools import cache
 from typing import Any
 
@@ -12,11 +13,24 @@ Schema = Mapping[str, Any]
 
 @cache
 def schema() -> dict[str, Any]:
-    """The JSON schema of params.yaml as it is written: what inherits may leave out what it inherits."""
-    made = Parameters.model_json_schema()
-    for part in made["$defs"].values():
+    """The JSON schema of params.yaml in which everything that is inherited is in its place."""
+    return Parameters.model_json_schema()
+
+
+def published() -> dict[str, Any]:
+    """The JSON schema of params.yaml as it is written: what inherits may leave out whatever it inherits."""
+    made = deepcopy(schema())
+    for name, part in list(made["$defs"].items()):
         if "inherit" in part.get("properties", {}):
-            part["anyOf"] = [{"required": ["inherit"]}, {"required": part.pop("required")}]
+            keys = {key: {"description": inner["description"]} for key, inner in part["properties"].items()}
+            partly = {"type": "object", "properties": keys, "additionalProperties": False}
+            made["$defs"][f"Whole{name}"] = part
+            made["$defs"][name] = {
+                "description": part["description"],
+                "if": {"required": ["inherit"]},
+                "then": partly,
+                "else": {"$ref": f"#/$defs/Whole{name}"},
+            }
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **made, "title": "Parameters of the studies"}
 
 
@@ -34,7 +48,7 @@ def followed(part: Schema, data: Any) -> Schema:
             for step in part["$ref"].removeprefix("#/").split("/"):
                 target = target[step]
             part = {**target, **beside}
-        elif choices := [each for each in part.get("anyOf", part.get("oneOf", [])) if "type" in each or "$ref" in each]:
+        elif choices := part.get("anyOf", part.get("oneOf")):
             part = {**_chosen(choices, data), **beside}
         else:
             return part
@@ -62,9 +76,7 @@ def without_references(part: Schema) -> Schema:
     done = dict(part)
     for word in ("anyOf", "oneOf"):
         if word in part:
-            done[word] = [without_references(each) for each in part[word] if "required" not in each or "type" in each]
-            if not done[word]:
-                del done[word]
+            done[word] = [without_references(each) for each in part[word]]
     if "items" in part:
         done["items"] = without_references(part["items"])
     return done

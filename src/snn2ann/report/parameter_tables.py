@@ -1,4 +1,4 @@
-"""Tables of docs/parameters.md: every key of params.yaml with its range and its default, from the classes that check them."""
+"""Tables of docs/parameters.md: every key of params.yaml, its range and default, from the classes that check it."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
