@@ -30,7 +30,7 @@ if unknown := set(config) - {"study"}:
     )
 try:
     PARAMETERS = load_parameters("params.yaml", overrides=config)
-    STUDY = resolve(PARAMETERS, PARAMETERS["study"])
+    STUDY = resolve(PARAMETERS, PARAMETERS.get("study", ""))
     # Not again in every job of a cluster. PyTorch is loaded only for networks that need it.
     if workflow.is_main_process:
         foresee(STUDY, networks=False)

@@ -254,12 +254,14 @@ def track(
 ) -> None:
     """Log a study's files to MLflow; logged runs are updated, not doubled."""
     from snn2ann.files import write_text
-    from snn2ann.parameters import load_parameters
+    from snn2ann.parameters import load_parameters, validate
     from snn2ann.tracking.store import StoreError
     from snn2ann.tracking.track import track_study
 
     if params is not None:
-        store = store or load_parameters(params)["tracking"]["store"]
+        parameters = load_parameters(params)
+        validate(parameters)
+        store = store or parameters["tracking"]["store"]
     try:
         track_study(study_folder, store, models)
     except StoreError as error:
@@ -328,7 +330,7 @@ def check(
     from snn2ann.study import load_parameters, resolve
 
     parameters = load_parameters(params)
-    resolved = resolve(parameters, study or parameters["study"])
+    resolved = resolve(parameters, study or parameters.get("study", ""))
     # After the parameters, whose faults are said without waiting for torch.
     from snn2ann.foresight import foresee
 
@@ -372,7 +374,7 @@ def estimate(
     from snn2ann.study import load_parameters, resolve
 
     parameters = load_parameters(params)
-    groups = estimate_runs(resolve(parameters, study or parameters["study"]).runs)
+    groups = estimate_runs(resolve(parameters, study or parameters.get("study", "")).runs)
     print("data set | network | method | T | runs | passes a step | 10^15 operations | hours")
     for group in groups:
         hours = group.operations / teraflops / 1e12 / 3600
@@ -391,9 +393,10 @@ def prune(
     """List, or remove, the run folders that no study names."""
     import shutil
 
-    from snn2ann.study import load_parameters, resolve
+    from snn2ann.study import load_parameters, resolve, validate
 
     parameters = load_parameters(params)
+    validate(parameters)
     named = {run.name for name in parameters["studies"] for run in resolve(parameters, name).runs}
     for folder in sorted(path for path in runs.glob("*") if path.is_dir() and path.name not in named):
         print(folder)

@@ -3,19 +3,20 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from itertools import pairwise
+from math import ceil
 from typing import Any
 
-from snn2ann.data import DATASETS
 from snn2ann.errors import UserError
 from snn2ann.methods import METHODS
-from snn2ann.models import FOREIGN
 from snn2ann.report.configurations import Configuration, ata_word, matches
+from snn2ann.specs import training_images
 from snn2ann.study import Run, Study
 
 # The pair that a study compares where it does not say otherwise; one without these methods compares nothing.
 USUAL = {"headline": "snn2ann", "reference": "stbp"}
-# Of more weights a network is looked at before the first job: it may not fit into any machine.
+# Of more weights, or in larger batches, a network is looked at before the first job: it may not fit into any machine.
 MANY_WEIGHTS = 200_000_000
+LARGE_BATCH = 10_000
 
 
 def foresee(study: Study, networks: bool = True) -> None:
@@ -28,6 +29,8 @@ def foresee(study: Study, networks: bool = True) -> None:
     Raises:
         UserError: the key, the value and what is expected.
     """
+    if not study.runs:
+        raise UserError(f"studies.{study.name}.runs: run is false in every entry; expected one at least that is run")
     _refuse_sides_without_runs(study)
     for run in study.runs:
         _refuse_lost_steps(run)
@@ -100,26 +103,15 @@ def _refuse_images_unlike_the_recipes(run: Run) -> None:
 
 
 def _refuse_warmup_without_steps(run: Run) -> None:
-    recipe, images = run.spec["recipe"], _training_images(run)
-    schedule = recipe["schedule"]
-    if schedule["kind"] != "one-cycle" or images is None or not any(METHODS[run.method].passes):
+    recipe, schedule = run.spec["recipe"], run.spec["recipe"]["schedule"]
+    if schedule["kind"] != "one-cycle" or not any(METHODS[run.method].passes):
         return
-    steps = recipe["epochs"] * max(1, -(-images // recipe["batch_size"]))
+    steps = recipe["epochs"] * ceil(training_images(run.spec["dataset"]) / recipe["batch_size"])
     if schedule["warmup"] * steps <= 1:
         raise UserError(
             f"{_recipe_of(run)}.schedule.warmup: {schedule['warmup']} is not allowed; expected more than one of the "
             f"{steps} steps that {run.name} is trained for"
         )
-
-
-def _training_images(run: Run) -> int | None:
-    """How many images a run is trained on, at most; None where that is known from its files only."""
-    dataset = run.spec["dataset"]
-    if dataset["name"] not in DATASETS or "kind" in dataset:
-        return None
-    share = 1 - dataset.get("test", 0) - dataset["validation"]
-    every = int(DATASETS[dataset["name"]].images * share)
-    return min(every, dataset.get("train_images") or every)
 
 
 def _recipe_of(run: Run) -> str:
@@ -128,14 +120,12 @@ def _recipe_of(run: Run) -> str:
 
 def _needs_a_look(study: Study) -> bool:
     """Whether a network may turn out not to be trainable although its parameters are right."""
-    for run in (*study.runs, *study.not_run):
-        network = run.spec["network"]
-        single = run.spec["recipe"]["batch_size"] == 1
-        if network["kind"] not in ("vgg", "resnet") or single or _weights(network) > MANY_WEIGHTS:
-            return True
-    measured = study.measurement_spec
-    return measured is not None and (
-        measured["batch_size"] == 1 or any(each["kind"] in FOREIGN for each in measured["networks"])
+    uses = [(run.spec["network"], run.spec["recipe"]["batch_size"]) for run in (*study.runs, *study.not_run)]
+    if (measured := study.measurement_spec) is not None:
+        uses += [(network, measured["batch_size"]) for network in measured["networks"]]
+    return any(
+        network["kind"] not in ("vgg", "resnet") or not 1 < batch < LARGE_BATCH or _weights(network) > MANY_WEIGHTS
+        for network, batch in uses
     )
 
 

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from snn2ann.data import DATASETS
 from snn2ann.errors import UserError
 from snn2ann.methods import METHODS
 from snn2ann.models import NETWORKS
@@ -167,3 +168,11 @@ def changed_options(method: Mapping[str, Any]) -> dict[str, Any]:
         for option, value in method["options"].items()
         if option not in apart and value != preset.get(option)
     }
+
+
+def training_images(dataset: Mapping[str, Any]) -> float:
+    """About how many images a run is trained on, of the `dataset` part of its specification."""
+    if dataset.get("train_images"):
+        return float(dataset["train_images"])
+    images = dataset["parts"]["train"] if "parts" in dataset else DATASETS[dataset["name"]].images
+    return float(images * (1 - dataset.get("test", 0) - dataset.get("validation", 0)))

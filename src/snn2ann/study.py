@@ -201,7 +201,7 @@ def resolve(parameters: Mapping[str, Any], study_name: str) -> Study:
         runs[index] = _run(changed, cells[index], specs, made)
     ordered = [(cells[index], runs[index]) for index in range(len(cells))]
     _refuse_duplicates(ordered)
-    measurement = _measurement(changed)
+    measurement = _measurement(changed, section, place)
     inference = _inference(changed, [cell for cell, _ in ordered if cell.planned], specs)
     return Study(
         name=study_name,
@@ -391,19 +391,25 @@ def _with_own_sections(parameters: Parameters, section: StudySection, place: str
     return parameters.model_copy(update=own)
 
 
-def _measurement(parameters: Parameters) -> dict[str, Any] | None:
+NAMED = ("networks", "methods")
+
+
+def _measurement(parameters: Parameters, study: StudySection, place: str) -> dict[str, Any] | None:
     """Resolve the networks and methods whose training step is timed; methods with time steps at each T."""
     section = parameters.measurement
     if section is None:
         return None
+    keys = {
+        name: f"{place}.measurement.{name}" if name in study.measurement else f"measurement.{name}" for name in NAMED
+    }
     networks = []
     for name in section.networks:
-        choose("measurement.networks", name, parameters.networks)
+        choose(keys["networks"], name, parameters.networks)
         described = parameters.networks[name]
         networks.append(resolved_network(described, name, section.image_shape, f"networks.{name}"))
     methods = []
     for index, entry in enumerate(section.methods):
-        key = f"measurement.methods[{index}]"
+        key = f"{keys['methods']}[{index}]"
         method = METHODS[choose(f"{key}.method", entry.method, METHODS)]
         if method.source is not None:
             raise UserError(f"{key}.method: {entry.method!r} is not allowed; expected a method that is trained")

@@ -145,7 +145,8 @@ EDITS: list[tuple[str, Any, str, str]] = [
     ("networks/vgg-tiny/pooled_blocks", {"16": [1]}, "networks.vgg-tiny.pooled_blocks", "images of side 8"),
     ("networks/vgg-tiny/pooled_blocks", {"eight": [1]}, "networks.vgg-tiny.pooled_blocks", "side in pixels"),
     ("networks/vgg-tiny/pooled_blocks", {}, "networks.vgg-tiny.pooled_blocks", "side"),
-    ("networks/vgg-tiny/pooled_blocks", [1, 2], "networks.vgg-tiny.pooled_blocks", "a map"),
+    ("networks/vgg-tiny/pooled_blocks", [1, 3], "networks.vgg-tiny.pooled_blocks", "1 to 2"),
+    ("networks/vgg-tiny/pooled_blocks", 2, "networks.vgg-tiny.pooled_blocks", "a map"),
     (
         "networks/vgg-tiny/pooled_blocks",
         {"8": [1, 2], "2": [1, 2]},
@@ -333,6 +334,9 @@ EDITS: list[tuple[str, Any, str, str]] = [
     ("studies/tiny/networks", ["vgg-tiny", "vgg-tiny"], "studies.tiny.networks", "twice"),
     ("studies/tiny/runs", DELETED, "studies.tiny.runs", "missing"),
     ("studies", [], "studies", "map"),
+    ("studies/tiny/runs", [{"method": "ann", "run": False}], "studies.tiny.runs", "one at least that is run"),
+    ("studies/tiny/measurement", {"networks": ["vgg"]}, "studies.tiny.measurement.networks", "did you mean 'vgg-tiny'"),
+    ("studies/tiny/measurement", {"methods": [{"method": "x"}]}, "studies.tiny.measurement.methods[0].method", "stbp"),
     # Another study or recipe than the one that is made.
     ("studies/other", {"inherit": "tny"}, "studies.other.inherit", "did you mean 'tiny'"),
     ("studies/other", {"inherit": "other"}, "studies.other.inherit", "inherits from itself"),
@@ -366,6 +370,13 @@ def test_a_wrong_edit_is_refused_by_its_key(path: str, value: Any, key: str, wor
     assert words in message, message
 
 
+@pytest.mark.parametrize("key", [key for key in PARAMETERS if key != "inference"])
+def test_a_missing_section_is_named(key: str) -> None:
+    parameters = edited(key, DELETED)
+    with pytest.raises(UserError, match=f"{key}: missing"):
+        resolve(parameters, "tiny")
+
+
 def test_there_are_many_of_them() -> None:
     assert len(EDITS) > 150 and len({(path, str(value)) for path, value, *_ in EDITS}) == len(EDITS)
 
@@ -379,6 +390,8 @@ RIGHT: list[tuple[str, Any]] = [
     ("datasets/digits/train_images", None),
     ("networks/vgg-tiny", RESNET),
     ("networks/vgg-tiny/pooled_blocks", {"8": []}),
+    ("networks/vgg-tiny/pooled_blocks", [1, 2]),
+    ("networks/vgg-tiny", RESNET | {"strides": [1, 2]}),
     ("measurement", None),
     ("inference", None),
     ("report/headline", None),
@@ -408,7 +421,7 @@ def test_a_right_edit_is_not_refused(path: str, value: Any) -> None:
 SHOWN = [
     ("methods/stbp", {"surrogate": "foo"}, "methods.stbp.surrogate"),
     ("report/headline/training_time_steps", 5, "report.headline"),
-    ("evaluation/time_steps", 1, "evaluation.time_steps"),
+    ("study", DELETED, "study"),
 ]
 
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import torch
 
-from snn2ann.data import DATASETS
 from snn2ann.evaluation.arithmetic import image_operations
 from snn2ann.methods import METHODS
 from snn2ann.methods.build import build_model
+from snn2ann.specs import training_images
 from snn2ann.study import Run
 
 # Operations a second that training sustains: the paper's networks on a GPU, small ones on cores.
@@ -59,15 +59,9 @@ def _group(dataset: str, network: str, method: str, time_steps: int | None, runs
     spec = runs[0].spec
     each_step, once = METHODS[method].passes
     passes = each_step * (time_steps or 0) + once
-    images = _training_images(spec["dataset"]) * spec["recipe"]["epochs"]
+    images = training_images(spec["dataset"]) * spec["recipe"]["epochs"]
     operations = 2.0 * _multiply_accumulates(spec) * passes * images * len(runs)
     return Estimate(dataset, network, method, time_steps, len(runs), passes, operations)
-
-
-def _training_images(dataset: dict[str, Any]) -> float:
-    if dataset.get("train_images"):
-        return float(dataset["train_images"])
-    return DATASETS[dataset["name"]].images * (1 - dataset.get("test", 0) - dataset["validation"])
 
 
 def _multiply_accumulates(spec: dict[str, Any]) -> int:

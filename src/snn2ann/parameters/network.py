@@ -13,6 +13,29 @@ Initialisation = Literal["default", "kaiming"]
 MOST_LAYERS = 2000
 
 
+def _for_all_sides(value: Any) -> str:
+    return "all" if isinstance(value, list) else "by side"
+
+
+Blocks = list[Annotated[int, Field(ge=1)]]
+BlocksBySide = Annotated[
+    Annotated[Blocks, Tag("all")] | Annotated[dict[Side, Blocks], Field(min_length=1), Tag("by side")],
+    Discriminator(_for_all_sides),
+]
+Strides = list[Annotated[int, Field(ge=1, le=64)]]
+StridesBySide = Annotated[
+    Annotated[Strides, Tag("all")] | Annotated[dict[Side, Strides], Field(min_length=1), Tag("by side")],
+    Discriminator(_for_all_sides),
+]
+
+
+def _by_side(name: str, value: list[int] | dict[str, list[int]]) -> list[tuple[tuple[str, ...], str | None, list[int]]]:
+    """The key, the side and the value of each part of an option; None stands for every side."""
+    if isinstance(value, list):
+        return [((name,), None, value)]
+    return [((name, side), side, part) for side, part in value.items()]
+
+
 class Vgg(Section):
     """Blocks of 3×3 convolutions, some ending in a 2×2 pooling, and a linear layer."""
 
@@ -20,8 +43,8 @@ class Vgg(Section):
     blocks: Annotated[list[Annotated[list[Width], Field(min_length=1)]], Field(min_length=1)] = Field(
         description="the channels of the convolutions, a list for each block"
     )
-    pooled_blocks: Annotated[dict[Side, list[Annotated[int, Field(ge=1)]]], Field(min_length=1)] = Field(
-        description="a map from the image's side to the blocks, counted from 1, that end in pooling"
+    pooled_blocks: BlocksBySide = Field(
+        description="the blocks, counted from 1, that end in pooling, or a map from the image's side to them"
     )
     dropout: list[Probability] = Field(description="probabilities, one for each block")
     pooling: Literal["max", "average"] = Field(
@@ -35,11 +58,10 @@ class Vgg(Section):
             raise refused("dropout", self.dropout, f"{len(self.blocks)} probabilities, one for each block")
         if sum(map(len, self.blocks)) > MOST_LAYERS:
             raise refused("blocks", "...", f"at most {MOST_LAYERS} convolutions")
-        for side, pooled in self.pooled_blocks.items():
-            key = ("pooled_blocks", side)
+        for key, side, pooled in _by_side("pooled_blocks", self.pooled_blocks):
             if len(set(pooled)) < len(pooled) or max(pooled, default=0) > len(self.blocks):
                 raise refused(key, pooled, f"different blocks, counted from 1 to {len(self.blocks)}")
-            if int(side) >> len(pooled) < 1:
+            if side is not None and int(side) >> len(pooled) < 1:
                 most = int(side).bit_length() - 1
                 raise refused(key, pooled, f"at most {most} of them: further pooling leaves nothing of {side} pixels")
         return self
@@ -52,8 +74,8 @@ class ResNet(Section):
     channels: Annotated[list[Width], Field(min_length=1)] = Field(
         description="channels of the stem, then of each stage"
     )
-    strides: Annotated[dict[Side, list[Annotated[int, Field(ge=1, le=64)]]], Field(min_length=1)] = Field(
-        description="a map from the image's side to the strides of the stem and of each stage"
+    strides: StridesBySide = Field(
+        description="the strides of the stem and of each stage, or a map from the image's side to them"
     )
     blocks_per_stage: Annotated[int, Field(ge=1, le=500)] = Field(description="blocks of a stage")
     dropout: Probability = Field(description="a probability")
@@ -63,10 +85,10 @@ class ResNet(Section):
     def _fits_together(self) -> Self:
         if 2 * self.blocks_per_stage * (len(self.channels) - 1) > MOST_LAYERS:
             raise refused("blocks_per_stage", self.blocks_per_stage, f"at most {MOST_LAYERS} convolutions in all")
-        for side, strides in self.strides.items():
+        for key, _, strides in _by_side("strides", self.strides):
             if len(strides) != len(self.channels):
                 expected = f"{len(self.channels)} strides, one for the stem and each stage that channels names"
-                raise refused(("strides", side), strides, expected)
+                raise refused(key, strides, expected)
         return self
 
 

@@ -99,4 +99,4 @@ def is_one_or_several(part: Schema) -> bool:
     kinds = [each.get("type") for each in part.get("anyOf", part.get("oneOf", []))]
     if kinds.count("array") == 0:
         kinds = [kind for each in part.get("anyOf", []) for kind in [x.get("type") for x in each.get("oneOf", [])]]
-    return "array" in kinds and len(set(kinds) - {"null"}) > 1
+    return "array" in kinds and len(set(kinds) - {"null", "object"}) > 1
