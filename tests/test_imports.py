@@ -57,7 +57,7 @@ def loaded(statement: str) -> set[str]:
         # A training job: torch and the data, and nothing of tracking or reports.
         (
             "import snn2ann.cli, snn2ann.training.loop, snn2ann.data.loading",
-            NUMBERS,
+            (*NUMBERS, *PARAMETERS),
         ),
         ("import snn2ann.tracking.track, snn2ann.tracking.recorded_model", ()),
     ],

@@ -35,6 +35,7 @@ def foresee(study: Study, networks: bool = True) -> None:
     for run in study.runs:
         _refuse_lost_steps(run)
         _refuse_images_unlike_the_recipes(run)
+        _refuse_nothing_left(run)
         _refuse_warmup_without_steps(run)
     if networks or _needs_a_look(study):
         from snn2ann.training.check import check_networks
@@ -99,6 +100,15 @@ def _refuse_images_unlike_the_recipes(run: Run) -> None:
         raise UserError(
             f"{key}.augmentation.crop_padding: {padding} is not allowed; expected less than the {min(height, width)} "
             f"pixels of an image {of}, or crops would be empty"
+        )
+
+
+def _refuse_nothing_left(run: Run) -> None:
+    network, (_, height, width) = run.spec["network"], run.spec["dataset"]["shape"]
+    if network["kind"] == "vgg" and min(height, width) >> len(network["pooled_blocks"]) < 1:
+        raise UserError(
+            f"networks.{run.network}.pooled_blocks: {network['pooled_blocks']} is not allowed; expected fewer blocks: "
+            f"so much pooling leaves nothing of the {height}×{width} pixels of {run.dataset}"
         )
 
 

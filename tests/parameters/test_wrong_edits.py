@@ -507,3 +507,11 @@ def test_a_batch_that_no_machine_holds_is_said_by_check() -> None:
     parameters["networks"]["vgg-tiny"] |= {"blocks": [[65536], [4096]]}
     with pytest.raises(UserError, match=r"networks\.vgg-tiny: a batch takes .* batch_size: 1000000 is not allowed"):
         foresee(resolve(parameters, "tiny"))
+
+
+def test_one_list_of_poolings_for_all_images_leaves_something_of_each() -> None:
+    parameters = edited(
+        "networks/vgg-tiny", LARGE | {"blocks": [[4]] * 4, "dropout": [0] * 4, "pooled_blocks": [1, 2, 3, 4]}
+    )
+    parameters["measurement"] = None
+    assert "networks.vgg-tiny.pooled_blocks: [1, 2, 3, 4] is not allowed" in refusal(parameters)

@@ -6,17 +6,21 @@ import pytest
 import torch
 
 from snn2ann.errors import UserError
+from snn2ann.parameters.jobs import recipe_of
 from snn2ann.training.recipe import build_optimiser, build_schedule
 
 BASE: dict[str, Any] = {"optimizer": "adam", "learning_rate": 0.001, "weight_decay": 0.0005, "epochs": 200}
+BASE |= {"batch_size": 4, "label_smoothing": 0, "normalisation": None, "precision": "fp32"}
+BASE |= {"augmentation": {"crop_padding": 0, "horizontal_flip": False}}
 
 
-def rates(recipe: dict[str, Any], batches: int) -> list[float]:
+def rates(given: dict[str, Any], batches: int) -> list[float]:
     """The learning rate at the start of each epoch."""
+    recipe = recipe_of({"recipe": given})
     optimiser = build_optimiser([torch.nn.Parameter(torch.zeros(1))], recipe)
     schedule = build_schedule(optimiser, recipe, batches)
     found = []
-    for step in range(recipe["epochs"] * batches):
+    for step in range(recipe.epochs * batches):
         if step % batches == 0:
             found.append(float(schedule.get_last_lr()[0]))
         optimiser.step()
@@ -39,9 +43,11 @@ def test_one_cycle_peaks_after_its_warmup() -> None:
 
 @pytest.mark.parametrize(
     ("change", "message"),
-    [({"optimizer": "lion"}, "'lion' is not known; expected one of adam"), ({"schedule": {"kind": "step"}}, "'step'")],
+    [
+        ({"optimizer": "lion"}, 'recipe.optimizer: "lion" is not allowed; expected one of "adam"'),
+        ({"schedule": {"kind": "step"}}, 'recipe.schedule.kind: "step" is not allowed'),
+    ],
 )
 def test_unknown_words_are_named(change: dict[str, Any], message: str) -> None:
-    recipe = BASE | {"schedule": {"kind": "one-cycle", "warmup": 0.2}} | change
     with pytest.raises(UserError, match=message):
-        build_schedule(build_optimiser([torch.nn.Parameter(torch.zeros(1))], recipe), recipe, 1)
+        recipe_of({"recipe": BASE | {"schedule": {"kind": "one-cycle", "warmup": 0.2}} | change})

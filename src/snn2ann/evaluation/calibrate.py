@@ -15,6 +15,7 @@ from snn2ann.evaluation.census import AgreementCensus
 from snn2ann.files import write_json
 from snn2ann.methods.build import build_model
 from snn2ann.methods.model import Model
+from snn2ann.parameters.jobs import calibration_of, recipe_of
 from snn2ann.progress import progress
 from snn2ann.runs.folder import RunFolder, calibrated_thresholds
 from snn2ann.runs.weights import load_state, save_tensors, split_state
@@ -83,33 +84,35 @@ def calibrate(
     """
     model = build_model(spec).to(device)
     load_state(model, RunFolder(run).weights, RunFolder(run).thresholds)
-    normalisation, time_steps = spec["recipe"]["normalisation"], calibration["time_steps"]
+    job, recipe = calibration_of(calibration), recipe_of(spec)
+    time_steps = job.time_steps
 
     def split(name: str) -> Iterator[tuple[Tensor, Tensor]]:
-        return plain_batches(dataset, name, spec["recipe"]["batch_size"], normalisation, device)
+        return plain_batches(dataset, name, recipe.batch_size, recipe.channels, device)
 
     def training_images() -> Iterator[Tensor]:
         seen = 0
         for images, _ in split("train"):
-            if seen >= calibration["images"]:
+            if seen >= job.images:
                 return
             seen += len(images)
             yield images
 
-    settings = {name: calibration[name] for name in ("target", "step", "passes")}
     found = []
-    with progress(f"calibrate {run.name}", calibration["passes"] + 1, "pass") as advance:
-        for row in calibrate_thresholds(model, training_images, time_steps=time_steps, **settings):
+    with progress(f"calibrate {run.name}", job.passes + 1, "pass") as advance:
+        for row in calibrate_thresholds(
+            model, training_images, time_steps=time_steps, target=job.target, step=job.step, passes=job.passes
+        ):
             row["validation_accuracy"] = _accuracy(model, split("validation"), time_steps)
             found.append(row)
             advance(f"highest noisy-spike rate {max(row['noisy_spike_rate'].values()):.3f}")
     save_tensors(calibrated_thresholds(output), split_state(model)[1])
-    reached = max(found[-1]["noisy_spike_rate"].values()) <= calibration["target"]
+    reached = max(found[-1]["noisy_spike_rate"].values()) <= job.target
     write_json(
         output,
         {
             "time_steps": time_steps,
-            "target": calibration["target"],
+            "target": job.target,
             "reached": reached,
             "passes": found,
         },

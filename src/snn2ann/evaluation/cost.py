@@ -1,7 +1,7 @@
 """The cost of a training step: time, bytes saved for backward, peak memory; methods alternating in one process."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
@@ -17,6 +17,7 @@ from snn2ann.files import write_csv
 from snn2ann.methods import METHODS
 from snn2ann.methods.build import build_model
 from snn2ann.methods.model import Model
+from snn2ann.parameters.jobs import MeasurementJob, measurement_of
 from snn2ann.progress import progress
 from snn2ann.runs.columns import TRAINING_COST
 from snn2ann.runs.made_with import provenance
@@ -53,10 +54,10 @@ class Contender:
         step.loss.backward()
 
 
-def contenders(network: dict[str, Any], measurement: dict[str, Any], device: str) -> Iterator[Contender]:
+def contenders(network: dict[str, Any], measurement: MeasurementJob, device: str) -> Iterator[Contender]:
     """Build every method of the measurement on a network, from equal weights."""
-    dataset = {"shape": measurement["image_shape"], "classes": measurement["classes"]}
-    for method in measurement["methods"]:
+    dataset = {"shape": measurement.image_shape, "classes": measurement.classes}
+    for method in measurement.methods:
         torch.manual_seed(0)
         model = build_model({"dataset": dataset, "network": network, "method": method})
         library = METHODS[method["name"]].library
@@ -67,34 +68,35 @@ def contenders(network: dict[str, Any], measurement: dict[str, Any], device: str
             method["time_steps"],
             f"{library} {version(library)}",
             model.to(device).train(),
-            measurement["precision"],
+            measurement.precision,
         )
 
 
-def measure(measurement: dict[str, Any], output: Path, device: str) -> None:
+def measure(spec: Mapping[str, Any], output: Path, device: str) -> None:
     """Measure every contender on every network and write a row a round.
 
     Args:
-        measurement: networks and methods (resolved), image_shape, classes, batch_size, rounds, warmup, precision.
+        spec: networks and methods (resolved), image_shape, classes, batch_size, rounds, warmup, precision.
         output: the CSV file to write.
         device: a torch device.
     """
+    measurement = measurement_of(spec)
     rows: list[dict[str, Any]] = []
-    rounds = measurement["warmup"] + measurement["rounds"]
-    with progress("measure", rounds * len(measurement["networks"]), "round") as advance:
-        for network in measurement["networks"]:
+    rounds = measurement.warmup + measurement.rounds
+    with progress("measure", rounds * len(measurement.networks), "round") as advance:
+        for network in measurement.networks:
             field = list(contenders(network, measurement, device))
             rows += _measure_network(field, measurement, device, advance)
     write_csv(output, TRAINING_COST, rows)
 
 
 def _measure_network(
-    field: list[Contender], measurement: dict[str, Any], device: str, advance: Callable[[str], None]
+    field: list[Contender], measurement: MeasurementJob, device: str, advance: Callable[[str], None]
 ) -> Iterator[dict[str, Any]]:
-    size = measurement["batch_size"]
-    images, labels = random_batch(size, measurement["image_shape"], measurement["classes"], device)
+    size = measurement.batch_size
+    images, labels = random_batch(size, measurement.image_shape, measurement.classes, device)
     memory = [memory_of(contender, images, labels) for contender in field]
-    for number in range(-measurement["warmup"], measurement["rounds"]):
+    for number in range(-measurement.warmup, measurement.rounds):
         for contender, (saved, peak) in zip(field, memory, strict=True):
             seconds = timed(partial(contender.step, images, labels), images.device)
             if number >= 0:
@@ -135,7 +137,7 @@ def timed(step: Callable[[], Any], device: torch.device) -> float:
 
 def _row(
     contender: Contender,
-    measurement: dict[str, Any],
+    measurement: MeasurementJob,
     device: str,
     number: int,
     seconds: float,
@@ -148,8 +150,8 @@ def _row(
         "variant": contender.variant,
         "library": contender.library,
         "time_steps": contender.time_steps,
-        "batch_size": measurement["batch_size"],
-        "precision": measurement["precision"],
+        "batch_size": measurement.batch_size,
+        "precision": measurement.precision,
         "device": device,
         "threads": torch.get_num_threads(),
         "round": number + 1,

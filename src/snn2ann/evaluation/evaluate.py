@@ -18,6 +18,7 @@ from snn2ann.evaluation.census import AgreementCensus, SpikeCensus
 from snn2ann.files import write_json
 from snn2ann.methods.build import build_model
 from snn2ann.methods.model import Model
+from snn2ann.parameters.jobs import evaluation_of, recipe_of
 from snn2ann.progress import progress
 from snn2ann.runs.folder import RunFolder
 from snn2ann.runs.weights import load_state
@@ -59,9 +60,10 @@ def evaluate(
     """
     model = build_model(spec).to(device)
     model.eval()
+    job, recipe = evaluation_of(evaluation), recipe_of(spec)
 
     def split_batches(split: str) -> Iterator[tuple[Tensor, Tensor]]:
-        return plain_batches(dataset, split, evaluation["batch_size"], spec["recipe"]["normalisation"], device)
+        return plain_batches(dataset, split, job.batch_size, recipe.channels, device)
 
     states = [state for state in STATES if calibrated is not None or state[1] == "trained"]
     entries = []
@@ -75,7 +77,7 @@ def evaluate(
             key = (files[0].read_bytes(), files[1].read_bytes(), split)
             if key not in measured:
                 measured[key] = evaluate_split(
-                    model, partial(split_batches, split), evaluation["time_steps"], evaluation["coupled_time_steps"]
+                    model, partial(split_batches, split), job.time_steps, job.coupled_time_steps
                 )
             entries.append({"checkpoint": checkpoint, "thresholds": thresholds, "split": split, **measured[key]})
             advance(f"{checkpoint}, {thresholds}, {split}")

@@ -1,7 +1,7 @@
 """The time of inference: every method and variant of a study on each network at each T, alternating in one process."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -15,6 +15,7 @@ from snn2ann.files import write_csv
 from snn2ann.methods import METHODS
 from snn2ann.methods.build import build_model
 from snn2ann.methods.model import Model
+from snn2ann.parameters.jobs import InferenceJob, inference_of
 from snn2ann.progress import progress
 from snn2ann.runs.columns import INFERENCE
 from snn2ann.runs.made_with import provenance
@@ -37,39 +38,40 @@ class Contender:
         return self.model.spiking_forward(images, time_steps)[-1].argmax(1).tolist()
 
 
-def measure_inference(spec: dict[str, Any], output: Path, device: str) -> None:
+def measure_inference(given: Mapping[str, Any], output: Path, device: str) -> None:
     """Time a batch of every method at every T and write a row a round.
 
     Weights are those before training and images are random; BatchNorms are settled, so that neurons fire as in training.
 
     Args:
-        spec: places (a data set's shape and classes with a resolved network), methods (resolved), time_steps,
+        given: places (a data set's shape and classes with a resolved network), methods (resolved), time_steps,
             batch_size, rounds, warmup.
         output: the CSV file to write.
         device: a torch device.
     """
+    spec = inference_of(given)
     rows: list[dict[str, Any]] = []
-    with progress("inference", (spec["warmup"] + spec["rounds"]) * len(spec["places"]), "round") as advance:
-        for place in spec["places"]:
+    with progress("inference", (spec.warmup + spec.rounds) * len(spec.places), "round") as advance:
+        for place in spec.places:
             rows += _measure_place(place, spec, device, advance)
     write_csv(output, INFERENCE, rows)
 
 
 def _measure_place(
-    place: dict[str, Any], spec: dict[str, Any], device: str, advance: Callable[[str], None]
+    place: dict[str, Any], spec: InferenceJob, device: str, advance: Callable[[str], None]
 ) -> Iterator[dict[str, Any]]:
     generator = torch.Generator().manual_seed(0)
-    images = torch.rand(spec["batch_size"], *place["dataset"]["shape"], generator=generator).to(device)
-    field = [_contender(place, method, spec["time_steps"], images) for method in spec["methods"]]
+    images = torch.rand(spec.batch_size, *place["dataset"]["shape"], generator=generator).to(device)
+    field = [_contender(place, method, spec.time_steps, images) for method in spec.methods]
     common = {
         "dataset": place["dataset"]["name"],
         "network": place["network"]["name"],
-        "batch_size": spec["batch_size"],
+        "batch_size": spec.batch_size,
         "device": device,
         "threads": torch.get_num_threads(),
         "machine": provenance()["machine"]["processor"],
     }
-    for number in range(1 - spec["warmup"], spec["rounds"] + 1):
+    for number in range(1 - spec.warmup, spec.rounds + 1):
         for contender in field:
             library = METHODS[contender.method].library
             labels = {"method": contender.method, "variant": contender.variant, "round": number}

@@ -1,6 +1,6 @@
 """`recipes`: how a network is trained."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -68,6 +68,11 @@ class Recipe(Section):
         description="mean and std of each channel, or null for those of the training images"
     )
     precision: Precision = Field(description="floating-point format of the arithmetic")
+
+    @property
+    def channels(self) -> dict[str, Any] | None:
+        """Mean and std of each channel as a map, or None for those of the training images."""
+        return self.normalisation.as_given() if self.normalisation else None
 
     @model_validator(mode="after")
     def _milestones_are_reached(self) -> Self:

@@ -36,7 +36,8 @@ def published() -> dict[str, Any]:
 
 def of_section(section: type[Section]) -> Schema:
     """The part of one section."""
-    return {"$ref": f"#/$defs/{section.__name__}"}
+    name = section.__name__
+    return {"$ref": f"#/$defs/{name}"} if name in schema()["$defs"] else section.model_json_schema()
 
 
 def followed(part: Schema, data: Any) -> Schema:

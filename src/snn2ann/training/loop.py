@@ -1,7 +1,7 @@
 """Train one run: from its specification and a prepared data set to the files of its folder."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from snn2ann.engine.finite import check_finite
 from snn2ann.files import write_csv, write_json, write_text
 from snn2ann.methods.build import build_model
 from snn2ann.methods.model import Model
+from snn2ann.parameters.jobs import recipe_of
 from snn2ann.progress import progress
 from snn2ann.runs.columns import HISTORY, LAYERS
 from snn2ann.runs.folder import RunFolder
@@ -54,13 +55,13 @@ class Trainer:
     best: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        recipe = self.spec["recipe"]
+        self.recipe = recipe = recipe_of(self.spec)
         self.record = LayerRecord(self.model)
         self.finite = FiniteRecord(self.model.network)
         self.loss = build_loss(recipe)
         self.optimiser = build_optimiser(self.model.parameters(), recipe)
         images = len(self.dataset.indices["train"])
-        self.batches = len(spans(images, recipe["batch_size"], self.model.network.smallest_batch))
+        self.batches = len(spans(images, recipe.batch_size, self.model.network.smallest_batch))
         self.schedule = build_schedule(self.optimiser, recipe, self.batches)
 
     def run(self, checkpoint: Path, live: LiveFiles) -> None:
@@ -73,7 +74,7 @@ class Trainer:
         if not self.history:
             self.record.close_epoch(0)
         live.update(self.history, self.record.rows)
-        epochs = self.spec["recipe"]["epochs"]
+        epochs = self.recipe.epochs
         saved = time.monotonic()
         with progress(self.spec["method"]["name"], epochs - len(self.history), "epoch") as advance:
             for epoch in range(len(self.history) + 1, epochs + 1):
@@ -121,11 +122,11 @@ class Trainer:
         loss_sum = torch.zeros((), device=self.device)
         correct = torch.zeros((), device=self.device, dtype=torch.long)
         seen = 0
-        epochs = self.spec["recipe"]["epochs"]
+        epochs = self.recipe.epochs
         for batch, (images, labels) in enumerate(self.training_batches(epoch)):
             self.model.progress = (epoch - 1 + batch / self.batches) / epochs
             self.optimiser.zero_grad(set_to_none=True)
-            with arithmetic(self.spec["recipe"]["precision"], self.device):
+            with arithmetic(self.recipe.precision, self.device):
                 step = self.model.training_step(images, labels, self.loss, self.record.observe)
             step.loss.backward()
             self.optimiser.step()
@@ -138,13 +139,12 @@ class Trainer:
 
     def training_batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Shuffled, augmented batches of an epoch; a last image that BatchNorm cannot normalise joins those before."""
-        recipe = self.spec["recipe"]
         return batches(
             self.dataset,
             "train",
-            recipe["batch_size"],
-            normalisation=recipe["normalisation"],
-            augmentation=recipe["augmentation"],
+            self.recipe.batch_size,
+            normalisation=self.recipe.channels,
+            augmentation=self.recipe.augmentation.as_given(),
             shuffle=True,
             seed=self.spec["seed"],
             epoch=epoch,
@@ -154,8 +154,7 @@ class Trainer:
 
     def evaluation_batches(self, split: str) -> Iterator[tuple[Tensor, Tensor]]:
         """Batches of a split, in order and as they are."""
-        recipe = self.spec["recipe"]
-        return plain_batches(self.dataset, split, recipe["batch_size"], recipe["normalisation"], str(self.device))
+        return plain_batches(self.dataset, split, self.recipe.batch_size, self.recipe.channels, str(self.device))
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -184,7 +183,7 @@ def plain_batches(
     dataset: PreparedDataset,
     split: str,
     batch_size: int,
-    normalisation: Any,
+    normalisation: Mapping[str, Any] | None,
     device: str,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Batches of a split, in order and not augmented: images [B, C, H, W] and labels [B]."""
