@@ -1,6 +1,6 @@
 """What would go wrong in a study's jobs, or come of them for nothing, and is known from its parameters alone."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from itertools import pairwise
 from math import ceil
@@ -35,8 +35,11 @@ def foresee(study: Study, networks: bool = True) -> None:
     for run in study.runs:
         _refuse_lost_steps(run)
         _refuse_images_unlike_the_recipes(run)
-        _refuse_nothing_left(run)
+        _refuse_nothing_left(run.spec["network"], run.spec["dataset"]["shape"], run.dataset)
         _refuse_warmup_without_steps(run)
+    if (measured := study.measurement_spec) is not None:
+        for network in measured["networks"]:
+            _refuse_nothing_left(network, measured["image_shape"], "measurement.image_shape")
     if networks or _needs_a_look(study):
         from snn2ann.training.check import check_networks
 
@@ -103,12 +106,12 @@ def _refuse_images_unlike_the_recipes(run: Run) -> None:
         )
 
 
-def _refuse_nothing_left(run: Run) -> None:
-    network, (_, height, width) = run.spec["network"], run.spec["dataset"]["shape"]
+def _refuse_nothing_left(network: Mapping[str, Any], shape: Sequence[int], images: str) -> None:
+    _, height, width = shape
     if network["kind"] == "vgg" and min(height, width) >> len(network["pooled_blocks"]) < 1:
         raise UserError(
-            f"networks.{run.network}.pooled_blocks: {network['pooled_blocks']} is not allowed; expected fewer blocks: "
-            f"so much pooling leaves nothing of the {height}×{width} pixels of {run.dataset}"
+            f"networks.{network['name']}.pooled_blocks: {network['pooled_blocks']} is not allowed; expected fewer blocks: "
+            f"so much pooling leaves nothing of the {height}×{width} pixels of {images}"
         )
 
 

@@ -107,7 +107,7 @@ def method_spec(parameters: Parameters, chosen: Chosen, key: str) -> dict[str, A
         raise UserError(f"{key}.time_steps: {time_steps!r} is not allowed; method {name} is trained without time steps")
     common, variant = parameters.methods.get(name, {}), ""
     if method.options == "variants":
-        variant = choose(f"{key}.variant", chosen.variant or "released", VARIANTS)
+        variant = choose(f"{key}.variant", "released" if chosen.variant is None else chosen.variant, VARIANTS)
         refuse_two_values(chosen.given("mapping_unit", "ata"), chosen.options, key)
         options = _coupling(variant, common | {**chosen.options} | chosen.given("mapping_unit", "ata"), key)
     else:

@@ -220,6 +220,7 @@ def resolve(parameters: Mapping[str, Any], study_name: str) -> Study:
 def _refuse_unknown_names(given: Given) -> None:
     """Refuse names and options of any study that stand for nothing, also where this study does not use them."""
     parameters = given.typed
+    choose("study", parameters.study, parameters.studies)
     for name, dataset in parameters.datasets.items():
         if "kind" not in dataset.as_given():
             choose("datasets", name, DATASETS)

@@ -2,6 +2,7 @@
 
 import copy
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,7 @@ EDITS: list[tuple[str, Any, str, str]] = [
     (f"{STBP}/seeds", [7], "studies.tiny.runs[1].seeds", "0"),
     (f"{STBP}/options", {"surogate": "atan"}, "studies.tiny.runs[1].options.surogate", "did you mean 'surrogate'"),
     (f"{COUPLED}/variant", "refind", "studies.tiny.runs[3].variant", "did you mean 'refined'"),
+    (f"{COUPLED}/variant", "", "studies.tiny.runs[3].variant", "released, refined"),
     (f"{COUPLED}/options", {"membrane": 0}, "studies.tiny.runs[3]", "membrane_start"),
     # Ranges of every method's options.
     ("methods/stbp", {"surrogate": "foo"}, "methods.stbp.surrogate", '"atan", "sigmoid", "triangle"'),
@@ -175,6 +177,7 @@ EDITS: list[tuple[str, Any, str, str]] = [
     ("recipes/tiny/normalisation", {"mean": [], "std": []}, "recipes.tiny.normalisation.mean", "mean of each channel"),
     ("measurement/image_shape", [8, 8], "measurement.image_shape", "channels, height and width"),
     ("measurement/image_shape", [1, 8, 0], "measurement.image_shape[2]", "from 1"),
+    ("measurement/image_shape", [1, 3, 8], "networks.vgg-tiny.pooled_blocks", "3×8 pixels"),
     ("measurement/image_shape", [1, 9, 9], "networks.vgg-tiny.pooled_blocks", "images of side 9"),
     # Recipes.
     ("recipes/tiny/epochs", 0, "recipes.tiny.epochs", "from 1"),
@@ -375,6 +378,48 @@ def test_a_missing_section_is_named(key: str) -> None:
     parameters = edited(key, DELETED)
     with pytest.raises(UserError, match=f"{key}: missing"):
         resolve(parameters, "tiny")
+
+
+STRANGE: list[Any] = [
+    None,
+    -1,
+    0,
+    "x",
+    "",
+    "3",
+    [],
+    {},
+    True,
+    INFINITE,
+    NOT_A_NUMBER,
+    1e30,
+    10**30,
+    [[]],
+    [None],
+    [0, 0],
+]
+STRANGE += [{"a": 1}, {"a": {"b": 1}}, {"inherit": "x"}, {"kind": "vgg"}, {"kind": [1]}, b"x", "ä" * 300, 0.5, 3, [3]]
+
+
+def places(value: Any, path: str = "") -> Iterator[str]:
+    """The path of every value within a value."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in items:
+        yield f"{path}{key}"
+        yield from places(inner, f"{path}{key}/")
+
+
+@pytest.mark.parametrize("value", STRANGE, ids=[str(value)[:20] for value in STRANGE])
+def test_no_value_at_any_place_ends_in_anything_but_a_study_or_a_refusal(value: Any) -> None:
+    refused = 0
+    for path in places(PARAMETERS):
+        parameters = edited(path, value)
+        try:
+            foresee(resolve(parameters, "tiny"), networks=False)
+        except UserError as error:
+            assert ": " in str(error) and len(str(error)) < 1000
+            refused += 1
+    assert refused > 50
 
 
 def test_there_are_many_of_them() -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Discriminator, Field, Tag
 
-from snn2ann.parameters.section import Number, Section
+from snn2ann.parameters.section import Images, Number, Section
 
 Share = Annotated[float, Number(above=0, below=1)]
 
@@ -16,9 +16,7 @@ class BuiltIn(Section):
     validation: Share = Field(0.1, description="share of the training part that is held out")
     test: Share = Field(0.2, description="share of all images; only where there is no official test part")
     split_seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = Field(0, description="seed of every draw of the split")
-    train_images: Annotated[int, Field(ge=1)] | None = Field(
-        None, description="at most so many training images, or null for all"
-    )
+    train_images: Images | None = Field(None, description="at most so many training images, or null for all")
     local: str | None = Field(None, description="file or folder taken instead of a download, or null")
     mirrors: list[str] | None = Field(
         None, description="http:// or https:// URLs tried before the built-in ones, or null"
