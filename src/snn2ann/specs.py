@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from snn2ann.data import DATASETS
 from snn2ann.errors import UserError
@@ -17,6 +17,27 @@ from snn2ann.parameters import choose
 from snn2ann.parameters.section import Section
 from snn2ann.parameters.whole import Parameters, typed
 from snn2ann.parameters.words import shown
+
+
+class MethodSpec(TypedDict):
+    """The `method` part of a run's specification; None where a method has no time steps or variants."""
+
+    name: str
+    revision: int
+    time_steps: int | None
+    variant: str | None
+    options: dict[str, Any]
+
+
+class RunSpec(TypedDict):
+    """Everything that can change a run's weights, resolved; `source` is the run whose weights it starts from."""
+
+    dataset: dict[str, Any]
+    network: dict[str, Any]
+    method: MethodSpec
+    recipe: dict[str, Any]
+    seed: int
+    source: str | None
 
 
 @dataclass(frozen=True)
@@ -87,7 +108,7 @@ def _code_of(network: Mapping[str, Any], key: str) -> dict[str, str]:
     )
 
 
-def method_spec(parameters: Parameters, chosen: Chosen, key: str) -> dict[str, Any]:
+def method_spec(parameters: Parameters, chosen: Chosen, key: str) -> MethodSpec:
     """Return name, revision, time steps, variant and the resolved options of a method.
 
     Args:
@@ -158,7 +179,7 @@ def _coupling(variant: str, changes: Mapping[str, Any], key: str) -> dict[str, A
         raise UserError(f"{key}: {error}") from error
 
 
-def changed_options(method: Mapping[str, Any]) -> dict[str, Any]:
+def changed_options(method: MethodSpec) -> dict[str, Any]:
     """Return the options of a resolved method that are not the preset's; unit and ATA have a place of their own."""
     variant = method["variant"]
     preset = asdict(VARIANTS[variant]) if variant else METHODS[method["name"]].defaults

@@ -23,6 +23,7 @@ from snn2ann.parameters.whole import Given, Parameters, part_of, typed
 from snn2ann.runs.folder import RunFolder
 from snn2ann.specs import (
     Chosen,
+    RunSpec,
     changed_options,
     checked_options,
     method_spec,
@@ -71,7 +72,7 @@ class Run:
     seed: int
     recipe: str
     changed: dict[str, Any]
-    spec: dict[str, Any]
+    spec: RunSpec
     dataset_folder: str
     source: str | None
     calibration_spec: dict[str, Any] | None
@@ -291,7 +292,7 @@ def _run(
     network = resolved_network(described, cell.network, dataset["shape"], f"networks.{cell.network}")
     method = method_spec(parameters, cell.chosen, cell.key)
     source = _source(cell, made)
-    spec = {
+    spec: RunSpec = {
         # Where its files are taken from changes nothing.
         "dataset": {key: value for key, value in dataset.items() if key not in PLACES},
         "network": network,
@@ -314,7 +315,7 @@ def _run(
     coupled = cell.method.options == "variants"
     name = f"{cell.dataset}_{cell.network}_{method['name']}{steps}_s{cell.seed}"
     return Run(
-        name=f"{name}-{digest(spec | {'dataset': dataset['digest']})}",
+        name=f"{name}-{digest({**spec, 'dataset': dataset['digest']})}",
         dataset=cell.dataset,
         network=cell.network,
         method=method["name"],

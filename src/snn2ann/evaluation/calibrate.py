@@ -3,7 +3,7 @@
 The weights stay as they are. Works for any model with an ANN branch, a converted plain ANN's among them.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,8 +62,8 @@ def calibrate_thresholds(
 
 
 def calibrate(
-    spec: dict[str, Any],
-    calibration: dict[str, Any],
+    spec: Mapping[str, Any],
+    calibration: Mapping[str, Any],
     dataset: PreparedDataset,
     run: Path,
     output: Path,

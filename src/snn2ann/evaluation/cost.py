@@ -54,7 +54,7 @@ class Contender:
         step.loss.backward()
 
 
-def contenders(network: dict[str, Any], measurement: MeasurementJob, device: str) -> Iterator[Contender]:
+def contenders(network: Mapping[str, Any], measurement: MeasurementJob, device: str) -> Iterator[Contender]:
     """Build every method of the measurement on a network, from equal weights."""
     dataset = {"shape": measurement.image_shape, "classes": measurement.classes}
     for method in measurement.methods:

@@ -1,7 +1,7 @@
 """How much arithmetic a study's training is, worked out from its parameters alone, before anything runs."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -64,7 +64,7 @@ def _group(dataset: str, network: str, method: str, time_steps: int | None, runs
     return Estimate(dataset, network, method, time_steps, len(runs), passes, operations)
 
 
-def _multiply_accumulates(spec: dict[str, Any]) -> int:
+def _multiply_accumulates(spec: Mapping[str, Any]) -> int:
     plain: dict[str, Any] = {"name": "ann", "time_steps": None, "options": {}}
     with torch.device("meta"):
-        return image_operations(build_model(spec | {"method": plain}).network).all
+        return image_operations(build_model({**spec, "method": plain}).network).all

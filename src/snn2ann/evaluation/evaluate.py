@@ -1,6 +1,6 @@
 """Evaluate a trained run: one pass over a split gives accuracy, spikes, operations and energy at every T."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,8 +36,8 @@ STATES = (
 
 
 def evaluate(
-    spec: dict[str, Any],
-    evaluation: dict[str, Any],
+    spec: Mapping[str, Any],
+    evaluation: Mapping[str, Any],
     dataset: PreparedDataset,
     run: Path,
     output: Path,

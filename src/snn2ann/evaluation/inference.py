@@ -58,7 +58,7 @@ def measure_inference(given: Mapping[str, Any], output: Path, device: str) -> No
 
 
 def _measure_place(
-    place: dict[str, Any], spec: InferenceJob, device: str, advance: Callable[[str], None]
+    place: Mapping[str, Any], spec: InferenceJob, device: str, advance: Callable[[str], None]
 ) -> Iterator[dict[str, Any]]:
     generator = torch.Generator().manual_seed(0)
     images = torch.rand(spec.batch_size, *place["dataset"]["shape"], generator=generator).to(device)
@@ -85,7 +85,7 @@ def _measure_place(
         advance(common["network"])
 
 
-def _contender(place: dict[str, Any], method: dict[str, Any], time_steps: list[int], images: Tensor) -> Contender:
+def _contender(place: Mapping[str, Any], method: Mapping[str, Any], time_steps: list[int], images: Tensor) -> Contender:
     torch.manual_seed(0)
     model = build_model({**place, "method": method}).to(images.device)
     settle(model, images, torch.zeros(len(images), dtype=torch.long, device=images.device))

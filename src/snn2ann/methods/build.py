@@ -1,5 +1,6 @@
 """Build the model that a run's specification names."""
 
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
@@ -9,7 +10,7 @@ from snn2ann.methods.model import Model
 from snn2ann.models.building import build_network
 
 
-def build_model(spec: dict[str, Any]) -> Model:
+def build_model(spec: Mapping[str, Any]) -> Model:
     """Build a run's network and the method around it; seeds are the caller's.
 
     Args:

@@ -1,5 +1,6 @@
 """Builds the network that a run's specification names."""
 
+from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
@@ -8,7 +9,7 @@ from torch import nn
 from snn2ann.models import NETWORKS
 
 
-def build_network(specification: dict[str, Any], image_shape: tuple[int, int, int], classes: int) -> nn.Module:
+def build_network(specification: Mapping[str, Any], image_shape: tuple[int, int, int], classes: int) -> nn.Module:
     """Build the network that a run's specification names: a module that takes images and gives logits.
 
     Args:

@@ -44,7 +44,7 @@ def check_networks(study: Study) -> None:
 class _Use:
     """A network, the images that it is given, (C, H, W), and how many make a training batch."""
 
-    network: dict[str, Any]
+    network: Mapping[str, Any]
     shape: tuple[int, int, int]
     classes: int
     batch_size: int
@@ -62,7 +62,7 @@ def _uses(study: Study) -> list[_Use]:
     return [use for number, use in enumerate(found) if use not in found[:number]]
 
 
-def _use(network: dict[str, Any], shape: Sequence[int], classes: int, trained: Mapping[str, Any]) -> _Use:
+def _use(network: Mapping[str, Any], shape: Sequence[int], classes: int, trained: Mapping[str, Any]) -> _Use:
     channels, height, width = shape
     return _Use(network, (channels, height, width), classes, trained["batch_size"])
 

@@ -1,6 +1,7 @@
 """Going on after a fault: the whole state of a training run, kept beside its outputs until it has finished."""
 
 import io
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     write_bytes(path, content.getvalue())
 
 
-def load_checkpoint(path: Path, identity: dict[str, Any]) -> dict[str, Any] | None:
+def load_checkpoint(path: Path, identity: Mapping[str, Any]) -> dict[str, Any] | None:
     """Read the state that `save_checkpoint` wrote.
 
     Args:

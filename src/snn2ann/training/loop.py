@@ -46,7 +46,7 @@ class Trainer:
         best: selected epoch, its validation accuracy, and the state of then.
     """
 
-    spec: dict[str, Any]
+    spec: Mapping[str, Any]
     dataset: PreparedDataset
     model: Model
     device: torch.device
@@ -201,7 +201,7 @@ def plain_batches(
 
 
 def train(
-    spec: dict[str, Any],
+    spec: Mapping[str, Any],
     dataset: PreparedDataset,
     output: Path,
     device: str,
