@@ -392,7 +392,7 @@ ENTRY = ("studies", "tiny", "runs", 1)
         ),
         ((*ENTRY, "networks"), ["vgg"], "runs[1].networks: 'vgg' is not in the study's networks"),
         ((*ENTRY, "recipe"), "tin", "runs[1].recipe: 'tin' is unknown; did you mean 'tiny'?"),
-        (("studies", "tiny", "runs", 3, "mapping_unit"), "sts", "runs[3]: option mapping_unit: 'sts' is not allowed"),
+        (("studies", "tiny", "runs", 3, "mapping_unit"), "sts", "runs[3].mapping_unit: 'sts' is not allowed"),
         (
             ("studies", "tiny", "runs", 3, "variant"),
             "release",

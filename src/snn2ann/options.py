@@ -64,12 +64,15 @@ class CouplingOptions:
         Raises:
             UserError: a value that is not allowed; the message names the option and what is.
         """
-        hints = get_type_hints(type(self))
         for field in fields(self):
             value = getattr(self, field.name)
-            problem = _problem(field.name, value, hints[field.name])
-            if problem:
+            if problem := self.expected(field.name, value):
                 raise UserError(f"option {field.name}: {value!r} is not allowed; expected {problem}")
+
+    @classmethod
+    def expected(cls, option: str, value: Any) -> str | None:
+        """Say what is expected of an option that there is where `value` is not allowed, else None."""
+        return _problem(option, value, get_type_hints(cls)[option])
 
     def penalty_at(self, progress: float) -> float:
         """Return the price of a spike a neuron when a share `progress` of the training is done."""

@@ -16,7 +16,7 @@ from snn2ann.options import VARIANTS, CouplingOptions
 from snn2ann.parameters import choose
 from snn2ann.parameters.section import Section
 from snn2ann.parameters.whole import Parameters, typed
-from snn2ann.parameters.words import shown
+from snn2ann.parameters.words import near, shown
 
 
 class MethodSpec(TypedDict):
@@ -129,8 +129,10 @@ def method_spec(parameters: Parameters, chosen: Chosen, key: str) -> MethodSpec:
     common, variant = parameters.methods.get(name, {}), ""
     if method.options == "variants":
         variant = choose(f"{key}.variant", "released" if chosen.variant is None else chosen.variant, VARIANTS)
-        refuse_two_values(chosen.given("mapping_unit", "ata"), chosen.options, key)
-        options = _coupling(variant, common | {**chosen.options} | chosen.given("mapping_unit", "ata"), key)
+        beside = chosen.given("mapping_unit", "ata")
+        refuse_two_values(beside, chosen.options, key)
+        own = _checked_coupling(chosen.options, f"{key}.options") | _checked_coupling(beside, key)
+        options = asdict(VARIANTS[variant].with_options(common | own))
     else:
         for option, value in chosen.given("variant", "mapping_unit", "ata").items():
             raise UserError(f"{key}.{option}: {value!r} is not allowed; method {name} has none")
@@ -164,19 +166,23 @@ def checked_options(method: str, options: Mapping[str, Any], key: str) -> dict[s
     """
     kind = METHODS[method].options_class
     if kind is None:
-        _coupling("released", options, key)
-        return dict(options)
+        return _checked_coupling(options, key)
     kind.of(options, key)
     return dict(options)
 
 
-def _coupling(variant: str, changes: Mapping[str, Any], key: str) -> dict[str, Any]:
-    for option in changes:
-        choose(f"{key}: option", option, [each.name for each in fields(CouplingOptions)])
-    try:
-        return asdict(VARIANTS[variant].with_options(dict(changes)))
-    except UserError as error:
-        raise UserError(f"{key}: {error}") from error
+def _checked_coupling(options: Mapping[str, Any], key: str) -> dict[str, Any]:
+    known = [each.name for each in fields(CouplingOptions)]
+    for option, value in options.items():
+        if option not in known:
+            hint = near(option, known)
+            raise UserError(
+                f"{key}.{option}: unknown key (value {shown(value)}); {hint and hint + ' '}allowed here: {', '.join(known)}"
+            )
+        if expected := CouplingOptions.expected(option, value):
+            hint = near(str(value), expected.split(" or "))
+            raise UserError(f"{key}.{option}: {value!r} is not allowed; expected {expected}{hint and '; ' + hint}")
+    return dict(options)
 
 
 def changed_options(method: MethodSpec) -> dict[str, Any]:

@@ -14,16 +14,14 @@ class Entry(Section):
     variant: OneOrMoreTexts = Field("released", description="a variant of the method, or a list of different ones")
     time_steps: OneOrMoreTimeSteps | None = Field(None, description="T in training, or a list of different ones")
     mapping_unit: OneOrMoreTexts | None = Field(None, description="a spiking mapping unit, or a list of different ones")
-    ata: OneOrBoth | None = Field(
-        None, description="adaptive threshold adjustment in training: true, false, or [true, false]"
-    )
+    ata: OneOrBoth | None = Field(None, description="adaptive threshold adjustment in training, or [true, false]")
     options: dict[str, Any] = Field({}, description="a map from option to its value, or to a list of different ones")
     calibrate: bool = Field(False, description="whether thresholds are calibrated after training")
     datasets: Texts | None = Field(None, description="some of the study's data sets")
     networks: Texts | None = Field(None, description="some of the study's networks")
     seeds: Seeds | None = Field(None, description="seeds, different integers")
     recipe: str | None = Field(None, description="name of another recipe")
-    run: bool = Field(True, description="false: the tables show these cells as not run")
+    run: bool = Field(True, description="whether these runs are made; else the tables show them as not run")
 
 
 class StudySection(Section):
