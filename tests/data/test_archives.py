@@ -19,7 +19,7 @@ from snn2ann.data import cifar
 from snn2ann.data.archives import _Bounded, open_zip, read_gzip, read_member, read_tar
 from snn2ann.data.fashion_mnist import read_idx
 from snn2ann.data.prepare import fetch_and_prepare
-from snn2ann.data.unpickling import restricted_loads
+from snn2ann.data.unpickling import PickleError, read_pickle
 from snn2ann.errors import UserError
 
 Files = dict[str, bytes]

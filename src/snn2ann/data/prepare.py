@@ -3,8 +3,9 @@
 import errno
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import file_digest
 from pathlib import Path
@@ -64,7 +65,10 @@ def fetch_and_prepare(spec: Mapping[str, Any], raw: Path, output: Path) -> None:
 def prepare(spec: Mapping[str, Any], source: Source, fetched: Sequence[FetchedFile], folder: Path) -> None:
     """Read verified files and write arrays and manifest into the empty `folder`."""
     say(f"{spec['name']}: preparing")
-    content = source.read({file.name: file.path for file in fetched})
+    files = [file.path for file in fetched]
+    with _blamed(files):
+        content = source.read({file.name: file.path for file in fetched})
+    content = replace(content, blocks=_read(content.blocks, files))
     _check_labels(content, spec)
     shape = (len(content.labels), *spec["shape"])
     with Meter(f"{spec['name']}: images", shape[0]) as meter:
@@ -98,6 +102,28 @@ def prepare(spec: Mapping[str, Any], source: Source, fetched: Sequence[FetchedFi
         "counts": {split: len(positions) for split, positions in indices.items()},
     }
     write_json(folder / "manifest.json", manifest)
+
+
+def _read(blocks: Iterable[NDArray[Any]], files: Sequence[Path]) -> Iterator[NDArray[Any]]:
+    """Blocks whose errors are of the files that they come from, not of the folder that they go to."""
+    waiting = iter(blocks)
+    while True:
+        with _blamed(files):
+            block = next(waiting, None)
+        if block is None:
+            return
+        yield block
+
+
+@contextmanager
+def _blamed(files: Sequence[Path]) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        name = error.filename or ", ".join(map(str, files))
+        raise UserError(f"{name}: cannot be read ({error.strerror or error}); fetch it again") from error
+    except MemoryError as error:
+        raise UserError(f"{', '.join(map(str, files))}: needs more memory than there is ({error})") from error
 
 
 def channel_statistics(
@@ -144,6 +170,8 @@ def _write_images(path: Path, content: RawImages, shape: Sequence[int], meter: M
 
 def _check_labels(content: RawImages, spec: Mapping[str, Any]) -> None:
     labels, classes = content.labels, spec["classes"]
+    if not 0 < content.train <= len(labels):
+        raise UserError(f"{spec['name']}: {content.train} training images of {len(labels)} in all; at least one was expected")
     found = np.unique(labels)
     if len(found) != classes or found[0] != 0 or found[-1] != classes - 1:
         raise UserError(
