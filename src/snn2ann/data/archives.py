@@ -10,8 +10,8 @@ import tarfile
 import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path, PurePosixPath
-from typing import IO
 
 from snn2ann.errors import UserError
 
@@ -100,9 +100,9 @@ def _records(text: bytes) -> dict[str, str]:
     found, place = {}, 0
     while place < len(text):
         length = int(text[place : text.index(b" ", place)])
-        key, _, value = text[place : place + length].partition(b" ")[2].removesuffix(b"\n").partition(b"=")
-        if not key:
-            raise tarfile.InvalidHeaderError("a record without a key")
+        key, equals, value = text[place : place + length].partition(b" ")[2].removesuffix(b"\n").partition(b"=")
+        if not (key and equals):
+            raise tarfile.HeaderError("a record that is no key=value")
         place += length
         found[key.decode()] = value.decode(errors="surrogateescape")
     return found
@@ -165,7 +165,7 @@ def read_member(archive: zipfile.ZipFile, path: Path, name: str) -> bytes:
 class _Bounded:
     """A stream that gives at most `limit` bytes, whatever an archive's headers ask for."""
 
-    def __init__(self, stream: IO[bytes], path: Path, limit: int) -> None:
+    def __init__(self, stream: gzip.GzipFile | BytesIO, path: Path, limit: int) -> None:
         self.stream, self.path, self.limit = stream, path, limit
         self.left = limit
 

@@ -153,7 +153,7 @@ def _watched(work: Callable[[], object], receiver: "_Receiver") -> None:
         _MirrorFailed: too slow.
         Exception: what the work raises.
     """
-    ended: "queue.Queue[BaseException | None]" = queue.Queue()
+    ended: queue.Queue[BaseException | None] = queue.Queue()
 
     def run() -> None:
         try:

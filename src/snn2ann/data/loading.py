@@ -88,7 +88,7 @@ def load(folder: Path) -> PreparedDataset:
             indices={split: np.load(folder / f"{split}_indices.npy", allow_pickle=False) for split in SPLITS},
             **{key: manifest[key] for key in ("maximum_value", "mean", "std", "class_names")},
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: not a data set's manifest ({error!r}); {_REMEDY}") from error
     except ValueError as error:
         raise UserError(f"{folder}: not an array of NumPy ({error}); {_REMEDY}") from error
@@ -123,7 +123,21 @@ def _check_file(path: Path, expected: Mapping[str, Any], *, whole: bool) -> None
 
 
 def _check_arrays(dataset: PreparedDataset, folder: Path) -> None:
-    images = dataset.images
+    images, labels, classes = dataset.images, dataset.labels, len(dataset.class_names)
+    if (
+        labels.ndim != 1
+        or labels.dtype != np.int64
+        or (len(labels) and not 0 <= labels.min() <= labels.max() < classes)
+    ):
+        raise UserError(f"{folder}/labels.npy: int64 [N] from 0 to {classes - 1} was expected; {_REMEDY}")
+    for split, positions in dataset.indices.items():
+        right = positions.ndim == 1 and positions.dtype == np.int64 and len(positions)
+        if not right or positions[0] < 0 or positions[-1] >= len(labels) or (np.diff(positions) <= 0).any():
+            raise UserError(
+                f"{folder}/{split}_indices.npy: int64 [n], ascending, from 0 to {len(labels) - 1} was expected; {_REMEDY}"
+            )
+    if sum(map(len, dataset.indices.values())) != len(np.unique(np.concatenate([*dataset.indices.values()]))):
+        raise UserError(f"{folder}: an image stands in two splits; {_REMEDY}")
     if images.dtype != np.uint8 or images.ndim != 4 or len(images) != len(dataset.labels):
         raise UserError(
             f"{folder}/images.npy: uint8 [{len(dataset.labels)}, C, H, W] was expected, "

@@ -171,7 +171,9 @@ def _write_images(path: Path, content: RawImages, shape: Sequence[int], meter: M
 def _check_labels(content: RawImages, spec: Mapping[str, Any]) -> None:
     labels, classes = content.labels, spec["classes"]
     if not 0 < content.train <= len(labels):
-        raise UserError(f"{spec['name']}: {content.train} training images of {len(labels)} in all; at least one was expected")
+        raise UserError(
+            f"{spec['name']}: {content.train} training images of {len(labels)} in all; at least one was expected"
+        )
     found = np.unique(labels)
     if len(found) != classes or found[0] != 0 or found[-1] != classes - 1:
         raise UserError(

@@ -1,6 +1,6 @@
 """A reader of CIFAR's pickled batches that builds nothing but what those files hold.
 
-It runs the few opcodes that Python 2 and 3 write for a dict of numbers, texts, lists and arrays of bytes, itself. No object is
+It runs the few opcodes that Python 2 and 3 write for a dict of numbers, texts, lists and arrays of bytes. No object is
 called and no class is looked up: what the files name as functions are marks, and an array is made here, out of bytes that
 are there. Work and memory are bounded by the number of opcodes and by the length of the file.
 """
@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+_OPCODES = {opcode.code: opcode.name for opcode in pickletools.opcodes}
 # A batch of 50,000 images has about 400,000.
 MOST_OPCODES = 2_000_000
 # What is made of bytes that stand in the file once, such as an array of a text, may not be many times the file.
@@ -112,14 +113,14 @@ class _Reader:
         """Run all opcodes; what is left in the end."""
         for _ in range(MOST_OPCODES):
             code = self.take(1)
-            opcode = pickletools.code2op.get(code.decode("latin-1"))
-            if opcode is None:
+            name = _OPCODES.get(code.decode("latin-1"))
+            if name is None:
                 raise PickleError(f"damaged (no opcode {code[0]})")
-            if opcode.name == "STOP":
+            if name == "STOP":
                 return self.stack[-1]
-            handler = _HANDLERS.get(opcode.name)
+            handler = _HANDLERS.get(name)
             if handler is None:
-                raise PickleError(f"holds the opcode {opcode.name}, which is not admitted")
+                raise PickleError(f"holds the opcode {name}, which is not admitted")
             handler(self)
         raise PickleError(f"more than {MOST_OPCODES:,} opcodes")
 
@@ -297,9 +298,9 @@ def _dict(reader: _Reader) -> None:
     reader.set_items(values)
 
 
-_HANDLERS: dict[str, Callable[[_Reader], None]] = {
-    "PROTO": lambda reader: reader.number("B") and None,
-    "FRAME": lambda reader: reader.number("Q") and None,
+_HANDLERS: dict[str, Callable[[_Reader], object]] = {
+    "PROTO": lambda reader: reader.number("B"),
+    "FRAME": lambda reader: reader.number("Q"),
     "MARK": _mark,
     "NONE": lambda reader: reader.push(None),
     "NEWTRUE": lambda reader: reader.push(True),
