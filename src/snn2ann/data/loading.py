@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+PIXEL_TYPES = ("uint8", "uint16", "float32")
 SPLITS = ("train", "validation", "test")
 ARRAYS = ("images.npy", "labels.npy", *(f"{split}_indices.npy" for split in SPLITS))
 _REMEDY = "remove the folder and fetch the data set again (`snn2ann fetch`, or `dvc pull`)"
@@ -28,7 +29,7 @@ class PreparedDataset:
     Attributes:
         name: the data set's name.
         digest: 8 hex digits, from the specification.
-        images: uint8 [N, C, H, W], memory-mapped.
+        images: uint8, uint16 or float32, [N, C, H, W] or, of frames, [N, T, C, H, W]; memory-mapped.
         labels: int64 [N].
         indices: int64 positions of the `train`, `validation` and `test` images.
         maximum_value: the pixel value that stands for 1.
@@ -39,7 +40,7 @@ class PreparedDataset:
 
     name: str
     digest: str
-    images: NDArray[np.uint8]
+    images: NDArray[Any]
     labels: NDArray[np.int64]
     indices: Mapping[str, NDArray[np.int64]]
     maximum_value: int
@@ -50,8 +51,13 @@ class PreparedDataset:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Channels, height and width of an image."""
-        channels, height, width = self.images.shape[1:]
+        channels, height, width = self.images.shape[-3:]
         return channels, height, width
+
+    @property
+    def frames(self) -> int | None:
+        """Images of a sample, one a time step; None where a sample is one image."""
+        return int(self.images.shape[1]) if self.images.ndim == 5 else None
 
     @property
     def classes(self) -> int:
@@ -138,9 +144,9 @@ def _check_arrays(dataset: PreparedDataset, folder: Path) -> None:
             )
     if sum(map(len, dataset.indices.values())) != len(np.unique(np.concatenate([*dataset.indices.values()]))):
         raise UserError(f"{folder}: an image stands in two splits; {_REMEDY}")
-    if images.dtype != np.uint8 or images.ndim != 4 or len(images) != len(dataset.labels):
+    if images.dtype not in PIXEL_TYPES or images.ndim not in (4, 5) or len(images) != len(dataset.labels):
         raise UserError(
-            f"{folder}/images.npy: uint8 [{len(dataset.labels)}, C, H, W] was expected, "
+            f"{folder}/images.npy: {', '.join(PIXEL_TYPES)} [{len(dataset.labels)}, C, H, W] was expected, "
             f"{images.dtype} {list(images.shape)} found; {_REMEDY}"
         )
 
@@ -178,7 +184,7 @@ def batches(
         smallest: images that a batch needs.
 
     Yields:
-        Images, float32 [B, C, H, W], and labels, int64 [B].
+        Images, float32 [B, C, H, W] or, of frames, [T, B, C, H, W], and labels, int64 [B].
 
     Raises:
         UserError: unknown split, or a mean or std that does not fit the channels.
@@ -193,11 +199,20 @@ def batches(
     scale, shift = _affine(dataset, normalisation)
     order = _order(len(positions), shuffle, seed, epoch)
     draws = Augmentation.draw(augmentation, len(positions), seed, epoch)
+    # All frames of a sample are cropped and mirrored alike.
+    stored = dataset.images if dataset.frames is None else dataset.images.reshape(-1, *_stacked(dataset))
     for span in spans(len(order), batch_size, smallest):
         chosen = order[span]
-        pixels = draws.apply(dataset.images, positions[chosen], chosen)
+        pixels = draws.apply(stored, positions[chosen], chosen)
+        if dataset.frames is not None:
+            pixels = np.ascontiguousarray(pixels.reshape(-1, dataset.frames, *dataset.shape).swapaxes(0, 1))
         images = _normalised(pixels, scale, shift, torch.device(device))
         yield images, torch.from_numpy(dataset.labels[positions[chosen]]).to(device)
+
+
+def _stacked(dataset: PreparedDataset) -> tuple[int, int, int]:
+    channels, height, width = dataset.shape
+    return (dataset.frames or 1) * channels, height, width
 
 
 def spans(count: int, batch_size: int, smallest: int = 1) -> list[slice]:
@@ -209,7 +224,7 @@ def spans(count: int, batch_size: int, smallest: int = 1) -> list[slice]:
 
 
 def _normalised(
-    pixels: NDArray[np.uint8],
+    pixels: NDArray[Any],
     scale: NDArray[np.float32],
     shift: NDArray[np.float32],
     device: "torch.device",
@@ -227,7 +242,7 @@ def _normalised(
 
 
 def _normalised_there(
-    pixels: NDArray[np.uint8],
+    pixels: NDArray[Any],
     scale: NDArray[np.float32],
     shift: NDArray[np.float32],
     device: "torch.device",
