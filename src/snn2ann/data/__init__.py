@@ -154,7 +154,7 @@ def _own_spec(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     scan = own_scan(name, options)
     official = {part: scan.parts[part] > 0 for part in ("validation", "test")}
     resolved = _resolve(name, parameters, option_names(options["kind"]), len(scan.class_names), official)
-    known = {
+    known: dict[str, Any] = {
         "kind": options["kind"],
         "content": scan.content[:16],
         "shape": scan.shape,

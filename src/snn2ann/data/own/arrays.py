@@ -82,10 +82,8 @@ class ArrayReader(Reader):
     def _arrays(self) -> dict[str, StoredArray]:
         files = self.files()
         if len(files) == 2 and files[0] == self.path:
-            return {
-                name: next(iter(stored_arrays(path).values()))
-                for name, path in zip(("images", "labels"), files, strict=True)
-            }
+            images, labels = (next(iter(stored_arrays(path).values())) for path in files)
+            return {"images": images, "labels": labels}
         return {name: array for path in files for name, array in stored_arrays(path).items()}
 
     @cached_property
@@ -97,13 +95,9 @@ class ArrayReader(Reader):
             if images is None and labels is None and part != "train":
                 continue
             if images is None or labels is None:
-                wanted = (
-                    "images and labels"
-                    if part == "train"
-                    else f"{PREFIXES[part][0]}images and {PREFIXES[part][0]}labels"
-                )
+                wanted = " and ".join(f"{PREFIXES[part][0]}{word}" for word in ("images", "labels"))
                 there = ", ".join(self._arrays) or "nothing"
-                raise UserError(f"{self.path}: {wanted} were expected among its arrays; it holds {there}")
+                raise UserError(f"{self.path}: {wanted} were expected among its arrays; it holds {there:.200}")
             found.append(_Part(part, images, labels))
         return found
 
@@ -138,13 +132,8 @@ class ArrayReader(Reader):
         if given is None:
             return numbers.astype(np.int64), [str(name) for name in names]
         titles = given.all()
-        if (
-            titles.dtype.kind != "U"
-            or titles.ndim != 1
-            or values.dtype.kind == "U"
-            or names[0] < 0
-            or names[-1] >= len(titles)
-        ):
+        texts = titles.dtype.kind == "U" and titles.ndim == 1 and values.dtype.kind != "U"
+        if not texts or names[0] < 0 or names[-1] >= len(titles):
             raise UserError(f"{given.name}: expected a text for each label from 0 on")
         return numbers.astype(np.int64), [str(titles[int(name)]) for name in names]
 

@@ -112,7 +112,7 @@ def _write_part(
                     f"datasets.{name}: images of several sizes ({list(shape)} and {list(pixels.shape)}); add `resize:`"
                 )
             file.write(pixels.tobytes())
-            labels.append(int(label))
+            labels.append(int(label))  # type: ignore[arg-type]
             meter.update(1)
     if kinds is None:
         raise UserError(f"datasets.{name}.class: {options['class']} has no images")
