@@ -16,6 +16,7 @@ from snn2ann.data import DATASETS, PLACES, dataset_spec
 from snn2ann.errors import UserError
 from snn2ann.methods import METHODS, MethodEntry
 from snn2ann.models import NETWORKS
+from snn2ann.models.fitting import fitted
 from snn2ann.options import VARIANTS
 from snn2ann.parameters import choose, digest, load_parameters, merge, validate
 from snn2ann.runs.folder import RunFolder
@@ -238,6 +239,9 @@ def _run(parameters: Parameters, cell: _Cell, specs: Mapping[str, dict[str, Any]
     network = network_spec(parameters, cell.network, dataset["shape"], f"networks.{cell.network}")
     method = method_spec(parameters, cell.entry, cell.key)
     source = _source(cell, made)
+    frames = dataset.get("frames")
+    if frames:
+        _check_frames(cell, frames)
     spec = {
         # Where its files are taken from changes nothing.
         "dataset": {key: value for key, value in dataset.items() if key not in PLACES},
@@ -257,6 +261,9 @@ def _run(parameters: Parameters, cell: _Cell, specs: Mapping[str, dict[str, Any]
         # Where the two branches are compared: the T of training, or calibration's where training knows no T.
         "coupled_time_steps": time_steps or parameters["calibration"]["time_steps"],
         "calibration": calibration_digest,
+        # Data of one's own: classes may be of any size, and there are no more steps than frames.
+        **({"by_class": True} if "kind" in dataset else {}),
+        **({"time_steps": frames} if frames else {}),
     }
     coupled = _entry(cell).options == "variants"
     name = f"{cell.dataset}_{cell.network}_{method['name']}{steps}_s{cell.seed}"
@@ -281,14 +288,27 @@ def _run(parameters: Parameters, cell: _Cell, specs: Mapping[str, dict[str, Any]
     )
 
 
+def _check_frames(cell: _Cell, frames: int) -> None:
+    """Refuse what cannot be done with an image for each time step."""
+    entry, of_frames = cell.entry, f"with data set {cell.dataset}, which is of {frames} frames"
+    if not _entry(cell).frames:
+        able = ", ".join(name for name, method in METHODS.items() if method.frames)
+        raise UserError(f"{cell.key}.method: {entry['method']} is not allowed {of_frames}; expected one of {able}")
+    if entry.get("calibrate", False):
+        raise UserError(f"{cell.key}.calibrate: true is not allowed {of_frames}: thresholds are calibrated on images")
+    if _entry(cell).time_steps and entry.get("time_steps", frames) != frames:
+        raise UserError(f"{cell.key}.time_steps: {entry['time_steps']} is not allowed {of_frames}; expected {frames}")
+
+
 def _datasets(parameters: Parameters, section: Parameters, place: str) -> dict[str, dict[str, Any]]:
     """Return the spec of each data set of a study, by its name."""
     special = section.get("dataset_options", {})
     for name in special:
         choose(f"{place}.dataset_options", name, section["datasets"])
+    own = [name for name, parameters_of_it in parameters["datasets"].items() if "kind" in parameters_of_it]
     specs = {}
     for name in section["datasets"]:
-        choose(f"{place}.datasets", name, DATASETS)
+        choose(f"{place}.datasets", name, [*DATASETS, *own])
         specs[name] = dataset_spec(name, merge(parameters["datasets"].get(name, {}), special.get(name, {})))
     return specs
 
@@ -306,15 +326,19 @@ def network_spec(parameters: Parameters, name: str, image_shape: list[int], key:
         UserError: an unknown kind, or no value for this image side.
     """
     network: dict[str, Any] = {"name": name}
-    choose(f"{key}.kind", parameters["networks"][name]["kind"], NETWORKS)
-    side = str(image_shape[-1])
-    for option, value in parameters["networks"][name].items():
+    network_parts = parameters["networks"][name]
+    choose(f"{key}.kind", network_parts["kind"], NETWORKS)
+    _, height, width = image_shape
+    side = str(width) if height == width else f"{height}×{width}"
+    for option, value in network_parts.items():
         if isinstance(value, Mapping) and value and all(str(part).isdigit() for part in value):
             by_side = {str(part): chosen for part, chosen in value.items()}
             if side not in by_side:
-                known = ", ".join(by_side)
-                raise UserError(f"{key}.{option}: no value for images of side {side}; add one (there are {known})")
+                by_side[side] = fitted(network_parts, option, (height, width))
             value = by_side[side]
+            if value is None:
+                known = ", ".join(part for part in by_side if part != side)
+                raise UserError(f"{key}.{option}: no value for images of side {side}; add one (there are {known})")
         # A network's own `name` is the one that it has in params.yaml.
         network["model" if option == "name" else option] = value
     return network | _code_of(network, key)
@@ -469,9 +493,10 @@ def _inference(
         return None
     places = []
     for dataset, network in dict.fromkeys((cell.dataset, cell.network) for cell in cells):
-        shape, classes = specs[dataset]["shape"], specs[dataset]["classes"]
-        resolved = network_spec(parameters, network, shape, f"networks.{network}")
-        places.append({"dataset": {"name": dataset, "shape": shape, "classes": classes}, "network": resolved})
+        spec = specs[dataset]
+        resolved = network_spec(parameters, network, spec["shape"], f"networks.{network}")
+        known = {key: spec[key] for key in ("name", "shape", "classes", "frames") if key in spec}
+        places.append({"dataset": known, "network": resolved})
     methods = []
     for name, variant in dict.fromkeys((cell.entry["method"], cell.entry.get("variant", "released")) for cell in cells):
         entry = {"method": name} | ({"time_steps": 1} if METHODS[name].time_steps else {})

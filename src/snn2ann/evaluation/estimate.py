@@ -67,7 +67,8 @@ def _group(dataset: str, network: str, method: str, time_steps: int | None, runs
 def _training_images(dataset: dict[str, Any]) -> float:
     if dataset.get("train_images"):
         return float(dataset["train_images"])
-    return DATASETS[dataset["name"]].images * (1 - dataset.get("test", 0) - dataset["validation"])
+    images = dataset["parts"]["train"] if "parts" in dataset else DATASETS[dataset["name"]].images
+    return images * (1 - dataset.get("test", 0) - dataset.get("validation", 0))
 
 
 def _multiply_accumulates(spec: dict[str, Any]) -> int:

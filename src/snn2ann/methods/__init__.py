@@ -38,6 +38,7 @@ class MethodEntry:
         options: what this method's options are: "variants" (see `snn2ann.options`) or "defaults".
         passes: (a, b): a training step's convolutions are worth a·T + b forward passes, a backward counting as two.
         library: the package whose neurons or layers it runs on.
+        frames: whether it takes frames, an image for each time step.
     """
 
     path: str
@@ -51,6 +52,7 @@ class MethodEntry:
     options: str = "defaults"
     passes: tuple[int, int] = (3, 0)
     library: str = "torch"
+    frames: bool = False
 
 
 _SURROGATE = {"threshold": 1.0, "surrogate": "atan", "surrogate_width": 2.0}
@@ -66,6 +68,7 @@ METHODS: dict[str, MethodEntry] = {
         relative=Relative("Tang et al. 2022", "–", "–", "flat"),
         options="variants",
         passes=(1, 3),
+        frames=True,
     ),
     "ann": MethodEntry(
         "snn2ann.methods.ann:PlainAnn",
@@ -74,6 +77,7 @@ METHODS: dict[str, MethodEntry] = {
         looks={"": ("#000000", "s")},
         time_steps=False,
         passes=(0, 3),
+        frames=True,
     ),
     "tandem": MethodEntry(
         "snn2ann.methods.tandem:TandemLearning",
@@ -89,6 +93,7 @@ METHODS: dict[str, MethodEntry] = {
         ),
         defaults={"threshold": 1.0},
         passes=(1, 3),
+        frames=True,
     ),
     "rate_based": MethodEntry(
         "snn2ann.methods.rate_based:RateBasedBackpropagation",
@@ -139,6 +144,7 @@ METHODS: dict[str, MethodEntry] = {
         relative=Relative("Wu et al. 2018", "–", "a surrogate gradient through all steps", "grows"),
         defaults=_THROUGH_TIME,
         library="spikingjelly",
+        frames=True,
     ),
     "checkpointed": MethodEntry(
         "snn2ann.methods.checkpointed:CheckpointedBackpropagation",
