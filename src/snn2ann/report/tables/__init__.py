@@ -23,8 +23,8 @@ TABLES = {
         section="Classification",
         sources="the evaluation of every run",
         reading="Which classes are recognised, and what the others are taken for. A class with few images has a wide "
-        "margin, and one that is never recognised may not show in the accuracy at all; balanced accuracy is the mean of this "
-        "table's percentages over classes. The whole confusion matrix stands in the evaluation of each run.",
+        "margin, and one that is never recognised may not show in the accuracy at all. Balanced accuracy is the mean of "
+        "this table's percentages over classes. The whole confusion matrix stands in the evaluation of each run.",
         own_data=True,
     ),
     "training_efficiency": Entry(
