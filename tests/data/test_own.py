@@ -229,6 +229,16 @@ def _with_empty_class() -> None:
     Path("pictures/none").mkdir()
 
 
+def _with_pipe() -> None:
+    write_folder(Path("pictures"), count=6)
+    os.mkfifo("pictures/flower/x.png")
+
+
+def _with_bytes_for_a_name() -> None:
+    write_folder(Path("pictures"), count=6)
+    Path("pictures/temple").rename(os.fsdecode(b"pictures/\xff\xfe"))
+
+
 def _png(width: int, height: int, mode: str = "RGB") -> bytes:
     stream = io.BytesIO()
     Image.new(mode, (width, height)).save(stream, "PNG")
@@ -249,6 +259,8 @@ BOMB = _png(8, 8).replace((8).to_bytes(4, "big") * 2, (60_000).to_bytes(4, "big"
             {},
             "class folder pictures/none holds no images",
         ),
+        (_with_pipe, {}, "flower/x.png is no file"),
+        (_with_bytes_for_a_name, {}, "its name cannot be shown"),
         (_with("flower/x.png", b""), {}, "flower/x.png is not a whole image"),
         (_with("flower/x.png", b"<html>"), {}, "flower/x.png is not a whole image"),
         (_with("flower/x.png", BOMB), {}, "flower/x.png is not a whole image"),

@@ -27,6 +27,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     subprocess.run([sys.executable, "-c", code], cwd=made.folder, check=True)
     made.keep(KEPT)
+    made.edit("tracking", value={"store": None, "live": False, "models": "none"})
     return made
 
 

@@ -98,6 +98,7 @@ def load(folder: Path) -> PreparedDataset:
         raise UserError(f"{path}: not a data set's manifest ({error!r}); {_REMEDY}") from error
     except ValueError as error:
         raise UserError(f"{folder}: not an array of NumPy ({error}); {_REMEDY}") from error
+    _check_manifest(dataset, path)
     _check_arrays(dataset, folder)
     return dataset
 
@@ -128,6 +129,15 @@ def _check_file(path: Path, expected: Mapping[str, Any], *, whole: bool) -> None
             raise UserError(f"{path}: differs from what the manifest says; {_REMEDY}")
 
 
+def _check_manifest(dataset: PreparedDataset, path: Path) -> None:
+    lists: list[Any] = [dataset.class_names, dataset.mean, dataset.std]
+    right = all(isinstance(each, list) for each in lists) and all(isinstance(name, str) for name in lists[0])
+    numbers = [dataset.maximum_value, *lists[1], *lists[2]] if right else []
+    right = right and all(isinstance(number, int | float) and np.isfinite(number) for number in numbers)
+    if not right or dataset.maximum_value <= 0 or min(dataset.std, default=0) <= 0:
+        raise UserError(f"{path}: class names, maximum value, mean or std are not what a data set has; {_REMEDY}")
+
+
 def _check_arrays(dataset: PreparedDataset, folder: Path) -> None:
     images, labels, classes = dataset.images, dataset.labels, len(dataset.class_names)
     if (
@@ -149,6 +159,8 @@ def _check_arrays(dataset: PreparedDataset, folder: Path) -> None:
             f"{folder}/images.npy: {', '.join(PIXEL_TYPES)} [{len(dataset.labels)}, C, H, W] was expected, "
             f"{images.dtype} {list(images.shape)} found; {_REMEDY}"
         )
+    if not len(dataset.mean) == len(dataset.std) == images.shape[-3]:
+        raise UserError(f"{folder}: {images.shape[-3]} channels, and {len(dataset.mean)} means; {_REMEDY}")
 
 
 def batches(

@@ -161,6 +161,11 @@ def _pictures(folder: Path, part: str, place: str) -> list[_Picture]:
             for file in files
             if not file.startswith(".") and file.lower().endswith(ENDINGS)
         )
+        for path in inside:
+            if not path.is_file():
+                raise UserError(f"{place}: {path} is no file, or a link to none; remove it")
+        if not each.name.isprintable() or any("\ud800" <= letter <= "\udfff" for letter in each.name):
+            raise UserError(f"{place}: class folder {each.name!a}: its name cannot be shown; give it another")
         if not inside:
             raise UserError(f"{place}: class folder {each} holds no images; fill or remove it ({' '.join(ENDINGS)})")
         found += [_Picture(path, part, each.name) for path in inside]

@@ -97,7 +97,12 @@ def _write_part(
     labels, shape = [], None
     with (folder / f"{prefix}images.npy").open("wb") as file, Meter(f"{name}: images", len(dataset)) as meter:
         for number in range(len(dataset)):
-            image, label = dataset[number]
+            try:
+                image, label = dataset[number]
+            except Exception as error:
+                raise UserError(
+                    f"datasets.{name}.class: {options['class']}[{number}]: {type(error).__name__}: {error}"
+                ) from error
             if not isinstance(image, Image.Image) or not np.isscalar(label):
                 raise UserError(f"datasets.{name}.class: {options['class']} is not of images with a class each")
             kinds = kinds or image_kind(image, name)

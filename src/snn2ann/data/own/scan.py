@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from snn2ann.data.download_progress import say
 from snn2ann.files import write_json
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 PARTS = ("train", "validation", "test")
 # A file that was written just now may be written again within the clock's tick.
 _SETTLED_SECONDS = 2.0
+# So many are read in seconds.
+_MANY_FILES = 5000
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,8 @@ def remembered(reader: Reader, key: list[Any]) -> Scan:
     path = _cache() / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
     with suppress(OSError, ValueError, TypeError):
         return Scan(**json.loads(path.read_text(encoding="utf-8")))
+    if len(files) > _MANY_FILES:
+        say(f"{reader.origin}: {len(files):,} files are read, to know what they hold")
     scan = reader.scan()
     newest = max((each[2] for each in stats), default=0)
     if time.time() - newest / 1e9 > _SETTLED_SECONDS:
