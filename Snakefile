@@ -16,7 +16,7 @@ from snn2ann.devices import gpus
 from snn2ann.errors import UserError
 from snn2ann.foresight import foresee
 from snn2ann.report.figures import FIGURES
-from snn2ann.report.registry import SECTIONS
+from snn2ann.report.registry import SECTIONS, listed
 from snn2ann.report.tables import TABLES
 from snn2ann.report.verdict_rows import HEADER, read_verdicts, verdict_cells
 from snn2ann.runs.folder import RunFolder, trained_files

@@ -355,7 +355,6 @@ ENTRY = ("studies", "tiny", "runs", 1)
         (("recipes", "tiny", "optimizer"), "adm", '"adm" is not allowed; expected one of "adam", "adamw", "sgd"'),
         (("recipes", "tiny", "schedule"), {"kind": "one-cycle"}, "schedule.warmup: missing; needed here: warmup"),
         (("networks", "vgg-tiny", "kind"), "vg", "networks.vgg-tiny.kind: 'vg' is unknown; did you mean 'vgg'?"),
-        (("networks", "vgg-tiny", "pooled_blocks"), {"32": [1]}, "pooled_blocks: no value for images of side 8"),
         (
             (*ENTRY, "time_steps"),
             0,

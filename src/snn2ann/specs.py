@@ -12,6 +12,7 @@ from snn2ann.data import DATASETS
 from snn2ann.errors import UserError
 from snn2ann.methods import METHODS
 from snn2ann.models import NETWORKS
+from snn2ann.models.fitting import fitted
 from snn2ann.options import VARIANTS, CouplingOptions
 from snn2ann.parameters import choose
 from snn2ann.parameters.section import Section
@@ -78,14 +79,15 @@ def resolved_network(described: Section, name: str, image_shape: Sequence[int], 
     network: dict[str, Any] = {"name": name}
     given = described.as_given()
     choose(f"{key}.kind", given["kind"], NETWORKS)
-    side = str(image_shape[-1])
+    _, height, width = image_shape
+    side = str(width) if height == width else f"{height}×{width}"
     for option, value in given.items():
         if isinstance(value, Mapping) and value and all(str(part).isdigit() for part in value):
             by_side = {str(part): chosen for part, chosen in value.items()}
-            if side not in by_side:
+            value = by_side[side] if side in by_side else fitted(given, option, (height, width))
+            if value is None:
                 known = ", ".join(by_side)
                 raise UserError(f"{key}.{option}: no value for images of side {side}; add one (there are {known})")
-            value = by_side[side]
         # A network's own `name` is the one that it has in params.yaml.
         network["model" if option == "name" else option] = value
     return network | _code_of(network, key)

@@ -292,6 +292,9 @@ def _run(
     network = resolved_network(described, cell.network, dataset["shape"], f"networks.{cell.network}")
     method = method_spec(parameters, cell.chosen, cell.key)
     source = _source(cell, made)
+    frames = dataset.get("frames")
+    if frames:
+        _check_frames(cell, frames)
     spec: RunSpec = {
         # Where its files are taken from changes nothing.
         "dataset": {key: value for key, value in dataset.items() if key not in PLACES},
@@ -311,6 +314,9 @@ def _run(
         # Where the two branches are compared: the T of training, or calibration's where training knows no T.
         "coupled_time_steps": time_steps or parameters.calibration.time_steps,
         "calibration": calibration_digest,
+        # Data of one's own: classes may be of any size, and there are no more steps than frames.
+        **({"by_class": True} if "kind" in dataset else {}),
+        **({"time_steps": frames} if frames else {}),
     }
     coupled = cell.method.options == "variants"
     name = f"{cell.dataset}_{cell.network}_{method['name']}{steps}_s{cell.seed}"
@@ -336,17 +342,29 @@ def _run(
     )
 
 
+def _check_frames(cell: _Cell, frames: int) -> None:
+    """Refuse what cannot be done with an image for each time step."""
+    chosen, of_frames = cell.chosen, f"with data set {cell.dataset}, which is of {frames} frames"
+    if not cell.method.frames:
+        able = ", ".join(name for name, method in METHODS.items() if method.frames)
+        raise UserError(f"{cell.key}.method: {chosen.method} is not allowed {of_frames}; expected one of {able}")
+    if cell.calibrate:
+        raise UserError(f"{cell.key}.calibrate: true is not allowed {of_frames}: thresholds are calibrated on images")
+    if cell.method.time_steps and chosen.time_steps not in (None, frames):
+        raise UserError(f"{cell.key}.time_steps: {chosen.time_steps} is not allowed {of_frames}; expected {frames}")
+
+
 def _datasets(parameters: Parameters, section: StudySection, place: str) -> dict[str, dict[str, Any]]:
     """Return the spec of each data set of a study, by its name."""
     special = section.dataset_options
     for name in special:
         choose(f"{place}.dataset_options", name, section.datasets)
+    own = [name for name, described in parameters.datasets.items() if "kind" in described.as_given()]
     specs = {}
     for name in section.datasets:
+        choose(f"{place}.datasets", name, [*DATASETS, *own])
         described = parameters.datasets.get(name)
         common = described.as_given() if described else {}
-        if "kind" not in common:
-            choose(f"{place}.datasets", name, DATASETS)
         specs[name] = dataset_spec(name, merge(common, special.get(name, {})))
     return specs
 
@@ -435,9 +453,10 @@ def _inference(
         return None
     places = []
     for dataset, network in dict.fromkeys((cell.dataset, cell.network) for cell in cells):
-        shape, classes = specs[dataset]["shape"], specs[dataset]["classes"]
-        resolved = resolved_network(parameters.networks[network], network, shape, f"networks.{network}")
-        places.append({"dataset": {"name": dataset, "shape": shape, "classes": classes}, "network": resolved})
+        spec = specs[dataset]
+        resolved = resolved_network(parameters.networks[network], network, spec["shape"], f"networks.{network}")
+        known = {key: spec[key] for key in ("name", "shape", "classes", "frames") if key in spec}
+        places.append({"dataset": known, "network": resolved})
     methods = []
     for name, variant in dict.fromkeys((cell.chosen.method, cell.chosen.variant or "released") for cell in cells):
         entry = METHODS[name]

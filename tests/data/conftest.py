@@ -10,6 +10,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -190,6 +191,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_response(302)
             self.send_header("Location", self.served.redirects[name])
             self.end_headers()
+        elif fault == "drip headers":
+            self.drip(b"HTTP/1.1 200 OK\r\nX-Never-Ending: " + b"a" * 400)
         elif fault.isdigit() or name not in self.served.files:
             self.send_error(int(fault or 404))
         elif wanted and fault == "refuse range":
@@ -212,6 +215,8 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(rest[: len(rest) // 2])
             self.wfile.flush()
             time.sleep(10 if fault == "stall" else 0)
+        elif fault == "drip":
+            self.drip(rest[:400])
         elif fault == "slow":
             for position in range(0, len(rest), len(rest) // 20 + 1):
                 self.wfile.write(rest[position : position + len(rest) // 20 + 1])
@@ -220,6 +225,14 @@ class Handler(BaseHTTPRequestHandler):
         else:
             self.wfile.write(rest)
         self.close_connection = True
+
+    def drip(self, content: bytes) -> None:
+        """A byte now and then, until whoever listens has gone."""
+        with suppress(OSError):
+            for byte in content:
+                self.wfile.write(bytes([byte]))
+                self.wfile.flush()
+                time.sleep(0.01)
 
     def log_message(self, format: str, *args: Any) -> None:
         """Keep the tests' output clean."""

@@ -150,6 +150,26 @@ def test_a_mirror_that_lies_is_skipped_with_a_line(
     assert cause in lines[0]
 
 
+@pytest.mark.parametrize("fault", ["drip", "drip headers"])
+def test_a_mirror_that_drips_is_left_for_the_next(
+    server: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, fault: str
+) -> None:
+    monkeypatch.setattr(downloading, "WINDOW_SECONDS", 0.3)
+    server.files |= {f"a/{NAME}": CONTENT, f"b/{NAME}": CONTENT}
+    server.faults[f"a/{NAME}"] = [fault]
+    assert fetched(server, tmp_path, "a/", "b/") == f"b/{NAME}"
+    assert "slower than 200,000 bytes a second over 0.3 s; skipped" in capsys.readouterr().err
+    assert [name for name, _ in server.requests] == [f"a/{NAME}", f"b/{NAME}"]
+
+
+def test_a_mirror_that_is_fast_enough_is_kept(server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(downloading, "WINDOW_SECONDS", 0.05)
+    monkeypatch.setattr(downloading, "LEAST_BYTES", 1)
+    server.files[NAME], server.faults[NAME] = CONTENT, ["slow"]
+    fetched(server, tmp_path, "")
+    assert len(server.requests) == 1
+
+
 def test_without_a_network_the_error_says_what_to_put_where(server: Any, tmp_path: Path) -> None:
     path = tmp_path / NAME
     with pytest.raises(UserError) as caught:

@@ -1,7 +1,9 @@
 """Prepared folders that are not what they should be, and batches."""
 
+import hashlib
 import json
 import re
+import shutil
 import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
@@ -225,6 +227,49 @@ def test_a_gpu_gives_the_same_bits() -> None:
 def test_wrong_options_are_named(split: str, options: dict[str, Any], words: str) -> None:
     with pytest.raises(UserError, match=words):
         next(batches(synthetic(), split, 8, shuffle=True, seed=0, epoch=0, **options))
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "words"),
+    [
+        ("labels.npy", lambda labels: labels + 1, "int64 .N. from 0 to 9 was expected"),
+        ("labels.npy", lambda labels: labels - 1, "from 0 to 9"),
+        ("labels.npy", lambda labels: labels.astype(float), "from 0 to 9"),
+        ("labels.npy", lambda labels: labels[:-1], r"uint16, float32 \[1796, C, H, W\]|from 0 to"),
+        ("labels.npy", lambda labels: labels[:, None], "from 0 to 9"),
+        ("test_indices.npy", lambda indices: indices + 1797, "from 0 to 1796 was expected"),
+        ("test_indices.npy", lambda indices: indices - 1797, "from 0 to 1796"),
+        ("test_indices.npy", lambda indices: indices[:0], "from 0 to 1796"),
+        ("test_indices.npy", lambda indices: indices[::-1], "ascending"),
+        ("test_indices.npy", lambda indices: np.repeat(indices, 2), "ascending"),
+        ("test_indices.npy", lambda indices: np.arange(1797), "stands in two splits"),
+        ("images.npy", lambda images: images.astype(np.int64), "int64"),
+        ("images.npy", lambda images: images[:, 0], "channels|C, H, W"),
+        ("manifest.json", {"class_names": ["a", 1]}, "are not what a data set has"),
+        ("manifest.json", {"maximum_value": 0}, "are not what a data set has"),
+        ("manifest.json", {"std": [0.0]}, "are not what a data set has"),
+        ("manifest.json", {"mean": ["0"]}, "are not what a data set has"),
+        ("manifest.json", {"mean": 0}, "are not what a data set has"),
+        ("manifest.json", {"mean": [0.5, 0.5], "std": [1, 1]}, "1 channels, and 2 means"),
+    ],
+)
+def test_arrays_that_are_not_a_data_sets_are_refused(
+    prepared: Path, tmp_path: Path, name: str, change: Any, words: str
+) -> None:
+    """Also where the manifest has the checksums of what is there."""
+    folder = tmp_path / "changed"
+    shutil.copytree(prepared, folder)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    if name == "manifest.json":
+        manifest |= change
+    else:
+        np.save(folder / name, change(np.load(folder / name)))
+        content = (folder / name).read_bytes()
+        manifest["files"][name] = {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(UserError, match=words) as caught:
+        load(folder)
+    assert str(folder) in str(caught.value)
 
 
 def test_memory_does_not_grow_with_the_data_set(tmp_path: Path) -> None:

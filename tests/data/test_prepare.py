@@ -6,6 +6,7 @@ import io
 import tarfile
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,11 +15,11 @@ import pytest
 from sklearn.datasets import load_digits
 from torchvision.datasets import CIFAR10, CIFAR100, FashionMNIST, ImageFolder
 
-from snn2ann.data import dataset_spec, prepare
+from snn2ann.data import DATASETS, dataset_spec, prepare
 from snn2ann.data.fashion_mnist import CLASS_NAMES
 from snn2ann.data.loading import PreparedDataset, load, verify
 from snn2ann.data.prepare import channel_statistics, fetch_and_prepare
-from snn2ann.data.source import RawImages, Source
+from snn2ann.data.source import RawImages, Source, load_source
 from snn2ann.errors import UserError
 from snn2ann.files import read_json
 
@@ -210,6 +211,35 @@ def test_a_full_disk_leaves_the_previous_state(tmp_path: Path, monkeypatch: pyte
     verify(output)
     assert load(output).digest == first["digest"]
     assert [path.name for path in output.parent.iterdir()] == ["digits"]
+
+
+def test_damage_is_of_the_archive_and_not_of_the_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A disk that cannot be read raises errors without a file's name, at once or on the way."""
+
+    def broken(number: int) -> Any:
+        if number:
+            yield np.zeros((8, 1, 8, 8), np.uint8)
+        raise OSError(errno.EIO, "Input/output error")
+
+    (digits,) = (folder / "digits.csv.gz" for folder in load_source(DATASETS["digits"]).installed())
+    for reader in (
+        lambda files: next(broken(0)),
+        lambda files: RawImages(np.arange(20) % 10, 20, list("0123456789"), broken(1)),
+    ):
+        monkeypatch.setattr("snn2ann.data.digits.DIGITS", replace(load_source(DATASETS["digits"]), read=reader))
+        with pytest.raises(UserError, match="Input/output error") as caught:
+            fetch_and_prepare(dataset_spec("digits", {}), tmp_path / "raw", tmp_path / "prepared")
+        assert str(digits) in str(caught.value)
+        assert "prepared" not in str(caught.value)
+    assert not (tmp_path / "prepared").exists()
+
+
+@pytest.mark.parametrize("train", [0, -1, 21])
+def test_no_images_are_refused(train: int, tmp_path: Path) -> None:
+    content = RawImages(np.arange(20) % 10, train, list("0123456789"), [])
+    spec = dataset_spec("digits", {})
+    with pytest.raises(UserError, match="at least one was expected"):
+        prepare.prepare(spec, Source(lambda files: content, {}), [], tmp_path)
 
 
 @pytest.mark.parametrize("found", [1, 3])

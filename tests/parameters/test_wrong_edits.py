@@ -149,7 +149,6 @@ EDITS: list[tuple[str, Any, str, str]] = [
     ("networks/vgg-tiny/pooled_blocks", {"8": [1, 1]}, "networks.vgg-tiny.pooled_blocks.8", "different blocks"),
     ("networks/vgg-tiny/pooled_blocks", {"8": [3]}, "networks.vgg-tiny.pooled_blocks.8", "1 to 2"),
     ("networks/vgg-tiny/pooled_blocks", {"8": [0]}, "networks.vgg-tiny.pooled_blocks.8[0]", "at least 1"),
-    ("networks/vgg-tiny/pooled_blocks", {"16": [1]}, "networks.vgg-tiny.pooled_blocks", "images of side 8"),
     ("networks/vgg-tiny/pooled_blocks", {"eight": [1]}, "networks.vgg-tiny.pooled_blocks", "side in pixels"),
     ("networks/vgg-tiny/pooled_blocks", {}, "networks.vgg-tiny.pooled_blocks", "side"),
     ("networks/vgg-tiny/pooled_blocks", [1, 3], "networks.vgg-tiny.pooled_blocks", "1 to 2"),
@@ -182,8 +181,6 @@ EDITS: list[tuple[str, Any, str, str]] = [
     ("recipes/tiny/normalisation", {"mean": [], "std": []}, "recipes.tiny.normalisation.mean", "mean of each channel"),
     ("measurement/image_shape", [8, 8], "measurement.image_shape", "channels, height and width"),
     ("measurement/image_shape", [1, 8, 0], "measurement.image_shape[2]", "from 1"),
-    ("measurement/image_shape", [1, 3, 8], "networks.vgg-tiny.pooled_blocks", "3×8 pixels"),
-    ("measurement/image_shape", [1, 9, 9], "networks.vgg-tiny.pooled_blocks", "images of side 9"),
     # Recipes.
     ("recipes/tiny/epochs", 0, "recipes.tiny.epochs", "from 1"),
     ("recipes/tiny/epochs", 1.5, "recipes.tiny.epochs", "an integer"),

@@ -86,7 +86,11 @@ class Project:
 
     def trim(self) -> None:
         """Keep a figure and two tables of the registries, so that a study's outputs take seconds."""
-        for kind, names in {"figures": ("convergence",), "tables": ("training_efficiency", "claims")}.items():
+        self.keep({"figures": ("convergence",), "tables": ("training_efficiency", "claims")})
+
+    def keep(self, kept_names: dict[str, tuple[str, ...]]) -> None:
+        """Keep of the registries `figures` and `tables` only what is named."""
+        for kind, names in kept_names.items():
             registry = kind.upper()
             file = self.folder / f"src/snn2ann/report/{kind}/__init__.py"
             kept = f"{registry} = {{name: {registry}[name] for name in {names!r}}}"

@@ -12,7 +12,7 @@ import pytest
 
 from snn2ann.report.figures import FIGURES
 from snn2ann.report.judging import SENTENCES
-from snn2ann.report.registry import SECTIONS
+from snn2ann.report.registry import SECTIONS, listed
 from snn2ann.report.tables import TABLES
 from tests.workflow.project import Project
 
@@ -55,7 +55,8 @@ def test_every_table_and_figure_stands_in_its_section_with_how_to_read_it(report
     for number, section in enumerate(SECTIONS, start=1):
         assert f"{number}. {section}" in text
     for kind, entries in (("table", TABLES), ("figure", FIGURES)):
-        for name, entry in entries.items():
+        for name in listed(entries, {}):
+            entry = entries[name]
             assert f"{entry.title} ({kind})" in text
             assert f"results/tiny/{kind}s/{name}.html" in text
             command = "claims" if name == "claims" else f"{kind} {name}"

@@ -167,12 +167,12 @@ rule judge:
 
 rule tables:
     input:
-        expand(rules.table.output, table=[name for name in TABLES if name != "claims"]),
+        expand(rules.table.output, table=[name for name in listed(TABLES, STUDY.parameters) if name != "claims"]),
 
 
 rule figures:
     input:
-        expand(rules.figure.output, figure=FIGURES),
+        expand(rules.figure.output, figure=listed(FIGURES, STUDY.parameters)),
 
 
 rule claims:

@@ -5,14 +5,15 @@ This module stays light, so that a workflow can resolve a study without loading 
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from snn2ann.errors import UserError
 
-# Where the files come from changes nothing in the arrays: the checksums see to that.
-PLACES = ("local", "mirrors")
+# Where the files come from changes nothing in the arrays: checksums see to that, or a digest of the content.
+_BUILT_IN_PLACES = ("local", "mirrors")
+PLACES = (*_BUILT_IN_PLACES, "path", "labels", "class", "arguments")
 
 
 @dataclass(frozen=True)
@@ -122,8 +123,10 @@ def dataset_spec(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         UserError: unknown name or key, wrong type, or value out of range.
     """
+    if "kind" in parameters:
+        return _own_spec(name, parameters)
     entry = dataset_entry(name)
-    resolved = _resolve(name, entry, parameters)
+    resolved = _resolve(name, parameters, _BUILT_IN_PLACES, entry.classes, {"test": entry.official_test})
     identity = {
         "name": name,
         "checksums": {file: list(sums) for file, sums in entry.checksums.items()},
@@ -141,12 +144,50 @@ def dataset_spec(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _resolve(name: str, entry: DatasetEntry, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The parameters that change the prepared arrays, with their defaults filled in."""
-    defaults: dict[str, Any] = {"validation": 0.1, "split_seed": 0, "train_images": None}
-    if not entry.official_test:
-        defaults["test"] = 0.2
-    allowed = sorted([*defaults, *PLACES])
+def _own_spec(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Likewise of data of one's own, whose content is hashed here; `docs/your-images.md` has the keys."""
+    from snn2ann.data.own import REVISION, option_names, own_options, own_scan
+
+    if name in DATASETS:
+        raise UserError(f"datasets.{name}.kind: {name} is a data set that is built in; give yours another name")
+    options = own_options(name, parameters)
+    scan = own_scan(name, options)
+    official = {part: scan.parts[part] > 0 for part in ("validation", "test")}
+    resolved = _resolve(name, parameters, option_names(options["kind"]), len(scan.class_names), official)
+    known: dict[str, Any] = {
+        "kind": options["kind"],
+        "content": scan.content[:16],
+        "shape": scan.shape,
+        "classes": len(scan.class_names),
+        **({"frames": scan.frames} if scan.frames else {}),
+        "parts": scan.parts,
+        **{key: options[key] for key in ("resize", "layout") if key in options},
+        **resolved,
+    }
+    text = json.dumps({"name": name, "revision": REVISION, **known}, sort_keys=True, separators=(",", ":"))
+    places = {key: value for key, value in options.items() if key in PLACES}
+    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
+    return {"name": name, "digest": digest, **known, **places}
+
+
+def _resolve(
+    name: str, parameters: Mapping[str, Any], places: Sequence[str], classes: int, official: Mapping[str, bool]
+) -> dict[str, Any]:
+    """The parameters that change the prepared arrays, with their defaults filled in.
+
+    Args:
+        name: of the data set.
+        parameters: its section.
+        places: further keys that are allowed.
+        classes: how many.
+        official: which of the parts `validation` and `test` come with the data.
+    """
+    defaults: dict[str, Any] = {"validation": 0.1, "split_seed": 0, "train_images": None, "test": 0.2}
+    for part in [part for part, there in official.items() if there]:
+        del defaults[part]
+        if part in parameters and "kind" in places:
+            raise UserError(f"datasets.{name}.{part}: not allowed, since the data have a {part} part of their own")
+    allowed = sorted([*defaults, *places])
     for key in parameters:
         if key not in allowed:
             raise UserError(f"datasets.{name}.{key}: unknown key; allowed: {', '.join(allowed)}")
@@ -160,8 +201,8 @@ def _resolve(name: str, entry: DatasetEntry, parameters: Mapping[str, Any]) -> d
     if not _is_integer(resolved["split_seed"], 0):
         raise _wrong(name, "split_seed", resolved["split_seed"], "an integer of at least 0")
     images = resolved["train_images"]
-    if images is not None and not _is_integer(images, entry.classes):
-        expected = f"null or an integer of at least {entry.classes} (one image a class)"
+    if images is not None and not _is_integer(images, classes):
+        expected = f"null or an integer of at least {classes} (one image a class)"
         raise _wrong(name, "train_images", images, expected)
     return resolved
 

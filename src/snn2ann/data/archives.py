@@ -8,24 +8,20 @@ import gzip
 import stat
 import tarfile
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path, PurePosixPath
-from typing import IO, cast
 
 from snn2ann.errors import UserError
 
-_DAMAGED = (
-    gzip.BadGzipFile,
-    zlib.error,
-    EOFError,
-    tarfile.TarError,
-    zipfile.BadZipFile,
-    # zipfile's words for an encrypted member and for an unknown compression.
-    RuntimeError,
-    NotImplementedError,
-)
+_BLOCK = 512
+# A tar archive's records about the next member; those of a known archive are a line or two.
+_LONGEST_RECORDS = 2**16
+_RECORDS = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE)
+# The known archives hold nine members, and 120,609; their lists are in memory.
+_MOST_TAR_MEMBERS = 10_000
+_MOST_ZIP_MEMBERS = 1_000_000
 
 
 def read_gzip(path: Path, limit: int) -> bytes:
@@ -45,7 +41,7 @@ def read_tar(path: Path, wanted: Iterable[str], limit: int) -> dict[str, bytes]:
     """Read members of a gzipped tar archive that unpacks to at most `limit` bytes.
 
     Args:
-        path: the archive.
+        path: the archive; it may hold files and folders, nothing else.
         wanted: names of the members.
         limit: bytes of everything that comes out of the archive, headers included.
 
@@ -55,14 +51,12 @@ def read_tar(path: Path, wanted: Iterable[str], limit: int) -> dict[str, bytes]:
     wanted = set(wanted)
     contents: dict[str, bytes] = {}
     with _named_errors(path), gzip.open(path) as stream:
-        bounded = cast(IO[bytes], _Bounded(cast(IO[bytes], stream), path, limit))
-        with tarfile.open(fileobj=bounded, mode="r|") as archive:
-            for member in archive:
-                _check_tar_member(path, member, limit)
-                if member.name in wanted and member.isreg():
-                    file = archive.extractfile(member)
-                    assert file is not None
-                    contents[member.name] = file.read()
+        bounded = _Bounded(stream, path, limit)
+        for name, size in _tar_members(path, bounded, limit):
+            content = bounded.exactly(size)
+            if name in wanted:
+                contents[name] = content
+            bounded.exactly(-size % _BLOCK)
         # The checksum stands at the end of the stream, which the end of the archive is not.
         while bounded.read(2**16):
             pass
@@ -70,6 +64,60 @@ def read_tar(path: Path, wanted: Iterable[str], limit: int) -> dict[str, bytes]:
     if missing:
         raise UserError(f"{path}: {', '.join(sorted(missing))} not in the archive")
     return contents
+
+
+def _tar_members(path: Path, stream: "_Bounded", limit: int) -> Iterator[tuple[str, int]]:
+    """Name and size of each file; its content is the caller's to read before the next one.
+
+    `tarfile` itself follows sparse maps and long chains of headers, without bounds; here it only reads one block.
+    """
+    told: dict[str, str] = {}
+    for _ in range(_MOST_TAR_MEMBERS):
+        header = stream.exactly(_BLOCK)
+        if not any(header):
+            return
+        member = tarfile.TarInfo.frombuf(header, "utf-8", "surrogateescape")
+        if member.size > limit:
+            raise _too_large(path, limit)
+        if member.type in (*_RECORDS, tarfile.GNUTYPE_LONGNAME):
+            if not 0 <= member.size <= _LONGEST_RECORDS:
+                raise _refused(path, member.name, "a header of more than 64 KiB")
+            text = stream.exactly(member.size + -member.size % _BLOCK)[: member.size]
+            told |= {"path": text.rstrip(b"\0").decode()} if member.type == tarfile.GNUTYPE_LONGNAME else _records(text)
+            continue
+        name, size = told.get("path", member.name), int(told.get("size", member.size))
+        if any(key.startswith("GNU.sparse") for key in told) or member.type == tarfile.GNUTYPE_SPARSE:
+            raise _refused(path, name, "a sparse file")
+        _check_tar_member(path, name, member.type, size, limit)
+        told = {}
+        if member.type in tarfile.REGULAR_TYPES:
+            yield name, size
+    raise UserError(f"{path}: refused, it has more than {_MOST_TAR_MEMBERS:,} members; get it from elsewhere")
+
+
+def _records(text: bytes) -> dict[str, str]:
+    """The records `length key=value` of an extended header, a line each; the length counts itself."""
+    found, place = {}, 0
+    while place < len(text):
+        length = int(text[place : text.index(b" ", place)])
+        key, equals, value = text[place : place + length].partition(b" ")[2].removesuffix(b"\n").partition(b"=")
+        if not (key and equals):
+            raise tarfile.HeaderError("a record that is no key=value")
+        place += length
+        found[key.decode()] = value.decode(errors="surrogateescape")
+    return found
+
+
+def _check_tar_member(path: Path, name: str, kind: bytes, size: int, limit: int) -> None:
+    _check_name(path, name)
+    if kind in (tarfile.SYMTYPE, tarfile.LNKTYPE):
+        raise _refused(path, name, "a link")
+    if kind not in (*tarfile.REGULAR_TYPES, tarfile.DIRTYPE):
+        raise _refused(path, name, "a device")
+    if size < 0 or (size and kind == tarfile.DIRTYPE):
+        raise _refused(path, name, f"of {size} bytes")
+    if size > limit:
+        raise _too_large(path, limit)
 
 
 @contextmanager
@@ -81,13 +129,21 @@ def open_zip(path: Path, limit: int) -> Iterator[zipfile.ZipFile]:
     Raises:
         UserError: unsafe, damaged or too large archive.
     """
-    with _named_errors(path), zipfile.ZipFile(path) as archive:
+    with _named_errors(path):
+        archive = zipfile.ZipFile(path)
+    with archive:
+        members = archive.infolist()
+        if len(members) > _MOST_ZIP_MEMBERS:
+            raise UserError(f"{path}: refused, it has more than {_MOST_ZIP_MEMBERS:,} members; get it from elsewhere")
         total = 0
-        for member in archive.infolist():
+        for member in members:
             _check_name(path, member.filename)
             mode = member.external_attr >> 16
             if stat.S_IFMT(mode) not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise _refused(path, member.filename, "a link or a device")
+            # Others ask for any amount of memory in a few bytes.
+            if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                raise _refused(path, member.filename, "compressed by other than deflate")
             total += member.file_size
             if total > limit:
                 raise _too_large(path, limit)
@@ -100,38 +156,33 @@ def read_member(archive: zipfile.ZipFile, path: Path, name: str) -> bytes:
     Raises:
         UserError: it is not there or damaged.
     """
-    try:
-        with _named_errors(path):
-            return archive.read(name)
-    except KeyError as error:
-        raise UserError(f"{path}: {name} not in the archive") from error
+    if name not in archive.NameToInfo:
+        raise UserError(f"{path}: {name} not in the archive")
+    with _named_errors(path):
+        return archive.read(name)
 
 
 class _Bounded:
     """A stream that gives at most `limit` bytes, whatever an archive's headers ask for."""
 
-    def __init__(self, stream: IO[bytes], path: Path, limit: int) -> None:
+    def __init__(self, stream: gzip.GzipFile | BytesIO, path: Path, limit: int) -> None:
         self.stream, self.path, self.limit = stream, path, limit
         self.left = limit
 
     def read(self, size: int) -> bytes:
+        """Read up to `size` bytes."""
         block = self.stream.read(min(size, self.left + 1))
         self.left -= len(block)
         if self.left < 0:
             raise _too_large(self.path, self.limit)
         return block
 
-
-def _check_tar_member(path: Path, member: tarfile.TarInfo, limit: int) -> None:
-    _check_name(path, member.name)
-    if member.issym() or member.islnk():
-        raise _refused(path, member.name, "a link")
-    if not (member.isreg() or member.isdir()):
-        raise _refused(path, member.name, "a device")
-    if member.issparse():
-        raise _refused(path, member.name, "a sparse file")
-    if member.size > limit:
-        raise _too_large(path, limit)
+    def exactly(self, size: int) -> bytes:
+        """Read `size` bytes, all of which have to be there."""
+        block = self.read(size)
+        if len(block) < size:
+            raise EOFError("it ends before its content")
+        return block
 
 
 def _check_name(path: Path, name: str) -> None:
@@ -142,9 +193,14 @@ def _check_name(path: Path, name: str) -> None:
 
 @contextmanager
 def _named_errors(path: Path) -> Iterator[None]:
+    """Say of which file it is that something is wrong: what reads a damaged archive can raise nearly anything."""
     try:
         yield
-    except _DAMAGED as error:
+    except UserError:
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise UserError(f"{path}: cannot be read ({error.strerror}); mend that and start again") from error
         raise UserError(
             f"{path}: damaged or truncated, or not the expected type of archive "
             f"({type(error).__name__}: {error}); remove it and fetch it again"

@@ -47,29 +47,25 @@ class Augmentation:
             flips[:] = False
         return cls(padding, rows, columns, flips)
 
-    def apply(
-        self, images: NDArray[np.uint8], positions: NDArray[np.int64], places: NDArray[np.int64]
-    ) -> NDArray[np.uint8]:
+    def apply(self, images: NDArray[Any], positions: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[Any]:
         """Gather and augment a batch.
 
         Args:
-            images: uint8 [N, C, H, W], memory-mapped.
+            images: [N, C, H, W], memory-mapped.
             positions: int64 [B], which of the N.
             places: int64 [B], which of the n draws.
 
         Returns:
-            uint8 [B, C, H, W].
+            [B, C, H, W], of the images' type.
         """
         crops = self._crop(images, positions, places) if self.padding else images[positions]
         mirrored = np.flatnonzero(self.flips[places])
         crops[mirrored] = crops[mirrored][..., ::-1]
         return crops
 
-    def _crop(
-        self, images: NDArray[np.uint8], positions: NDArray[np.int64], places: NDArray[np.int64]
-    ) -> NDArray[np.uint8]:
+    def _crop(self, images: NDArray[Any], positions: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[Any]:
         pad, (height, width) = self.padding, images.shape[2:]
-        padded = np.zeros((len(positions), images.shape[1], height + 2 * pad, width + 2 * pad), np.uint8)
+        padded = np.zeros((len(positions), images.shape[1], height + 2 * pad, width + 2 * pad), images.dtype)
         padded[:, :, pad : pad + height, pad : pad + width] = images[positions]
         windows = sliding_window_view(padded, (height, width), axis=(2, 3))
         batch = np.arange(len(positions))

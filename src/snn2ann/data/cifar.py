@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from snn2ann.data.archives import read_tar
 from snn2ann.data.source import RawImages, Source
-from snn2ann.data.unpickling import restricted_loads
+from snn2ann.data.unpickling import PickleError, read_pickle
 from snn2ann.errors import UserError
 
 # The archives unpack to 186 MB.
 _LARGEST_CONTENT = 256 * 2**20
+_MOST_CLASSES = 100
 
 
 @dataclass(frozen=True)
@@ -46,12 +47,9 @@ class _Layout:
 
 def _unpickle(path: Path, name: str, content: bytes) -> dict[str, Any]:
     try:
-        batch = restricted_loads(content)
-    except Exception as error:  # a damaged pickle can raise anything
-        raise UserError(f"{path}: {name} refused: {error or type(error).__name__}") from error
-    if not isinstance(batch, dict):
-        raise UserError(f"{path}: {name} holds a {type(batch).__name__}, a dict was expected")
-    return batch
+        return read_pickle(content)
+    except PickleError as error:
+        raise UserError(f"{path}: refused, {name} {error}; get it from elsewhere") from error
 
 
 def _images_and_labels(
@@ -63,10 +61,10 @@ def _images_and_labels(
         not isinstance(data, np.ndarray)
         or data.dtype != np.uint8
         or not isinstance(labels, list)
-        or not all(type(label) is int for label in labels)
+        or not all(type(label) is int and 0 <= label < _MOST_CLASSES for label in labels)
         or data.shape != (len(labels), 3072)
     ):
-        raise UserError(f"{path}: {name} does not hold uint8 [n, 3072] in `data` and n `{key}`")
+        raise UserError(f"{path}: {name} does not hold uint8 [n, 3072] in `data` and n classes in `{key}`")
     return data.reshape(-1, 3, 32, 32), np.asarray(labels, np.int64)
 
 

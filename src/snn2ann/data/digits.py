@@ -25,10 +25,10 @@ def read_digits(files: Mapping[str, Path]) -> RawImages:
     text = read_gzip(path, _LARGEST_TEXT)
     try:
         table = np.loadtxt(io.BytesIO(text), delimiter=",", dtype=np.int64, ndmin=2)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise UserError(f"{path}: not a table of integers ({error}); fetch it again") from error
     pixels, labels = table[:, :-1], table[:, -1]
-    if pixels.shape[1] != 64 or pixels.min() < 0 or pixels.max() > 16:
+    if pixels.shape[1] != 64 or not len(pixels) or pixels.min() < 0 or pixels.max() > 16:
         raise UserError(f"{path}: 64 pixel values from 0 to 16 and a label a line were expected")
     images = pixels.astype(np.uint8).reshape(-1, 1, 8, 8)
     return RawImages(labels, len(labels), [str(digit) for digit in range(10)], [images])

@@ -1,7 +1,10 @@
 """Downloads that go on where they broke off, from one mirror after the other."""
 
 import hashlib
+import queue
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,6 +21,9 @@ ATTEMPTS = 4
 BACKOFF_SECONDS = 1.0
 # A server that is silent for longer is given up.
 TIMEOUT_SECONDS = 30.0
+# A mirror that brings less than so many bytes in so many seconds is left for the next one.
+WINDOW_SECONDS = 60.0
+LEAST_BYTES = 60_000
 
 
 class _MirrorFailed(Exception):
@@ -114,13 +120,14 @@ def _transfer(identity: Identity, url: str, part: Path) -> None:
     try:
         with part.open("ab") as file, Meter(identity.name, identity.size, bytes_=True) as meter:
             receiver = _Receiver(file, identity.size, meter)
-            HTTPDownloader(
+            downloader = HTTPDownloader(
                 # What has come of a chunk is lost when the connection breaks.
                 chunk_size=2**13,
                 timeout=TIMEOUT_SECONDS,
                 headers=headers,
                 hooks={"response": receiver.begin},
-            )(url, receiver, None)
+            )
+            _watched(lambda: downloader(url, receiver, None), receiver)
     except requests.HTTPError as error:
         assert error.response is not None
         _judge_status(error.response.status_code, part)
@@ -136,14 +143,71 @@ def _transfer(identity: Identity, url: str, part: Path) -> None:
         raise _Broken(f"it ended after {_size(part):,} of {identity.size:,} bytes")
 
 
+def _watched(work: Callable[[], object], receiver: "_Receiver") -> None:
+    """Do the work of a transfer, and leave it when it is too slow, whatever it waits for.
+
+    A server that sends a byte now and then, of the file or of its headers, never runs into the time limit of a silent one;
+    so the work has a thread of its own, which a word to the receiver ends.
+
+    Raises:
+        _MirrorFailed: too slow.
+        Exception: what the work raises.
+    """
+    ended: queue.Queue[BaseException | None] = queue.Queue()
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:
+            ended.put(error)
+        else:
+            ended.put(None)
+
+    threading.Thread(target=run, daemon=True).start()
+    seen = 0
+    while True:
+        try:
+            error = ended.get(timeout=WINDOW_SECONDS)
+        except queue.Empty:
+            if receiver.received - seen < LEAST_BYTES:
+                receiver.close()
+                speed = f"{LEAST_BYTES / WINDOW_SECONDS:,.0f} bytes a second over {WINDOW_SECONDS:g} s"
+                raise _MirrorFailed(f"slower than {speed}") from None
+            seen = receiver.received
+            continue
+        if error is not None:
+            raise error
+        return
+
+
 class _Receiver:
-    """What pooch's downloader writes to: knows where the answer begins and when it is too long."""
+    """What pooch's downloader writes to: knows where the answer begins and when it is too long.
+
+    Attributes:
+        received: bytes that have come.
+    """
 
     def __init__(self, file: BinaryIO, limit: int, meter: Meter) -> None:
         self.file, self.limit, self.meter = file, limit, meter
+        self.received = 0
+        self._open, self._lock = True, threading.Lock()
+
+    def close(self) -> None:
+        """Take nothing more; a write under way is waited for."""
+        with self._lock:
+            self._open = False
+
+    def _check_open(self) -> None:
+        if not self._open:
+            raise _MirrorFailed("left")
 
     def begin(self, response: requests.Response, **_: Any) -> None:
         """Start at nothing where the server sends the whole in the place of the rest."""
+        with self._lock:
+            self._check_open()
+            self._begin(response)
+
+    def _begin(self, response: requests.Response) -> None:
         if response.status_code == 206:
             content_range = response.headers.get("Content-Range", "")
             if not content_range.startswith(f"bytes {self.file.tell()}-"):
@@ -160,11 +224,14 @@ class _Receiver:
         Raises:
             _MirrorFailed: the answer is longer than the file can be.
         """
-        self.file.write(block)
-        self.meter.set(self.file.tell())
-        if self.file.tell() > self.limit:
-            self.file.truncate(0)
-            raise _MirrorFailed(f"longer than the expected {self.limit:,} bytes")
+        with self._lock:
+            self._check_open()
+            self.file.write(block)
+            self.received += len(block)
+            self.meter.set(self.file.tell())
+            if self.file.tell() > self.limit:
+                self.file.truncate(0)
+                raise _MirrorFailed(f"longer than the expected {self.limit:,} bytes")
 
     def flush(self) -> None:
         """Leave the flushing to the file."""

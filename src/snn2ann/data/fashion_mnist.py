@@ -65,7 +65,7 @@ def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     shape = struct.unpack(f">{dimensions}I", content[4:header])
     values = np.frombuffer(content, np.uint8, offset=header)
     expected = int(np.prod(shape, dtype=object))
-    if len(values) != expected:
+    if len(values) != expected or not expected:
         raise UserError(f"{path}: {len(values)} values, its header says {list(shape)}")
     return values.reshape(shape)
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from hashlib import file_digest
 from pathlib import Path
 
+from snn2ann.errors import UserError
+
 
 @dataclass(frozen=True)
 class Identity:
@@ -27,8 +29,11 @@ class Identity:
     def matches(self, path: Path) -> bool:
         """Whether one of the accepted checksums is that of the file at `path`."""
         for algorithm in {checksum.partition(":")[0] for checksum in self.checksums}:
-            with path.open("rb") as file:
-                digest = file_digest(file, algorithm).hexdigest()
+            try:
+                with path.open("rb") as file:
+                    digest = file_digest(file, algorithm).hexdigest()
+            except OSError as error:
+                raise UserError(f"{path}: cannot be read ({error.strerror}); mend that and start again") from error
             if f"{algorithm}:{digest}" in self.checksums:
                 return True
         return False

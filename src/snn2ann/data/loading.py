@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+PIXEL_TYPES = ("uint8", "uint16", "float32")
 SPLITS = ("train", "validation", "test")
 ARRAYS = ("images.npy", "labels.npy", *(f"{split}_indices.npy" for split in SPLITS))
 _REMEDY = "remove the folder and fetch the data set again (`snn2ann fetch`, or `dvc pull`)"
@@ -28,7 +29,7 @@ class PreparedDataset:
     Attributes:
         name: the data set's name.
         digest: 8 hex digits, from the specification.
-        images: uint8 [N, C, H, W], memory-mapped.
+        images: uint8, uint16 or float32, [N, C, H, W] or, of frames, [N, T, C, H, W]; memory-mapped.
         labels: int64 [N].
         indices: int64 positions of the `train`, `validation` and `test` images.
         maximum_value: the pixel value that stands for 1.
@@ -39,7 +40,7 @@ class PreparedDataset:
 
     name: str
     digest: str
-    images: NDArray[np.uint8]
+    images: NDArray[Any]
     labels: NDArray[np.int64]
     indices: Mapping[str, NDArray[np.int64]]
     maximum_value: int
@@ -50,8 +51,13 @@ class PreparedDataset:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Channels, height and width of an image."""
-        channels, height, width = self.images.shape[1:]
+        channels, height, width = self.images.shape[-3:]
         return channels, height, width
+
+    @property
+    def frames(self) -> int | None:
+        """Images of a sample, one a time step; None where a sample is one image."""
+        return int(self.images.shape[1]) if self.images.ndim == 5 else None
 
     @property
     def classes(self) -> int:
@@ -88,10 +94,11 @@ def load(folder: Path) -> PreparedDataset:
             indices={split: np.load(folder / f"{split}_indices.npy", allow_pickle=False) for split in SPLITS},
             **{key: manifest[key] for key in ("maximum_value", "mean", "std", "class_names")},
         )
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{path}: not a data set's manifest ({error!r}); {_REMEDY}") from error
     except ValueError as error:
         raise UserError(f"{folder}: not an array of NumPy ({error}); {_REMEDY}") from error
+    _check_manifest(dataset, path)
     _check_arrays(dataset, folder)
     return dataset
 
@@ -122,13 +129,38 @@ def _check_file(path: Path, expected: Mapping[str, Any], *, whole: bool) -> None
             raise UserError(f"{path}: differs from what the manifest says; {_REMEDY}")
 
 
+def _check_manifest(dataset: PreparedDataset, path: Path) -> None:
+    lists: list[Any] = [dataset.class_names, dataset.mean, dataset.std]
+    right = all(isinstance(each, list) for each in lists) and all(isinstance(name, str) for name in lists[0])
+    numbers = [dataset.maximum_value, *lists[1], *lists[2]] if right else []
+    right = right and all(isinstance(number, int | float) and np.isfinite(number) for number in numbers)
+    if not right or dataset.maximum_value <= 0 or min(dataset.std, default=0) <= 0:
+        raise UserError(f"{path}: class names, maximum value, mean or std are not what a data set has; {_REMEDY}")
+
+
 def _check_arrays(dataset: PreparedDataset, folder: Path) -> None:
-    images = dataset.images
-    if images.dtype != np.uint8 or images.ndim != 4 or len(images) != len(dataset.labels):
+    images, labels, classes = dataset.images, dataset.labels, len(dataset.class_names)
+    if (
+        labels.ndim != 1
+        or labels.dtype != np.int64
+        or (len(labels) and not 0 <= labels.min() <= labels.max() < classes)
+    ):
+        raise UserError(f"{folder}/labels.npy: int64 [N] from 0 to {classes - 1} was expected; {_REMEDY}")
+    for split, positions in dataset.indices.items():
+        right = positions.ndim == 1 and positions.dtype == np.int64 and len(positions)
+        if not right or positions[0] < 0 or positions[-1] >= len(labels) or (np.diff(positions) <= 0).any():
+            raise UserError(
+                f"{folder}/{split}_indices.npy: int64 [n], ascending, from 0 to {len(labels) - 1} was expected; {_REMEDY}"
+            )
+    if sum(map(len, dataset.indices.values())) != len(np.unique(np.concatenate([*dataset.indices.values()]))):
+        raise UserError(f"{folder}: an image stands in two splits; {_REMEDY}")
+    if images.dtype not in PIXEL_TYPES or images.ndim not in (4, 5) or len(images) != len(dataset.labels):
         raise UserError(
-            f"{folder}/images.npy: uint8 [{len(dataset.labels)}, C, H, W] was expected, "
+            f"{folder}/images.npy: {', '.join(PIXEL_TYPES)} [{len(dataset.labels)}, C, H, W] was expected, "
             f"{images.dtype} {list(images.shape)} found; {_REMEDY}"
         )
+    if not len(dataset.mean) == len(dataset.std) == images.shape[-3]:
+        raise UserError(f"{folder}: {images.shape[-3]} channels, and {len(dataset.mean)} means; {_REMEDY}")
 
 
 def batches(
@@ -164,7 +196,7 @@ def batches(
         smallest: images that a batch needs.
 
     Yields:
-        Images, float32 [B, C, H, W], and labels, int64 [B].
+        Images, float32 [B, C, H, W] or, of frames, [T, B, C, H, W], and labels, int64 [B].
 
     Raises:
         UserError: unknown split, or a mean or std that does not fit the channels.
@@ -179,11 +211,20 @@ def batches(
     scale, shift = _affine(dataset, normalisation)
     order = _order(len(positions), shuffle, seed, epoch)
     draws = Augmentation.draw(augmentation, len(positions), seed, epoch)
+    # All frames of a sample are cropped and mirrored alike.
+    stored = dataset.images if dataset.frames is None else dataset.images.reshape(-1, *_stacked(dataset))
     for span in spans(len(order), batch_size, smallest):
         chosen = order[span]
-        pixels = draws.apply(dataset.images, positions[chosen], chosen)
+        pixels = draws.apply(stored, positions[chosen], chosen)
+        if dataset.frames is not None:
+            pixels = np.ascontiguousarray(pixels.reshape(-1, dataset.frames, *dataset.shape).swapaxes(0, 1))
         images = _normalised(pixels, scale, shift, torch.device(device))
         yield images, torch.from_numpy(dataset.labels[positions[chosen]]).to(device)
+
+
+def _stacked(dataset: PreparedDataset) -> tuple[int, int, int]:
+    channels, height, width = dataset.shape
+    return (dataset.frames or 1) * channels, height, width
 
 
 def spans(count: int, batch_size: int, smallest: int = 1) -> list[slice]:
@@ -195,7 +236,7 @@ def spans(count: int, batch_size: int, smallest: int = 1) -> list[slice]:
 
 
 def _normalised(
-    pixels: NDArray[np.uint8],
+    pixels: NDArray[Any],
     scale: NDArray[np.float32],
     shift: NDArray[np.float32],
     device: "torch.device",
@@ -213,7 +254,7 @@ def _normalised(
 
 
 def _normalised_there(
-    pixels: NDArray[np.uint8],
+    pixels: NDArray[Any],
     scale: NDArray[np.float32],
     shift: NDArray[np.float32],
     device: "torch.device",

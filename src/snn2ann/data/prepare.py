@@ -3,8 +3,9 @@
 import errno
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import file_digest
 from pathlib import Path
@@ -19,7 +20,7 @@ from snn2ann.data.download_progress import Meter, say
 from snn2ann.data.fetching import FetchedFile, fetch
 from snn2ann.data.loading import ARRAYS, load
 from snn2ann.data.source import RawImages, Source, load_source
-from snn2ann.data.splits import split_indices
+from snn2ann.data.splits import described_splits, split_indices
 from snn2ann.errors import UserError
 from snn2ann.files import write_json
 from snn2ann.locks import file_lock
@@ -41,8 +42,6 @@ def fetch_and_prepare(spec: Mapping[str, Any], raw: Path, output: Path) -> None:
     Raises:
         UserError: a file cannot be had or does not hold what it should, or the disk is full.
     """
-    entry = dataset_entry(spec["name"])
-    source = load_source(entry)
     folder = raw / spec["name"]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -50,7 +49,7 @@ def fetch_and_prepare(spec: Mapping[str, Any], raw: Path, output: Path) -> None:
             if _is_prepared(output, spec):
                 say(f"{output}: already prepared")
                 return
-            fetched = fetch(entry, source, spec, folder)
+            source, fetched = _source_and_files(spec, folder)
             with _folder_aside(output) as aside:
                 prepare(spec, source, fetched, aside)
     except OSError as error:
@@ -61,27 +60,43 @@ def fetch_and_prepare(spec: Mapping[str, Any], raw: Path, output: Path) -> None:
         ) from error
 
 
+def _source_and_files(spec: Mapping[str, Any], folder: Path) -> tuple[Source, Sequence[FetchedFile]]:
+    if "kind" in spec:
+        from snn2ann.data.own.reading import own_source
+
+        return own_source(spec)
+    entry = dataset_entry(spec["name"])
+    source = load_source(entry)
+    return source, fetch(entry, source, spec, folder)
+
+
 def prepare(spec: Mapping[str, Any], source: Source, fetched: Sequence[FetchedFile], folder: Path) -> None:
     """Read verified files and write arrays and manifest into the empty `folder`."""
     say(f"{spec['name']}: preparing")
-    content = source.read({file.name: file.path for file in fetched})
+    files = [file.path for file in fetched]
+    with _blamed(files):
+        content = source.read({file.name: file.path for file in fetched})
+    content = replace(content, blocks=_read(content.blocks, files))
     _check_labels(content, spec)
-    shape = (len(content.labels), *spec["shape"])
+    shape = (len(content.labels), *([spec["frames"]] if "frames" in spec else []), *spec["shape"])
     with Meter(f"{spec['name']}: images", shape[0]) as meter:
-        _write_images(folder / "images.npy", content, shape, meter)
+        _write_images(folder / "images.npy", content, shape, np.dtype(source.dtype), meter)
     np.save(folder / "labels.npy", content.labels)
     indices = split_indices(
         content.labels,
         content.train,
-        validation=spec["validation"],
+        validation=spec.get("validation"),
         test=spec.get("test"),
         train_images=spec["train_images"],
         split_seed=spec["split_seed"],
+        official_validation=content.validation,
     )
     for split, positions in indices.items():
         if not len(positions):
             raise UserError(f"{spec['name']}: the {split} split is empty; change the fractions")
         np.save(folder / f"{split}_indices.npy", positions)
+    for line in described_splits(content, indices):
+        say(f"{spec['name']}: {line}")
     images = np.load(folder / "images.npy", mmap_mode="r")
     mean, std = channel_statistics(images, indices["train"], source.maximum_value)
     manifest = {
@@ -100,41 +115,69 @@ def prepare(spec: Mapping[str, Any], source: Source, fetched: Sequence[FetchedFi
     write_json(folder / "manifest.json", manifest)
 
 
+def _read(blocks: Iterable[NDArray[Any]], files: Sequence[Path]) -> Iterator[NDArray[Any]]:
+    """Blocks whose errors are of the files that they come from, not of the folder that they go to."""
+    waiting = iter(blocks)
+    while True:
+        with _blamed(files):
+            block = next(waiting, None)
+        if block is None:
+            return
+        yield block
+
+
+@contextmanager
+def _blamed(files: Sequence[Path]) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        name = error.filename or ", ".join(map(str, files))
+        raise UserError(f"{name}: cannot be read ({error.strerror or error}); fetch it again") from error
+    except MemoryError as error:
+        raise UserError(f"{', '.join(map(str, files))}: needs more memory than there is ({error})") from error
+
+
 def channel_statistics(
-    images: NDArray[np.uint8], positions: NDArray[np.int64], maximum_value: int
+    images: NDArray[Any], positions: NDArray[np.int64], maximum_value: int
 ) -> tuple[list[float], list[float]]:
     """Mean and (population) standard deviation of each channel, as fractions of the maximum value.
 
+    Frames are added up over time first, and their mean is said to be 0, so that where no event was there stays none. The
+    deviation of a channel that is the same everywhere is said to be 1.
+
     Args:
-        images: uint8 [N, C, H, W].
+        images: uint8, uint16 or float32, [N, C, H, W] or, of frames, [N, T, C, H, W].
         positions: int64 [n], the images that count.
         maximum_value: the pixel value that stands for 1.
 
     Returns:
-        Two lists of C numbers. Sums are integers, so the order of the images changes nothing.
+        Two lists of C numbers. Sums of whole numbers are whole, so the order of the images changes nothing.
     """
-    channels = images.shape[1]
-    total, squares = np.zeros(channels, np.int64), np.zeros(channels, np.int64)
+    channels, height, width = images.shape[-3:]
+    frames, wide = images.ndim == 5, np.dtype(np.float64 if images.dtype.kind == "f" else np.int64)
+    total, squares = np.zeros(channels, wide), np.zeros(channels, wide)
     for start in range(0, len(positions), _BLOCK):
-        block = images[positions[start : start + _BLOCK]].astype(np.int64)
+        block = images[positions[start : start + _BLOCK]].astype(wide)
+        block = block.sum(axis=1) if frames else block
         total += block.sum(axis=(0, 2, 3))
         squares += np.square(block).sum(axis=(0, 2, 3))
-    count = len(positions) * images.shape[2] * images.shape[3]
+    count = len(positions) * height * width
     mean = total / count
-    std = np.sqrt(squares / count - mean**2)
-    return (mean / maximum_value).tolist(), (std / maximum_value).tolist()
+    std = np.sqrt(np.maximum(squares / count - mean**2, 0))
+    std[std == 0] = maximum_value
+    return ([0.0] * channels if frames else (mean / maximum_value).tolist()), (std / maximum_value).tolist()
 
 
-def _write_images(path: Path, content: RawImages, shape: Sequence[int], meter: Meter) -> None:
+def _write_images(path: Path, content: RawImages, shape: Sequence[int], dtype: np.dtype[Any], meter: Meter) -> None:
     # Written in sequence rather than through a memory map: a full disk is an error then, and no
     # bus error that ends the process.
     written = 0
-    header = {"descr": "|u1", "fortran_order": False, "shape": tuple(shape)}
+    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": tuple(shape)}
     with path.open("wb") as file:
         np.lib.format.write_array_header_1_0(file, header)
         for block in content.blocks:
-            if block.dtype != np.uint8 or block.shape[1:] != tuple(shape[1:]):
-                raise UserError(f"images of {tuple(shape[1:])} uint8 were expected: {block.shape}")
+            if block.dtype != dtype or block.shape[1:] != tuple(shape[1:]):
+                raise UserError(f"images of {tuple(shape[1:])} {dtype} were expected: {block.shape} {block.dtype}")
             file.write(block.tobytes())
             written += len(block)
             meter.update(len(block))
@@ -144,6 +187,10 @@ def _write_images(path: Path, content: RawImages, shape: Sequence[int], meter: M
 
 def _check_labels(content: RawImages, spec: Mapping[str, Any]) -> None:
     labels, classes = content.labels, spec["classes"]
+    if not 0 < content.train <= len(labels):
+        raise UserError(
+            f"{spec['name']}: {content.train} training images of {len(labels)} in all; at least one was expected"
+        )
     found = np.unique(labels)
     if len(found) != classes or found[0] != 0 or found[-1] != classes - 1:
         raise UserError(

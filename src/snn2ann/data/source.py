@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,17 +17,19 @@ class RawImages:
     """A data set as it comes out of its files, in the official order.
 
     Attributes:
-        labels: int64 [N], the class of each image, training part first.
-        train: number of images of the official training part; N where there is no test part.
+        labels: int64 [N], the class of each image, training part first, test part last.
+        train: number of images of the official training part; N where there is no other part.
         class_names: one name a class.
-        blocks: the images, uint8 [n, C, H, W] a block, N in all; consumed once, so that a large
-            data set never lies in memory.
+        blocks: the images, [n, C, H, W] a block, or [n, T, C, H, W] of frames, N in all, in the source's type;
+            consumed once, so that a large data set never lies in memory.
+        validation: number of images of the official validation part.
     """
 
     labels: NDArray[np.int64]
     train: int
     class_names: list[str]
-    blocks: Iterable[NDArray[np.uint8]]
+    blocks: Iterable[NDArray[Any]]
+    validation: int = 0
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class Source:
         mirrors: URLs of folders, each ending in `/`, tried in turn.
         installed: gives folders of this system where a package may have put the files.
         maximum_value: the pixel value that stands for full intensity.
+        dtype: of the images.
     """
 
     read: Callable[[Mapping[str, Path]], RawImages]
@@ -47,6 +51,7 @@ class Source:
     mirrors: tuple[str, ...] = ()
     installed: Callable[[], list[Path]] = field(default=list)
     maximum_value: int = 255
+    dtype: str = "uint8"
 
 
 def load_source(entry: DatasetEntry) -> Source:

@@ -3,16 +3,15 @@
 The archive's own `test` part has no labels; its validation part is the test set, as in the paper.
 """
 
-import io
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from snn2ann.data.archives import open_zip, read_member
+from snn2ann.data.images import opened_image
 from snn2ann.data.source import RawImages, Source
 from snn2ann.errors import UserError
 
@@ -87,14 +86,11 @@ def _blocks(path: Path, members: Sequence[str]) -> Iterator[NDArray[np.uint8]]:
 def _image(archive: zipfile.ZipFile, path: Path, name: str) -> NDArray[np.uint8]:
     """One decoded image, uint8 [3, 64, 64]."""
     content = read_member(archive, path, name)
-    try:
-        with Image.open(io.BytesIO(content), formats=["JPEG"]) as image:
-            # Looked at before anything is decoded: a small file can claim a huge image.
-            if image.size != (_SIZE, _SIZE):
-                raise UserError(f"{path}: {name} is {image.size}, {_SIZE} x {_SIZE} was expected")
-            pixels = np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError) as error:
-        raise UserError(f"{path}: {name} is not a whole JPEG image ({error})") from error
+    with opened_image(content, ["JPEG"], f"{path}: {name}") as image:
+        # Looked at before anything is decoded: a small file can claim a huge image.
+        if image.size != (_SIZE, _SIZE):
+            raise UserError(f"{path}: {name} is {image.size}, {_SIZE} x {_SIZE} was expected")
+        pixels = np.asarray(image.convert("RGB"))
     return np.moveaxis(pixels, 2, 0)
 
 

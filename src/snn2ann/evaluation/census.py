@@ -1,6 +1,7 @@
 """What is counted while a network runs over a data set: spikes and accumulates of every layer, by time step."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -35,6 +36,52 @@ class SpikeCensus:
         if fire:
             spikes = observation.outgoing.value.double().flatten(1).sum(1)
             self.spikes[fire.neurons.label] = self.spikes.get(fire.neurons.label, torch.zeros_like(spikes)) + spikes
+
+
+@dataclass
+class ClassCensus:
+    """Which class the images of each class are taken for, at every T.
+
+    Attributes:
+        classes: how many there are; None counts nothing.
+        counts: images by true class and answer, [T, classes, classes].
+    """
+
+    classes: int | None
+    counts: Tensor | None = None
+
+    def observe(self, answers: Tensor, labels: Tensor) -> None:
+        """Add a batch: answers [T, B], labels [B]."""
+        if self.classes is None:
+            return
+        cells = labels * self.classes + answers
+        found = torch.stack([torch.bincount(each, minlength=self.classes**2) for each in cells.cpu()])
+        found = found.view(len(answers), self.classes, self.classes)
+        self.counts = found if self.counts is None else self.counts + found
+
+    def entry(self, time_steps: int, reported: int) -> dict[str, Any]:
+        """What an evaluation's entry says of it.
+
+        Args:
+            time_steps: T, how many there are.
+            reported: T of the confusion matrix, or the last one there is.
+
+        Returns:
+            `balanced_accuracy`: at each T the mean over classes of the share of their images that is recognised, 0 to 1,
+            classes without images left out. `confusion`: at the reported T, images by true class (rows) and answer. And
+            `confusion_time_steps`, that T. Nothing where nothing was counted.
+        """
+        if self.counts is None:
+            return {}
+        images = self.counts.sum(2)
+        shares = self.counts.diagonal(dim1=1, dim2=2).double() / images.clamp(min=1)
+        there = images[0] > 0
+        chosen = min(reported, time_steps)
+        return {
+            "balanced_accuracy": shares[:, there].mean(1).tolist(),
+            "confusion": self.counts[chosen - 1].tolist(),
+            "confusion_time_steps": chosen,
+        }
 
 
 @dataclass

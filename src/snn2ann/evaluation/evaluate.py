@@ -14,7 +14,7 @@ from snn2ann.evaluation.arithmetic import (
     JOULE_PER_MAC,
     image_operations,
 )
-from snn2ann.evaluation.census import AgreementCensus, SpikeCensus
+from snn2ann.evaluation.census import AgreementCensus, ClassCensus, SpikeCensus
 from snn2ann.files import write_json
 from snn2ann.methods.build import build_model
 from snn2ann.methods.model import Model
@@ -77,7 +77,11 @@ def evaluate(
             key = (files[0].read_bytes(), files[1].read_bytes(), split)
             if key not in measured:
                 measured[key] = evaluate_split(
-                    model, partial(split_batches, split), job.time_steps, job.coupled_time_steps
+                    model,
+                    partial(split_batches, split),
+                    job.time_steps,
+                    job.coupled_time_steps,
+                    dataset.classes if job.by_class else None,
                 )
             entries.append({"checkpoint": checkpoint, "thresholds": thresholds, "split": split, **measured[key]})
             advance(f"{checkpoint}, {thresholds}, {split}")
@@ -85,7 +89,9 @@ def evaluate(
 
 
 @torch.no_grad()
-def evaluate_split(model: Model, batches: Batches, time_steps: int, coupled_time_steps: int) -> dict[str, Any]:
+def evaluate_split(
+    model: Model, batches: Batches, time_steps: int, coupled_time_steps: int, classes: int | None = None
+) -> dict[str, Any]:
     """Measure a model on one split.
 
     Args:
@@ -93,22 +99,26 @@ def evaluate_split(model: Model, batches: Batches, time_steps: int, coupled_time
         batches: gives the split's images [B, C, H, W] and labels [B], anew at each call.
         time_steps: largest T.
         coupled_time_steps: T at which the branches are compared.
+        classes: how many there are, where answers are to be counted by class; see `ClassCensus`.
 
     Returns:
         The fields of an evaluation entry: accuracies 0 to 1, spikes and operations an image, energy in joule an image.
     """
+    census = ClassCensus(classes)
     if not model.spiking:
-        return _evaluate_ann(model, batches())
-    entry = _evaluate_spiking(model, batches(), time_steps)
+        return _evaluate_ann(model, batches(), census) | census.entry(1, 1)
+    entry = _evaluate_spiking(model, batches(), time_steps, census) | census.entry(time_steps, coupled_time_steps)
     if model.coupled:
         _add_agreement(entry, model, batches(), coupled_time_steps)
     return entry
 
 
-def _evaluate_ann(model: Model, batches: Iterator[tuple[Tensor, Tensor]]) -> dict[str, Any]:
+def _evaluate_ann(model: Model, batches: Iterator[tuple[Tensor, Tensor]], by_class: ClassCensus) -> dict[str, Any]:
     correct = images_seen = 0
     for images, labels in batches:
-        correct += int((model.ann_forward(images).argmax(1) == labels).sum())
+        answers = model.ann_forward(images).argmax(1)
+        by_class.observe(answers[None], labels)
+        correct += int((answers == labels).sum())
         images_seen += len(labels)
     operations = image_operations(model.network).all
     empty = (
@@ -129,12 +139,16 @@ def _evaluate_ann(model: Model, batches: Iterator[tuple[Tensor, Tensor]]) -> dic
     }
 
 
-def _evaluate_spiking(model: Model, batches: Iterator[tuple[Tensor, Tensor]], time_steps: int) -> dict[str, Any]:
+def _evaluate_spiking(
+    model: Model, batches: Iterator[tuple[Tensor, Tensor]], time_steps: int, by_class: ClassCensus
+) -> dict[str, Any]:
     census = SpikeCensus(time_steps)
     correct: Tensor | None = None
     images_seen = 0
     for images, labels in batches:
-        hits = (model.spiking_forward(images, time_steps, census.observe).argmax(2) == labels).sum(1)
+        answers = model.spiking_forward(images, time_steps, census.observe).argmax(2)
+        by_class.observe(answers, labels)
+        hits = (answers == labels).sum(1)
         correct = hits if correct is None else correct + hits
         images_seen += len(labels)
     assert correct is not None
@@ -142,8 +156,8 @@ def _evaluate_spiking(model: Model, batches: Iterator[tuple[Tensor, Tensor]], ti
     totals = [sum(values) for values in zip(*spikes.values(), strict=True)]
     neurons = {label: layer.threshold.numel() for label, layer in model.network.by_label().items()}
     operations, products = ((each.cumsum(0) / images_seen).tolist() for each in (census.operations, census.products))
-    # What the image alone decides is done once, its input being the same at every step.
-    analog = image_operations(model.network).analog
+    # What the image alone decides is done once, its input being the same at every step; that of frames is not.
+    analog = 0 if model.frames else image_operations(model.network).analog
     return {
         "images": images_seen,
         "ann_accuracy": None,

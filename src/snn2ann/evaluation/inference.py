@@ -35,7 +35,8 @@ class Contender:
         """Class of each image after all time steps; reading it waits for the device."""
         if time_steps is None:
             return self.model.ann_forward(images).argmax(1).tolist()
-        return self.model.spiking_forward(images, time_steps)[-1].argmax(1).tolist()
+        taken = images[:time_steps] if self.model.frames else images
+        return self.model.spiking_forward(taken, time_steps)[-1].argmax(1).tolist()
 
 
 def measure_inference(given: Mapping[str, Any], output: Path, device: str) -> None:
@@ -61,8 +62,11 @@ def _measure_place(
     place: Mapping[str, Any], spec: InferenceJob, device: str, advance: Callable[[str], None]
 ) -> Iterator[dict[str, Any]]:
     generator = torch.Generator().manual_seed(0)
-    images = torch.rand(spec.batch_size, *place["dataset"]["shape"], generator=generator).to(device)
-    field = [_contender(place, method, spec.time_steps, images) for method in spec.methods]
+    frames = "frames" in place["dataset"]
+    steps_of_frames = [max(spec.time_steps)] if frames else []
+    images = torch.rand(*steps_of_frames, spec.batch_size, *place["dataset"]["shape"], generator=generator).to(device)
+    able = [method for method in spec.methods if METHODS[method["name"]].frames or not frames]
+    field = [_contender(place, method, spec.time_steps, images) for method in able]
     common = {
         "dataset": place["dataset"]["name"],
         "network": place["network"]["name"],
@@ -88,5 +92,7 @@ def _measure_place(
 def _contender(place: Mapping[str, Any], method: Mapping[str, Any], time_steps: list[int], images: Tensor) -> Contender:
     torch.manual_seed(0)
     model = build_model({**place, "method": method}).to(images.device)
-    settle(model, images, torch.zeros(len(images), dtype=torch.long, device=images.device))
+    settled = images[: model.time_steps] if model.frames else images
+    labels = torch.zeros(images.shape[int(model.frames)], dtype=torch.long, device=images.device)
+    settle(model, settled, labels)
     return Contender(method["name"], method.get("variant"), model, [*time_steps] if model.spiking else [None])

@@ -42,6 +42,7 @@ class MethodEntry:
             `snn2ann.options`.
         passes: (a, b): a training step's convolutions are worth a·T + b forward passes, a backward counting as two.
         library: the package whose neurons or layers it runs on.
+        frames: whether it takes frames, an image for each time step.
     """
 
     path: str
@@ -54,6 +55,7 @@ class MethodEntry:
     options: str = "snn2ann.parameters.methods:NoOptions"
     passes: tuple[int, int] = (3, 0)
     library: str = "torch"
+    frames: bool = False
 
     @property
     def options_class(self) -> "type[MethodOptions] | None":
@@ -80,6 +82,7 @@ METHODS: dict[str, MethodEntry] = {
         relative=Relative("Tang et al. 2022", "–", "–", "flat"),
         options="variants",
         passes=(1, 3),
+        frames=True,
     ),
     "ann": MethodEntry(
         "snn2ann.methods.ann:PlainAnn",
@@ -88,6 +91,7 @@ METHODS: dict[str, MethodEntry] = {
         looks={"": ("#000000", "s")},
         time_steps=False,
         passes=(0, 3),
+        frames=True,
     ),
     "tandem": MethodEntry(
         "snn2ann.methods.tandem:TandemLearning",
@@ -103,6 +107,7 @@ METHODS: dict[str, MethodEntry] = {
         ),
         options="snn2ann.parameters.methods:ThresholdOptions",
         passes=(1, 3),
+        frames=True,
     ),
     "rate_based": MethodEntry(
         "snn2ann.methods.rate_based:RateBasedBackpropagation",
@@ -153,6 +158,7 @@ METHODS: dict[str, MethodEntry] = {
         relative=Relative("Wu et al. 2018", "–", "a surrogate gradient through all steps", "grows"),
         options="snn2ann.parameters.methods:ThroughTimeOptions",
         library="spikingjelly",
+        frames=True,
     ),
     "checkpointed": MethodEntry(
         "snn2ann.methods.checkpointed:CheckpointedBackpropagation",

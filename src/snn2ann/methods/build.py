@@ -25,4 +25,5 @@ def build_model(spec: Mapping[str, Any]) -> Model:
     method = spec["method"]
     path, _, name = METHODS[method["name"]].path.partition(":")
     model: Model = getattr(import_module(path), name)(network, method["time_steps"] or 1, method["options"])
+    model.frames = "frames" in spec["dataset"]
     return model

@@ -46,4 +46,5 @@ class CoupledModel(Model):
             training=training,
             observer=observer,
             event_driven=self.event_driven,
+            frames=self.frames,
         )

@@ -40,6 +40,8 @@ class Model(nn.Module, ABC):
 
     progress: float = 0.0
     """Share of its training that is done; whoever trains it says so before each batch."""
+    frames: bool = False
+    """Whether it is given frames, an image for each time step: [T, B, C, H, W] wherever images [B, C, H, W] are taken."""
 
     def __init__(self, network: Network, time_steps: int, options: Mapping[str, Any]) -> None:
         super().__init__()
@@ -91,10 +93,10 @@ class Model(nn.Module, ABC):
         """Run as an ordinary ANN, with no spikes: logits [B, classes].
 
         Args:
-            images: [B, C, H, W].
+            images: [B, C, H, W]; of frames, their sum is taken.
             observer: is shown every layer's label and activation.
         """
-        return self.network.run_by(AnnInterpreter(observer), images)
+        return self.network.run_by(AnnInterpreter(observer), images.sum(0) if self.frames else images)
 
     def start_thresholds(self, start: float | Literal["uniform"]) -> None:
         """Set every threshold to `start`, or draw each from the uniform distribution over [0, 1)."""

@@ -20,16 +20,20 @@ class MultiStepInterpreter(Interpreter[Spikes, Tensor]):
         neurons: SpikingJelly's, in multi-step mode, by the layer's label.
         time_steps: T.
         observer: is shown every stage.
+
+    Attributes:
+        frames: whether every step has an image of its own: [T, B, ...].
     """
 
     def __init__(self, neurons: Mapping[str, nn.Module], time_steps: int, observer: Observer | None = None) -> None:
+        self.frames = False
         self.neurons = neurons
         self.time_steps = time_steps
         self.observer = observer
 
     def image(self, images: Tensor) -> Spikes:
-        """Direct coding: the image is the input of every step."""
-        return Spikes(images, constant=True)
+        """Direct coding: the image is the input of every step; or each has its own frame."""
+        return Spikes(images, constant=not self.frames)
 
     def each(self, function: Callable[..., Tensor], *signals: Spikes) -> Spikes:
         """Run it on all steps at once, so that BatchNorm runs over time and batch together."""

@@ -76,7 +76,7 @@ class SpikeBasedBackpropagation(Model):
                 spikes.append(seen.outgoing.value.sum())
 
         logits = self._run(images, self.time_steps, count if self.penalty else None).mean(0)
-        price = self.penalty * sum(spikes) / len(images)
+        price = self.penalty * sum(spikes) / len(labels)
         return Step(loss(logits, labels) + price, logits)
 
     @torch.no_grad()
@@ -88,7 +88,9 @@ class SpikeBasedBackpropagation(Model):
 
     def _run(self, images: Tensor, time_steps: int, observer: Observer | None) -> Tensor:
         spikingjelly.reset_net(self)
-        return self.network.run_by(self.make_interpreter(time_steps, observer), images)
+        interpreter = self.make_interpreter(time_steps, observer)
+        interpreter.frames = self.frames
+        return self.network.run_by(interpreter, images)
 
     def make_interpreter(self, time_steps: int, observer: Observer | None) -> MultiStepInterpreter:
         """Make the interpreter that the network is run by."""

@@ -23,6 +23,7 @@ class EvaluationJob(Evaluation):
     model_config = ConfigDict(extra="ignore")
 
     coupled_time_steps: int
+    by_class: bool = False
 
 
 class MeasurementJob(Section):

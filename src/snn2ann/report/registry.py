@@ -1,6 +1,6 @@
 """What a report consists of: for each table and figure, what makes it, where it stands and how it is read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -26,6 +26,7 @@ class Entry:
         section: one of `SECTIONS`.
         sources: the files that it is made from.
         reading: how to read it, a few sentences.
+        own_data: whether it is made only of studies with data of one's own, whose classes may be of any size.
     """
 
     title: str
@@ -33,6 +34,7 @@ class Entry:
     section: str
     sources: str
     reading: str
+    own_data: bool = False
 
     def load(self) -> Callable[..., Any]:
         """Import the function that makes it."""
@@ -43,3 +45,14 @@ class Entry:
     def made(self, command: str, study: str) -> str:
         """A sentence on where it comes from; `command` is what follows `snn2ann`."""
         return f"Made from {self.sources} by `snn2ann {command} --study-folder results/{study}`."
+
+
+def listed(entries: Mapping[str, Entry], parameters: Mapping[str, Any]) -> list[str]:
+    """The names of the tables or figures that a study has.
+
+    Args:
+        entries: a registry.
+        parameters: what study.json holds of params.yaml.
+    """
+    own = any("kind" in each for each in parameters.get("datasets", {}).values())
+    return [name for name, entry in entries.items() if own or not entry.own_data]

@@ -28,6 +28,8 @@ COLUMNS = [
     "training_time_steps",
     "run",
 ]
+# Of data of one's own alone.
+BALANCED = "balanced_accuracy"
 PER_TIME_STEP = ("accuracy", "spikes_per_image", "firing_rate", "synaptic_operations", "energy")
 DESCRIPTOR_KEYS = {
     "name",
@@ -180,6 +182,8 @@ def _selected_values(run: Row, entry: Row) -> Iterator[Value]:
     for measure in PER_TIME_STEP:
         for time_steps, value in zip(entry["time_steps"], entry[measure], strict=True):
             yield measure, time_steps, value
+    for time_steps, value in zip(entry["time_steps"] or [None], entry.get(BALANCED, []), strict=False):
+        yield BALANCED, time_steps, value
     if entry["time_steps"]:
         yield "ann_branch_accuracy", None, entry["ann_accuracy"]
     else:

@@ -1,15 +1,16 @@
 """The report of a study that is under way: every table, figure and verdict from the runs that are there."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from html import escape
 from pathlib import Path
+from typing import Any
 
 from snn2ann.files import write_json, write_text
 from snn2ann.report.figures import FIGURES, make_figure
 from snn2ann.report.judging import make_claims
 from snn2ann.report.page import page
-from snn2ann.report.registry import SECTIONS
+from snn2ann.report.registry import SECTIONS, listed
 from snn2ann.report.results import collect_results, read_study
 from snn2ann.report.study_data import load_study
 from snn2ann.report.tables import TABLES, make_table
@@ -41,7 +42,7 @@ def report_so_far(study_folder: Path) -> Path:
     missing = [f"{name}: not evaluated yet" for name in study.missing]
     index = output / "index.html"
     notes = [*missing_notes(study), *missing, *dict.fromkeys(problems)]
-    write_text(index, page(f"Study {study.name}, so far", [], _links(), notes))
+    write_text(index, page(f"Study {study.name}, so far", [], _links(study.content["parameters"]), notes))
     print("\n".join([*missing, f"{len(study.missing)} runs missing; what there is: {index}"]))
     raise_problems(problems, f"{index} shows the rest")
     return index
@@ -49,20 +50,22 @@ def report_so_far(study_folder: Path) -> Path:
 
 def _steps(output: Path) -> Iterator[Callable[[], None]]:
     yield partial(collect_results, output, evaluated_only=True)
-    for name in TABLES:
+    parameters = read_study(output)["parameters"]
+    for name in listed(TABLES, parameters):
         yield partial(make_table, name, output)
-    for name in FIGURES:
+    for name in listed(FIGURES, parameters):
         yield partial(make_figure, name, output)
     yield partial(make_claims, output)
 
 
-def _links() -> str:
+def _links(parameters: Mapping[str, Any]) -> str:
     """A list of the pages, by section of the paper's evaluation."""
     lines = []
     for section in SECTIONS:
         lines.append(f"<h2>{escape(section)}</h2>\n<ul>")
         for folder, entries in (("tables", TABLES), ("figures", FIGURES)):
-            here = {name: entry for name, entry in entries.items() if entry.section == section}
+            names = listed(entries, parameters)
+            here = {name: entries[name] for name in names if entries[name].section == section}
             lines += [
                 f'<li><a href="{folder}/{name}.html">{escape(entry.title)}</a></li>' for name, entry in here.items()
             ]

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from snn2ann.report.configurations import Configuration, ata_word, setting_words
-from snn2ann.report.results import PER_TIME_STEP, load_results, read_study
+from snn2ann.report.results import BALANCED, PER_TIME_STEP, load_results, read_study
 from snn2ann.runs.folder import RunFolder
 from snn2ann.runs.problems import raise_problems, try_read
 from snn2ann.runs.reading import read_cost, read_inference
@@ -104,7 +104,7 @@ class StudyData:
 
         A measure that is not taken at every T stands at the training T, whatever the cell's own T is.
         """
-        at_every = measure in (*PER_TIME_STEP, "accuracy_last_epoch")
+        at_every = measure in (*PER_TIME_STEP, BALANCED, "accuracy_last_epoch")
         steps = cell.time_steps if at_every else cell.configuration.training_time_steps
         found: dict[int, float] = {}
         for run in self.runs_of(cell):

@@ -35,6 +35,9 @@ def record_models(
     if models not in CHOICES:
         raise UserError(f"models: {models!r} is not allowed; give one of {', '.join(CHOICES)}")
     for name in _chosen(study, runs_folder, models):
+        if "frames" in read_spec(RunFolder(runs_folder / name).spec)["dataset"]:
+            # A recorded model takes a batch of images.
+            continue
         tracked = known[name]
         digest = _digest(RunFolder(runs_folder / name).weights)
         if tracked.tags.get(MODEL_TAG) == digest and store.keeps(_place(store, tracked)):

@@ -14,6 +14,7 @@ from snn2ann.runs.folder import RunFolder
 from snn2ann.runs.spec import read_spec
 
 MEASURES = ("accuracy", "spikes_per_image", "firing_rate", "synaptic_operations", "energy")
+BALANCED = "balanced_accuracy"
 TAGS = ("dataset", "network", "method", "variant", "mapping_unit", "ata", "training_time_steps", "seed")
 
 
@@ -165,7 +166,9 @@ def _evaluation_points(descriptor: Mapping[str, Any], folder: Path, second: floa
         prefix += f"{entry['split']}_"
         if entry["ann_accuracy"] is not None:
             yield Point(f"{prefix}ann_accuracy", entry["ann_accuracy"], 0, second)
-        for measure in MEASURES:
+        # Of data of one's own alone.
+        balanced = [BALANCED] if BALANCED in entry and entry["time_steps"] else []
+        for measure in (*MEASURES, *balanced):
             values = dict(zip(entry["time_steps"], entry[measure], strict=True))
             for steps, value in values.items():
                 yield Point(f"{prefix}{measure}_over_time_steps", value, steps, second)

@@ -17,6 +17,16 @@ TABLES = {
         "images; the last epoch stands beside it. Published rows have other networks and augmentations, so they "
         "orient and do not compare.",
     ),
+    "by_class": Entry(
+        "By class",
+        "snn2ann.report.tables.by_class:by_class",
+        section="Classification",
+        sources="the evaluation of every run",
+        reading="Which classes are recognised, and what the others are taken for. A class with few images has a wide "
+        "margin, and one that is never recognised may not show in the accuracy at all. Balanced accuracy is the mean of "
+        "this table's percentages over classes. The whole confusion matrix stands in the evaluation of each run.",
+        own_data=True,
+    ),
     "training_efficiency": Entry(
         "Training efficiency",
         "snn2ann.report.tables.training_efficiency:training_efficiency",

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from snn2ann.report.results import BALANCED
 from snn2ann.report.statistics import EMPTY, mean_interval
 from snn2ann.report.study_data import StudyData
 from snn2ann.report.table import Table, estimate_columns, plus_minus, text
@@ -17,12 +18,15 @@ PAPER_CELLS = [
 
 def classification(study: StudyData) -> Table:
     """Mean accuracy over seeds at the epoch that validation selects and at the last one; published rows stand apart."""
-    rows = [*_measured(study), *_paper(), *_published()]
+    measures = _measures(study)
+    empty = {name: value for measure in measures for name, value in estimate_columns(measure, EMPTY).items()}
+    rows = [empty | row for row in (*_measured(study), *_paper(), *_published())]
     columns = [
         text("origin"),
         *identity_columns(),
         accuracy_column("Test accuracy (%)"),
         plus_minus("Last epoch (%)", "accuracy_last_epoch", 2, 100),
+        *([plus_minus("Balanced (%)", BALANCED, 2, 100)] if BALANCED in measures else []),
         text("accuracy_n", "r", "Seeds"),
         text("note", "p", "Note or source"),
     ]
@@ -38,6 +42,12 @@ def classification(study: StudyData) -> Table:
     )
 
 
+def _measures(study: StudyData) -> list[str]:
+    """Accuracies; that which weighs classes alike only where it was taken, of data of one's own."""
+    taken = BALANCED in set(study.results["measure"])
+    return ["accuracy", "accuracy_last_epoch", *([BALANCED] if taken else [])]
+
+
 def load_published() -> pd.DataFrame:
     """Accuracies (%) of other methods as published: method, dataset, network, time_steps, accuracy, source."""
     with files("snn2ann.report").joinpath("published.csv").open(encoding="utf-8") as file:
@@ -48,7 +58,7 @@ def _measured(study: StudyData) -> list[dict[str, Any]]:
     rows = []
     for cell in study.cells:
         row = {"origin": "this study"} | identity(study, cell)
-        for measure in ("accuracy", "accuracy_last_epoch"):
+        for measure in _measures(study):
             row |= estimate_columns(measure, mean_interval(study.values(cell, measure)))
         rows.append(row)
     return rows
