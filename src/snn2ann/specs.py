@@ -15,8 +15,9 @@ from snn2ann.models import NETWORKS
 from snn2ann.models.fitting import fitted
 from snn2ann.options import VARIANTS, CouplingOptions
 from snn2ann.parameters import choose
+from snn2ann.parameters.network import KINDS, OtherNetwork
 from snn2ann.parameters.section import Section
-from snn2ann.parameters.whole import Parameters, typed
+from snn2ann.parameters.whole import Parameters, part_of
 from snn2ann.parameters.words import near, shown
 
 
@@ -63,7 +64,7 @@ def network_spec(
     """Return a network's parameters with those that depend on the image's side resolved.
 
     Args:
-        parameters: as `load_parameters` gives them.
+        parameters: as `load_parameters` gives them, of which only the networks are looked at.
         name: one of `parameters["networks"]`.
         image_shape: (channels, height, width).
         key: where in params.yaml the network is described, for messages.
@@ -71,7 +72,9 @@ def network_spec(
     Raises:
         UserError: a wrong value, or no value for this image side.
     """
-    return resolved_network(typed(parameters).typed.networks[name], name, image_shape, key or f"networks.{name}")
+    key, given = key or f"networks.{name}", parameters["networks"][name]
+    described = part_of(KINDS.get(given.get("kind"), OtherNetwork), given, key)
+    return resolved_network(described, name, image_shape, key)
 
 
 def resolved_network(described: Section, name: str, image_shape: Sequence[int], key: str) -> dict[str, Any]:

@@ -114,7 +114,7 @@ class Module(Section):
     )
 
 
-KINDS = {"vgg": Vgg, "resnet": ResNet, "torchvision": Torchvision, "module": Module}
+KINDS: dict[str, type[Section]] = {"vgg": Vgg, "resnet": ResNet, "torchvision": Torchvision, "module": Module}
 
 
 class OtherNetwork(Section):
