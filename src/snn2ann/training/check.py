@@ -26,8 +26,7 @@ T = TypeVar("T")
 def check_networks(study: Study) -> None:
     """Build every network of a study for the images that it is given, trace it and look at its batches.
 
-    They are built without values; those that are not of PAPERS' kinds, and may turn out not to be what was traced, with values
-    as well.
+    They are built without values; those of other kinds than PAPERS, which may not be what was traced, with values as well.
 
     Raises:
         UserError: some cannot be; the message names each, with all reasons.
