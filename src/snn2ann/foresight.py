@@ -8,6 +8,7 @@ from typing import Any
 
 from snn2ann.errors import UserError
 from snn2ann.methods import METHODS
+from snn2ann.models import PAPERS
 from snn2ann.report.configurations import Configuration, ata_word, matches
 from snn2ann.specs import training_images
 from snn2ann.study import Run, Study
@@ -137,7 +138,7 @@ def _needs_a_look(study: Study) -> bool:
     if (measured := study.measurement_spec) is not None:
         uses += [(network, measured["batch_size"]) for network in measured["networks"]]
     return any(
-        network["kind"] not in ("vgg", "resnet") or not 1 < batch < LARGE_BATCH or _weights(network) > MANY_WEIGHTS
+        network["kind"] not in PAPERS or not 1 < batch < LARGE_BATCH or _weights(network) > MANY_WEIGHTS
         for network, batch in uses
     )
 

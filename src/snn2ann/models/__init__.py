@@ -27,5 +27,5 @@ NETWORKS: dict[str, NetworkEntry] = {
     "module": NetworkEntry("snn2ann.models.own:from_path", "Module"),
 }
 
-# Kinds that may turn out not to be couplable: what they are is said elsewhere.
-FOREIGN = ("torchvision", "module")
+# Kinds that every method takes; others may turn out not to be couplable, or not to be what was traced.
+PAPERS = ("vgg", "resnet")

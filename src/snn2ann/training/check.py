@@ -10,7 +10,7 @@ import torch
 from snn2ann.engine.network import Network
 from snn2ann.errors import UserError
 from snn2ann.methods.build import build_model
-from snn2ann.models import FOREIGN
+from snn2ann.models import PAPERS
 from snn2ann.models.building import build_network
 from snn2ann.study import Study
 
@@ -26,8 +26,7 @@ T = TypeVar("T")
 def check_networks(study: Study) -> None:
     """Build every network of a study for the images that it is given, trace it and look at its batches.
 
-    They are built without values, and those of FOREIGN kinds, which may turn out not to be what was traced, with values as
-    well.
+    They are built without values; those of other kinds than PAPERS, which may not be what was traced, with values as well.
 
     Raises:
         UserError: some cannot be; the message names each, with all reasons.
@@ -70,7 +69,7 @@ def _use(network: Mapping[str, Any], shape: Sequence[int], classes: int, trained
 def _problem(use: _Use) -> str:
     """Say why a network cannot be coupled, or not trained in its batches; "" where it can."""
     name, expected = use.network["name"], (1, use.classes)
-    foreign = use.network["kind"] in FOREIGN
+    foreign = use.network["kind"] not in PAPERS
     try:
         network, without_values = _made(foreign, partial(_network, use))
         if without_values and (problem := _too_large(use, network)):
@@ -127,7 +126,7 @@ def _too_large(use: _Use, network: Network) -> str:
 
 def _problems_of_methods(use: _Use, study: Study) -> list[str]:
     """Say which methods cannot run a network that is not one of the paper's, which all can."""
-    if use.network["kind"] not in FOREIGN:
+    if use.network["kind"] in PAPERS:
         return []
     runs = [run.spec["method"] for run in (*study.runs, *study.not_run) if run.spec["network"] == use.network]
     if (measured := study.measurement_spec) is not None and use.network in measured["networks"]:
