@@ -368,7 +368,11 @@ EDITS: list[tuple[str, Any, str, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("path", "value", "key", "words"), EDITS, ids=[f"{edit[0]}={edit[1]}"[:60] for edit in EDITS])
+@pytest.mark.parametrize(
+    ("path", "value", "key", "words"),
+    EDITS,
+    ids=[f"{edit[0]}={'nothing' if edit[1] is DELETED else edit[1]}"[:60] for edit in EDITS],
+)
 def test_a_wrong_edit_is_refused_by_its_key(path: str, value: Any, key: str, words: str) -> None:
     message = refusal(edited(path, value)).removeprefix("params.yaml: ")
     assert message.startswith((f"{key}:", f"{key} and ")), message
@@ -458,7 +462,9 @@ RIGHT: list[tuple[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("path", "value"), RIGHT, ids=[f"{path}={value}"[:60] for path, value in RIGHT])
+@pytest.mark.parametrize(
+    ("path", "value"), RIGHT, ids=[f"{path}={'nothing' if value is DELETED else value}"[:60] for path, value in RIGHT]
+)
 def test_a_right_edit_is_not_refused(path: str, value: Any) -> None:
     parameters = edited(path, value)
     for name in parameters["studies"]:
