@@ -186,6 +186,7 @@ class CoupledNetwork(Network):
         Raises:
             UserError: images or the network's state are not finite, or a batch is none that can be run.
         """
+        self._refuse_recomputation()
         self.check(images)
         self.batches += self.training
         interpreter = CoupledInterpreter(
@@ -198,6 +199,15 @@ class CoupledNetwork(Network):
         logits = self.run_by(interpreter, images)
         self._price.value = interpreter.price
         return logits
+
+    def _refuse_recomputation(self) -> None:
+        # What runs inside of a backward pass is run a second time.
+        if self.training and torch._C._current_graph_task_id() != -1:
+            raise UserError(
+                "activation checkpointing runs a coupled network twice, which would adjust thresholds and statistics twice "
+                "and give other spikes; leave it out (backward needs a byte a neuron as it is), and where memory is short "
+                "accumulate smaller batches"
+            )
 
     def _spiking(self, observer: Observer | None, frames: bool = False) -> SpikingInterpreter:
         return SpikingInterpreter(
