@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from snn2ann.errors import UserError
-from snn2ann.parameters.jobs import recipe_of
+from snn2ann.parameters.recipe import Recipe
+from snn2ann.parameters.whole import part_of
 from snn2ann.training.recipe import build_optimiser, build_schedule
 
 BASE: dict[str, Any] = {"optimizer": "adam", "learning_rate": 0.001, "weight_decay": 0.0005, "epochs": 200}
@@ -16,7 +17,7 @@ BASE |= {"augmentation": {"crop_padding": 0, "horizontal_flip": False}}
 
 def rates(given: dict[str, Any], batches: int) -> list[float]:
     """The learning rate at the start of each epoch."""
-    recipe = recipe_of({"recipe": given})
+    recipe = part_of(Recipe, given, "recipe")
     optimiser = build_optimiser([torch.nn.Parameter(torch.zeros(1))], recipe)
     schedule = build_schedule(optimiser, recipe, batches)
     found = []
@@ -50,4 +51,4 @@ def test_one_cycle_peaks_after_its_warmup() -> None:
 )
 def test_unknown_words_are_named(change: dict[str, Any], message: str) -> None:
     with pytest.raises(UserError, match=message):
-        recipe_of({"recipe": BASE | {"schedule": {"kind": "one-cycle", "warmup": 0.2}} | change})
+        part_of(Recipe, BASE | {"schedule": {"kind": "one-cycle", "warmup": 0.2}} | change, "recipe")

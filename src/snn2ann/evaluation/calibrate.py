@@ -15,7 +15,9 @@ from snn2ann.evaluation.census import AgreementCensus
 from snn2ann.files import write_json
 from snn2ann.methods.build import build_model
 from snn2ann.methods.model import Model
-from snn2ann.parameters.jobs import calibration_of, recipe_of
+from snn2ann.parameters.jobs import CalibrationJob
+from snn2ann.parameters.recipe import Recipe
+from snn2ann.parameters.whole import part_of
 from snn2ann.progress import progress
 from snn2ann.runs.folder import RunFolder, calibrated_thresholds
 from snn2ann.runs.weights import load_state, save_tensors, split_state
@@ -84,7 +86,8 @@ def calibrate(
     """
     model = build_model(spec).to(device)
     load_state(model, RunFolder(run).weights, RunFolder(run).thresholds)
-    job, recipe = calibration_of(calibration), recipe_of(spec)
+    job = part_of(CalibrationJob, calibration, "calibration")
+    recipe = part_of(Recipe, spec["recipe"], "recipe")
     time_steps = job.time_steps
 
     def split(name: str) -> Iterator[tuple[Tensor, Tensor]]:

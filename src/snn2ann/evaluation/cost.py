@@ -17,7 +17,8 @@ from snn2ann.files import write_csv
 from snn2ann.methods import METHODS
 from snn2ann.methods.build import build_model
 from snn2ann.methods.model import Model
-from snn2ann.parameters.jobs import MeasurementJob, measurement_of
+from snn2ann.parameters.jobs import MeasurementJob
+from snn2ann.parameters.whole import part_of
 from snn2ann.progress import progress
 from snn2ann.runs.columns import TRAINING_COST
 from snn2ann.runs.made_with import provenance
@@ -80,7 +81,7 @@ def measure(spec: Mapping[str, Any], output: Path, device: str) -> None:
         output: the CSV file to write.
         device: a torch device.
     """
-    measurement = measurement_of(spec)
+    measurement = part_of(MeasurementJob, spec, "measurement")
     rows: list[dict[str, Any]] = []
     rounds = measurement.warmup + measurement.rounds
     with progress("measure", rounds * len(measurement.networks), "round") as advance:

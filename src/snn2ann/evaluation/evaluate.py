@@ -18,7 +18,9 @@ from snn2ann.evaluation.census import AgreementCensus, ClassCensus, SpikeCensus
 from snn2ann.files import write_json
 from snn2ann.methods.build import build_model
 from snn2ann.methods.model import Model
-from snn2ann.parameters.jobs import evaluation_of, recipe_of
+from snn2ann.parameters.jobs import EvaluationJob
+from snn2ann.parameters.recipe import Recipe
+from snn2ann.parameters.whole import part_of
 from snn2ann.progress import progress
 from snn2ann.runs.folder import RunFolder
 from snn2ann.runs.weights import load_state
@@ -60,7 +62,8 @@ def evaluate(
     """
     model = build_model(spec).to(device)
     model.eval()
-    job, recipe = evaluation_of(evaluation), recipe_of(spec)
+    job = part_of(EvaluationJob, evaluation, "evaluation")
+    recipe = part_of(Recipe, spec["recipe"], "recipe")
 
     def split_batches(split: str) -> Iterator[tuple[Tensor, Tensor]]:
         return plain_batches(dataset, split, job.batch_size, recipe.channels, device)

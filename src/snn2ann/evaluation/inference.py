@@ -15,7 +15,8 @@ from snn2ann.files import write_csv
 from snn2ann.methods import METHODS
 from snn2ann.methods.build import build_model
 from snn2ann.methods.model import Model
-from snn2ann.parameters.jobs import InferenceJob, inference_of
+from snn2ann.parameters.jobs import InferenceJob
+from snn2ann.parameters.whole import part_of
 from snn2ann.progress import progress
 from snn2ann.runs.columns import INFERENCE
 from snn2ann.runs.made_with import provenance
@@ -50,7 +51,7 @@ def measure_inference(given: Mapping[str, Any], output: Path, device: str) -> No
         output: the CSV file to write.
         device: a torch device.
     """
-    spec = inference_of(given)
+    spec = part_of(InferenceJob, given, "inference")
     rows: list[dict[str, Any]] = []
     with progress("inference", (spec.warmup + spec.rounds) * len(spec.places), "round") as advance:
         for place in spec.places:

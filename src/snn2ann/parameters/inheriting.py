@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from snn2ann.errors import UserError
+from snn2ann.parameters.reading import merge
 from snn2ann.parameters.words import choose, shown
 
 ROOMS = ("recipes", "studies")
@@ -68,7 +69,8 @@ def _whole(room: str, section: Mapping[str, Any], name: str, heirs: tuple[str, .
     base = _whole(room, section, parent, line)
     if not isinstance(base, Mapping):
         return base
-    whole = _merged(base, {each: value for each, value in entry.items() if each not in ("inherit", "more_runs")})
+    own = {each: value for each, value in entry.items() if each not in ("inherit", "more_runs")}
+    whole = merge(base, own, other_kinds_replace=True)
     if more is not None:
         if "runs" in entry:
             raise UserError(f"{key}.more_runs: stands beside runs; expected one of the two")
@@ -76,13 +78,3 @@ def _whole(room: str, section: Mapping[str, Any], name: str, heirs: tuple[str, .
             raise UserError(f"{key}.more_runs: {shown(more)} is not allowed; expected a list of at least one entry")
         whole["runs"] = [*whole.get("runs", []), *more]
     return whole
-
-
-def _merged(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    if "kind" in changes and changes["kind"] != base.get("kind"):
-        return dict(changes)
-    merged = dict(base)
-    for key, value in changes.items():
-        old = merged.get(key)
-        merged[key] = _merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return merged

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from snn2ann.errors import UserError
 from snn2ann.parameters.section import Images, NotNegative, Number, Positive, Section
+from snn2ann.parameters.whole import part_of
 
 
 class MethodOptions(Section):
@@ -20,12 +21,9 @@ class MethodOptions(Section):
             UserError: one that the method does not have, or a value that is not allowed.
         """
         try:
-            return cls.model_validate(dict(options))
-        except ValidationError as error:
-            from snn2ann.parameters.messages import problems
-
-            sentence = problems(error, options, cls.model_json_schema(), key)[0].sentence
-            raise UserError(sentence if key else f"option {sentence}") from None
+            return part_of(cls, options, key)
+        except UserError as error:
+            raise error if key else UserError(f"option {error}") from None
 
 
 class NoOptions(MethodOptions):

@@ -84,12 +84,22 @@ def load_parameters(path: Path | str, overrides: Mapping[str, Any] | None = None
     return merge(parameters, overrides or {})
 
 
-def merge(base: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """Return `base` with `changes` in it; maps are merged key by key, everything else is replaced."""
+def merge(base: Mapping[str, Any], changes: Mapping[str, Any], *, other_kinds_replace: bool = False) -> dict[str, Any]:
+    """Return `base` with `changes` in it; maps are merged key by key, everything else is replaced.
+
+    Args:
+        base: a map.
+        changes: a map.
+        other_kinds_replace: whether a map that names another `kind` is replaced whole.
+    """
+    if other_kinds_replace and "kind" in changes and changes["kind"] != base.get("kind"):
+        return dict(changes)
     merged = dict(base)
     for key, value in changes.items():
         old = merged.get(str(key))
-        merged[str(key)] = merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+        if isinstance(old, Mapping) and isinstance(value, Mapping):
+            value = merge(old, value, other_kinds_replace=other_kinds_replace)
+        merged[str(key)] = value
     return merged
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 from snn2ann.errors import UserError
 from snn2ann.files import read_json, write_text
 from snn2ann.report.configurations import ata_word
+from snn2ann.runs.columns import BALANCED, PER_TIME_STEP
 from snn2ann.runs.folder import RunFolder
 from snn2ann.runs.problems import raise_problems, try_read
 from snn2ann.runs.reading import read_evaluation, read_history, read_training
@@ -28,9 +29,6 @@ COLUMNS = [
     "training_time_steps",
     "run",
 ]
-# Of data of one's own alone.
-BALANCED = "balanced_accuracy"
-PER_TIME_STEP = ("accuracy", "spikes_per_image", "firing_rate", "synaptic_operations", "energy")
 DESCRIPTOR_KEYS = {
     "name",
     "dataset",

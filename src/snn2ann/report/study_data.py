@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from snn2ann.report.configurations import Configuration, ata_word, setting_words
-from snn2ann.report.results import BALANCED, PER_TIME_STEP, load_results, read_study
+from snn2ann.report.results import load_results, read_study
+from snn2ann.runs.columns import BALANCED, PER_TIME_STEP
 from snn2ann.runs.folder import RunFolder
 from snn2ann.runs.problems import raise_problems, try_read
 from snn2ann.runs.reading import read_cost, read_inference

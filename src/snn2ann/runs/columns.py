@@ -49,3 +49,8 @@ TRAINING_COST = (
     "peak_bytes",
     "machine",
 )
+
+PER_TIME_STEP = ("accuracy", "spikes_per_image", "firing_rate", "synaptic_operations", "energy")
+"""What an evaluation's entry has at every T."""
+BALANCED = "balanced_accuracy"
+"""Likewise, of data of one's own alone."""

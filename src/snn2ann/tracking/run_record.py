@@ -10,11 +10,10 @@ from typing import Any, NamedTuple
 from snn2ann.errors import UserError
 from snn2ann.files import read_json
 from snn2ann.parameters import digest
+from snn2ann.runs.columns import BALANCED, PER_TIME_STEP
 from snn2ann.runs.folder import RunFolder
 from snn2ann.runs.spec import read_spec
 
-MEASURES = ("accuracy", "spikes_per_image", "firing_rate", "synaptic_operations", "energy")
-BALANCED = "balanced_accuracy"
 TAGS = ("dataset", "network", "method", "variant", "mapping_unit", "ata", "training_time_steps", "seed")
 
 
@@ -168,7 +167,7 @@ def _evaluation_points(descriptor: Mapping[str, Any], folder: Path, second: floa
             yield Point(f"{prefix}ann_accuracy", entry["ann_accuracy"], 0, second)
         # Of data of one's own alone.
         balanced = [BALANCED] if BALANCED in entry and entry["time_steps"] else []
-        for measure in (*MEASURES, *balanced):
+        for measure in (*PER_TIME_STEP, *balanced):
             values = dict(zip(entry["time_steps"], entry[measure], strict=True))
             for steps, value in values.items():
                 yield Point(f"{prefix}{measure}_over_time_steps", value, steps, second)

@@ -15,7 +15,8 @@ from snn2ann.engine.finite import check_finite
 from snn2ann.files import write_csv, write_json, write_text
 from snn2ann.methods.build import build_model
 from snn2ann.methods.model import Model
-from snn2ann.parameters.jobs import recipe_of
+from snn2ann.parameters.recipe import Recipe
+from snn2ann.parameters.whole import part_of
 from snn2ann.progress import progress
 from snn2ann.runs.columns import HISTORY, LAYERS
 from snn2ann.runs.folder import RunFolder
@@ -55,7 +56,7 @@ class Trainer:
     best: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.recipe = recipe = recipe_of(self.spec)
+        self.recipe = recipe = part_of(Recipe, self.spec["recipe"], "recipe")
         self.record = LayerRecord(self.model)
         self.finite = FiniteRecord(self.model.network)
         self.loss = build_loss(recipe)

@@ -5,11 +5,11 @@ from typing import Any
 
 import pandas as pd
 
-from snn2ann.report.results import BALANCED
 from snn2ann.report.statistics import EMPTY, mean_interval
 from snn2ann.report.study_data import StudyData
 from snn2ann.report.table import Table, estimate_columns, plus_minus, text
 from snn2ann.report.tables.cell_columns import accuracy_column, identity, identity_columns, missing_notes
+from snn2ann.runs.columns import BALANCED
 
 PAPER_CELLS = [
     (dataset, network) for dataset in ("CIFAR-10", "CIFAR-100", "Tiny-ImageNet") for network in ("VGG-13", "ResNet-17")
