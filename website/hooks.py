@@ -14,13 +14,16 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).parents[1]
 # Where the site has the files of the repository that pages link to.
 COPIES = "repository"
+HOME = "index.md"
 NOTEBOOK = ".ipynb"
+CODE = re.compile(r"(^```.*?^```)", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"(\]\()(?!\w+:|#)([^)#\s]+)")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the README, as the home page, the style, and notebooks as pages beside their files."""
-    files.append(File.generated(config, "index.md", abs_src_path=str(ROOT / "README.md")))
+    if files.get_file_from_path(HOME) is None:
+        files.append(File.generated(config, HOME, abs_src_path=str(ROOT / "README.md")))
     files.append(File.generated(config, "website/style.css", abs_src_path=str(ROOT / "website" / "style.css")))
     for notebook in [file for file in files if file.src_uri.endswith(NOTEBOOK)]:
         text, pictures = _shown(Path(str(notebook.abs_src_path)))
@@ -34,21 +37,22 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Lead links of the README, and links to files outside of docs/, to where the site has them."""
-    # Where GitHub looks from, in the repository.
-    folder = "" if page.file.src_uri == "index.md" else posixpath.join("docs", posixpath.dirname(page.file.src_uri))
     here = posixpath.dirname(page.file.src_uri)
+    # Where the link is written, in the repository.
+    origin = "" if page.file.abs_src_path == str(ROOT / "README.md") else posixpath.join("docs", here)
 
-    def replaced(found: re.Match[str]) -> str:
-        target = posixpath.normpath(posixpath.join(folder, found[2]))
+    def led(found: re.Match[str]) -> str:
+        target = posixpath.normpath(posixpath.join(origin, found[2]))
         return found[1] + posixpath.relpath(_of_the_site(target, config, files), here or ".")
 
-    return LINK.sub(replaced, markdown)
+    parts = CODE.split(markdown)
+    return "".join(part if part.startswith("```") else LINK.sub(led, part) for part in parts)
 
 
 def _of_the_site(target: str, config: MkDocsConfig, files: Files) -> str:
     """Path under docs/ of a file of the repository; one from elsewhere is copied, and one that is not there stays."""
     if target == "README.md":
-        return "index.md"
+        return HOME
     if target.startswith("docs/"):
         return _page_of(target.removeprefix("docs/"))
     copy = f"{COPIES}/{target}"
