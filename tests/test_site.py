@@ -15,6 +15,8 @@ from mkdocs.config import load_config
 from mkdocs.exceptions import Abort
 
 import snn2ann
+from snn2ann.errors import UserError
+from snn2ann.study import load_parameters, resolve
 from website import commands
 from website.notebook import NOTEBOOK, executed
 
@@ -168,3 +170,30 @@ def test_every_attribute_is_described(name: str) -> None:
 @pytest.mark.parametrize("name", snn2ann.__all__)
 def test_public_functions_name_their_source(name: str) -> None:
     assert re.search(r"\b(19|20)\d\d\b", documented(name).docstring.value), "who it is by, with a year"
+
+
+def test_the_first_studys_page_leads_to_its_runs(tmp_path: Path) -> None:
+    """Its parameters, changed as it says, name the runs that it says; the workflow that makes them has tests of its own."""
+    page = (ROOT / "docs" / "first-study.md").read_text(encoding="utf-8")
+    recipe, study, seeds, method = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    for place, lines in (("recipes:", recipe), ("studies:", study)):
+        text = text.replace(f"\n{place}\n", f"\n{place}\n{lines}", 1)
+
+    def runs(content: str) -> list[str]:
+        file = tmp_path / "params.yaml"
+        file.write_text(content, encoding="utf-8")
+        return [run.name for run in resolve(load_parameters(file), "first").runs]
+
+    first = runs(text)
+    assert [name.split("_")[2] for name in first] == ["ann"] * 2 + ["stbp"] * 2 + ["snn2ann"] * 2
+    more = runs(text.replace("    seeds: [0, 1]\n", seeds, 1))
+    assert len(more) == 9 and set(first) < set(more)
+    longer = runs(text.replace("epochs: 4", "epochs: 5", 1).replace("    seeds: [0, 1]\n", seeds, 1))
+    assert len(longer) == 9 and not set(longer) & set(more)
+    assert (
+        method.strip() == "- {method: tet, time_steps: 5}"
+        and '"tet": MethodEntry(' in (ROOT / "docs/adding.md").read_text()
+    )
+    with pytest.raises(UserError, match=r"epochs: .four. is not allowed"):
+        runs(text.replace("epochs: 4", "epochs: four", 1))
