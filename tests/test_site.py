@@ -25,7 +25,7 @@ API = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 DOCUMENTED = re.findall(r"^::: (\S+)", API, re.MULTILINE)
 # An absolute path of whoever ran it.
 # What the reference leaves out, as in mkdocs.yml.
-HIDDEN = "_|get_extra_state|set_extra_state"
+HIDDEN = "_|get_extra_state|set_extra_state|extra_repr"
 A_MACHINES_PATH = re.compile(r"(?<![\w./])/(?:home|root|tmp|work|Users|mnt|opt|usr)/")
 
 

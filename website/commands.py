@@ -31,7 +31,7 @@ def reference() -> str:
         for command in members:
             parts += [
                 f"### snn2ann {command.name}",
-                inspect.cleandoc(command.help or ""),
+                _text(command.help),
                 _usage(command),
                 *_tables(command),
             ]
@@ -40,6 +40,10 @@ def reference() -> str:
 
 def _panel(command: Any) -> str:
     return command.rich_help_panel if isinstance(command.rich_help_panel, str) else ""
+
+
+def _text(said: str | None) -> str:
+    return inspect.cleandoc(said or "").replace("<", r"\<").replace("|", r"\|")
 
 
 def _usage(command: Any) -> str:
@@ -68,7 +72,7 @@ def _tables(command: Any) -> Iterator[str]:
     for each in command.params:
         if each.param_type_name == "argument" or _is_option(each):
             name = " ".join(filter(None, ["/".join(each.opts), _value(each)])) if _is_option(each) else _argument(each)
-            rows.append([f"`{name}`".replace("|", "\\|"), each.help or "", _default(each)])
+            rows.append([f"`{name}`".replace("|", "\\|"), _text(each.help), _default(each)])
     if rows:
         yield grid(["argument or option", "what", "default"], rows)
 

@@ -37,6 +37,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Lead links of the README, and links to files outside of docs/, to where the site has them."""
+    if page.file.src_uri == HOME:
+        page.meta["hide"] = ["navigation"]  # which has nothing but the page itself
     here = posixpath.dirname(page.file.src_uri)
     # Where the link is written, in the repository.
     origin = "" if page.file.abs_src_path == str(ROOT / "README.md") else posixpath.join("docs", here)
