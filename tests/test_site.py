@@ -47,6 +47,9 @@ def test_the_site_has_every_page_and_what_pages_link_to(site: Path) -> None:
     assert (site / "repository" / "examples" / "couple_own_network.py").read_bytes() == (
         ROOT / "examples" / "couple_own_network.py"
     ).read_bytes()
+    notebook = (site / "first-network.html").read_text(encoding="utf-8")
+    pictures = re.findall(r'src="(first-network-\d+\.png)"', notebook)
+    assert len(pictures) == 4 and all((site / name).stat().st_size for name in pictures)
     home = (site / "index.html").read_text(encoding="utf-8")
     assert 'href="library.html"' in home and 'src="reference/digits/figures/accuracy_against_spikes.png"' in home
 

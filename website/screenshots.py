@@ -42,8 +42,9 @@ STUDY = {
 }
 METRIC = "validation_accuracy"
 WINDOW = 1900, 620
-# The chart in that window, without MLflow's own menus.
-CHART = 523, 115, 1393, 474
+# The page in that window, without MLflow's own menus; and how wide the picture is to be.
+CHART = 200, 15, 1410, 480
+WIDTH = 900
 # Shares of all epochs after which a picture is taken.
 MOMENTS = 0.25, 0.6, 1.0
 
@@ -160,11 +161,12 @@ def photograph(browser: str, address: str, picture: Path) -> None:
 
 
 def stacked(charts: list[Image.Image]) -> Image.Image:
-    """Pictures under one another, in few colours."""
+    """Pictures under one another."""
+    charts = [each.resize((WIDTH, WIDTH * each.height // each.width), Image.Resampling.LANCZOS) for each in charts]
     whole = Image.new("RGB", (charts[0].width, sum(each.height for each in charts)), "white")
     for number, each in enumerate(charts):
         whole.paste(each, (0, number * each.height))
-    return whole.quantize(64)
+    return whole.quantize(256, Image.Quantize.FASTOCTREE)
 
 
 if __name__ == "__main__":
