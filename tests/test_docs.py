@@ -98,7 +98,7 @@ def test_the_table_of_relatives_has_every_trained_method() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_link_to_a_file_leads_there(page: Path) -> None:
-    links = re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text())
+    links = re.findall(r"(?:\]\(|\bsrc=\")(?!https?://|#)([^)#\"]+)", page.read_text())
     missing = [link for link in links if not (page.parent / link).exists()]
     assert missing == []
 

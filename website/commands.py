@@ -43,7 +43,7 @@ def _panel(command: Any) -> str:
 
 
 def _text(said: str | None) -> str:
-    return inspect.cleandoc(said or "").replace("<", r"\<").replace("|", r"\|")
+    return inspect.cleandoc(said or "").replace("<", "&lt;").replace("|", r"\|")
 
 
 def _usage(command: Any) -> str:

@@ -17,7 +17,7 @@ COPIES = "repository"
 HOME = "index.md"
 NOTEBOOK = ".ipynb"
 CODE = re.compile(r"(^```.*?^```)", re.DOTALL | re.MULTILINE)
-LINK = re.compile(r"(\]\()(?!\w+:|#)([^)#\s]+)")
+LINK = re.compile(r'(\]\(|\bsrc=")(?!\w+:|#)([^)#\s"]+)')
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
