@@ -7,8 +7,6 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 STAMP := $(VENV)/made-from
 HASH := $(shell cksum < requirements.lock)
 
-IMAGE := snn2ann:0.1.0
-
 .PHONY: reproduce test benchmark soak environment image lock clean
 
 # Private: the environment itself is made with the system's Python.
@@ -54,10 +52,10 @@ environment:
 		echo "$(HASH)" > $(STAMP); \
 	fi
 
-# The archive that `snakemake --software-deployment-method apptainer` takes.
+# The archive that `snakemake --software-deployment-method apptainer` takes. BASE=... names another base than the Dockerfile's,
+# ARGUMENTS=... what else the tool's build is told.
 image:
-	@tool=$$(command -v docker || command -v podman) || { echo "Docker or Podman is needed to build the image"; exit 1; }; \
-		"$$tool" build --tag $(IMAGE) . && rm -f $(subst :,-,$(IMAGE)).tar && "$$tool" save --output $(subst :,-,$(IMAGE)).tar $(IMAGE)
+	workflow/image/build $(if $(BASE),--build-arg BASE=$(BASE)) $(ARGUMENTS)
 
 # Resolves the ranges of pyproject.toml anew, in an environment of its own.
 lock:

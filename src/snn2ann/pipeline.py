@@ -4,24 +4,23 @@ import errno
 import fcntl
 import os
 import shutil
-import sqlite3
 import subprocess
 import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from snn2ann.errors import UserError
-from snn2ann.files import CURES
+from snn2ann.files import CURES, read_json
 from snn2ann.locks import warn_of_no_locks
 from snn2ann.parameters import digest
 from snn2ann.passwords import without_password
 from snn2ann.runs.made_with import commit_or_why
-from snn2ann.tracking.own_database import ARTIFACTS, DATABASE, bring_home, home_of
+from snn2ann.tracking.own_database import ARTIFACTS, DATABASE, home_of
+from snn2ann.tracking.pages import Pages
 from snn2ann.tracking.store import chosen_store
 
 # With less room on a disk nothing is started.
@@ -123,13 +122,6 @@ class StorePlace:
         """The store that the parameters name, or the environment."""
         return cls(chosen_store(store), home_of(Path()) / DATABASE)
 
-    def bring_home(self) -> None:
-        """Let the pages of a project that was moved or copied show its own artifacts, before anything is recorded."""
-        if not self.uri and self.database.exists():
-            # What is wrong with a database, the recording says.
-            with suppress(sqlite3.Error):
-                bring_home(self.database)
-
     @property
     def lost(self) -> bool:
         """Whether the project's own database or its artifacts are gone."""
@@ -201,9 +193,11 @@ class Ending:
             f"  {rule:<10} {len(times):>4} jobs {sum(times):>9.1f} s, the longest {max(times):.1f} s"
             for rule, times in self._seconds().items()
         ]
-        if reason := self._not_tracked():
+        recorded = self._recorded()
+        if reason := recorded.get("lacks"):
             lines.append(f"  not in MLflow: {reason}")
-        return "\n".join([*lines, *self._places()])
+        pages = Pages(**recorded["pages"]).lines() if "pages" in recorded else []
+        return "\n".join([*lines, *self._places(), *pages])
 
     def _seconds(self) -> dict[str, list[float]]:
         """Seconds of each job that ran, by rule."""
@@ -214,12 +208,12 @@ class Ending:
                 found[path.parent.name].append(float(values.split("\t")[header.split("\t").index("s")]))
         return found
 
-    def _not_tracked(self) -> str:
-        """Why MLflow's store lacks the study, and "" where it has it; the next `snakemake` then records it."""
-        reason = self.tracked.read_text().strip() if self.tracked.exists() else ""
-        if reason:
+    def _recorded(self) -> dict[str, Any]:
+        """Where MLflow's pages show the study, or why its store lacks it; the next `snakemake` then records it."""
+        recorded = read_json(self.tracked) if self.tracked.exists() else {}
+        if "lacks" in recorded:
             self.tracked.unlink()
-        return reason
+        return recorded
 
     def _places(self) -> Iterable[str]:
         folder, page = self.folder, self.folder / "report.html"
@@ -229,6 +223,5 @@ class Ending:
             folder / "results.csv": f"  tables      {folder}/tables/   figures {folder}/figures/   "
             f"results {folder}/results.csv",
             folder / "study.json": f"  report      {report}",
-            Path(DATABASE): "  curves      mlflow ui",
         }
         return [line for path, line in places.items() if path.exists()]

@@ -159,11 +159,8 @@ def mark_of(wildcards):
 
 def recorded_mark(wildcards):
     """The study's mark; what was recorded in a store that is gone is recorded anew."""
-    if Path(TRACKED).exists():
-        if not workflow.dryrun:
-            STORE.bring_home()
-        if STORE.lost:
-            workflow.dag.forcerules.add(workflow.get_rule("record"))
+    if Path(TRACKED).exists() and STORE.lost:
+        workflow.dag.forcerules.add(workflow.get_rule("record"))
     return mark_of(wildcards)
 
 
