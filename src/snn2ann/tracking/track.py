@@ -54,7 +54,7 @@ def track_study(study_folder: Path, store: str | None = None, models: str = "non
     runs_folder = study_folder.parent / "runs"
     project = study_folder.parent.parent
     records = [run_record(study["study"], run, runs_folder / run["name"]) for run in study["runs"]]
-    with open_store(store, project) as opened, opened.at_home():
+    with open_store(store, project) as opened:
         experiment = open_experiment(opened, study["study"])
         describe_experiment(opened, experiment, study["parameters"]["studies"][study["study"]]["title"])
         known = known_runs(opened, experiment)
@@ -66,7 +66,8 @@ def track_study(study_folder: Path, store: str | None = None, models: str = "non
             record.tags.update(tags)
             with opened.lock:
                 known[record.name] = _record_run(opened, experiment, known.get(record.name), record, parent)
-        record_models(opened, study, runs_folder, known, models)
+        with opened.at_home():
+            record_models(opened, study, runs_folder, known, models)
         _mark_unnamed(opened, known, {record.name for record in records} | {study["study"]})
         shown = FIRST_TABLE if (study_folder / FIRST_TABLE).exists() else None
         return Pages.of(opened, experiment, parent, shown)
@@ -104,7 +105,8 @@ def _record_study(
     for key, value in tags.items():
         if parent.tags.get(key) != value:
             store.client.set_tag(parent.run_id, key, value)
-    _record_outputs(store, parent, study, folder)
+    with store.at_home():
+        _record_outputs(store, parent, study, folder)
     store.client.set_terminated(parent.run_id)
     return parent.run_id
 
@@ -170,7 +172,7 @@ def _record_metrics(store: Store, parent: TrackedRun, study: Mapping[str, Any], 
     if (folder / "metrics.json").exists():
         content = read_json(folder / "metrics.json")
         metrics |= {name.replace("%", ""): float(value) for name, value in flatten(content) if _is_number(value)}
-        if headline := [float(value) for _, value in flatten(content["accuracy"]["headline"]) if _is_number(value)]:
+        if headline := content["accuracy"]["headline"].values():
             metrics[PRIMARY] = fmean(headline)
     latest = store.client.get_run(parent.run_id).data.metrics
     for name, value in metrics.items():
