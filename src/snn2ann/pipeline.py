@@ -9,6 +9,7 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -53,6 +54,18 @@ def claim_folder(lock: Path) -> IO[str]:
     except OSError as error:
         warn_of_no_locks(lock, error)
     return file
+
+
+def find_cache() -> None:
+    """Let Snakemake keep its cache in the project where a home can't be written; it would end with a traceback.
+
+    The default profile calls it, which is read before all else.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    with suppress(OSError):
+        cache.mkdir(parents=True, exist_ok=True)
+    if not os.access(cache, os.W_OK | os.X_OK):
+        os.environ["XDG_CACHE_HOME"] = str(Path(".snakemake/cache").absolute())
 
 
 def warn_of_no_commit() -> None:
