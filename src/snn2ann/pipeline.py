@@ -223,8 +223,14 @@ class Ending:
 
     def _recorded(self) -> dict[str, Any]:
         """Where MLflow's pages show the study, or why its store lacks it; the next `snakemake` then records it."""
-        recorded = read_json(self.tracked) if self.tracked.exists() else {}
-        if "lacks" in recorded:
+        if not self.tracked.exists():
+            return {}
+        try:
+            recorded = read_json(self.tracked)
+        except UserError:
+            # Written before marks said where.
+            recorded = {}
+        if "pages" not in recorded:
             self.tracked.unlink()
         return recorded
 

@@ -12,11 +12,10 @@ import pytest
 from snn2ann.files import write_json, write_text
 from snn2ann.tracking.pages import LOCAL, Pages
 from snn2ann.tracking.track import track_study
-from tests.tracking.browser import opened
+from tests.browser import browser, opened
 from tests.tracking.hand_made import NAMES, client, entry, tracked, write_run
 from tests.tracking.server import free_port, mlflow_at
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 # A table is shown in a frame of its own.
 SHOWN = "[...document.querySelectorAll('iframe')].some(each => (each.srcdoc || each.src).length)"
 
@@ -107,6 +106,7 @@ def test_links_lead_to_the_server_that_has_the_study(judged: Path, tmp_path: Pat
 @pytest.fixture
 def renamed(judged: Path) -> Iterator[tuple[str, Pages]]:
     """`mlflow ui` in the folder of a project that was renamed after it had been recorded."""
+    browser()
     pages = track_study(judged)
     project = judged.parents[1].rename(judged.parents[2] / "renamed")
     with mlflow_at(free_port(), project, "ui") as address:
@@ -114,15 +114,13 @@ def renamed(judged: Path) -> Iterator[tuple[str, Pages]]:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here")
 def test_a_first_visitor_comes_to_the_runs_and_the_tables_by_clicks(renamed: tuple[str, Pages], tmp_path: Path) -> None:
     asyncio.run(visit(*renamed, tmp_path))
 
 
 async def visit(address: str, pages: Pages, folder: Path) -> None:
     """Click from the start page to the runs and on to a table, then follow the links."""
-    assert CHROMIUM is not None
-    async with opened(CHROMIUM, address, folder / "first") as page:
+    async with opened(address, folder / "first") as page:
         await page.shows("“Model training”, top left")
         await page.click("Model training")
         await page.click("small")
@@ -133,8 +131,8 @@ async def visit(address: str, pages: Pages, folder: Path) -> None:
         await page.click("tables")
         await page.click("claims.html")
         await page.wait_for(SHOWN)
-    async with opened(CHROMIUM, pages.runs.replace(LOCAL, address), folder / "second") as page:
+    async with opened(pages.runs.replace(LOCAL, address), folder / "second") as page:
         await page.shows("Study", "test_accuracy", "test_spikes_per_image", *NAMES, "snakemake")
         assert await page.evaluate("location.hash.includes('in_study')")
-    async with opened(CHROMIUM, pages.tables.replace(LOCAL, address), folder / "third") as page:
+    async with opened(pages.tables.replace(LOCAL, address), folder / "third") as page:
         await page.wait_for(SHOWN)

@@ -1,6 +1,7 @@
 """Chromium without a screen, told by its own protocol what to click and asked what it shows."""
 
 import json
+import shutil
 import subprocess
 import time
 from collections.abc import AsyncIterator
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
 # The smallest visible element with a text, alone or as a part of it.
 FIND = """(text => {
@@ -21,6 +23,14 @@ FIND = """(text => {
   return [box.x + box.width / 2, box.y + box.height / 2];
 })"""
 SECONDS = 90.0
+
+
+def browser() -> str:
+    """The program, or a skip that says what is missing."""
+    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if program is None:
+        pytest.skip("no chromium or google-chrome is installed (Debian: chromium)")
+    return program
 
 
 class Page:
@@ -63,10 +73,10 @@ class Page:
 
 
 @asynccontextmanager
-async def opened(chromium: str, address: str, folder: Path) -> AsyncIterator[Page]:
+async def opened(address: str, folder: Path) -> AsyncIterator[Page]:
     """A browser that has never been anywhere, at an address; its files are in the folder."""
     command = [
-        chromium,
+        browser(),
         "--headless",
         "--no-sandbox",
         "--disable-gpu",
