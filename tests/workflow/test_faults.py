@@ -169,3 +169,8 @@ def test_jobs_in_the_image_use_its_own_environment(finished: Project, tmp_path: 
     project.run("env", place, "snakemake", "--cores", "2", "--software-deployment-method", "apptainer", "--", "claims")
     assert (tmp_path / "pulled").read_text().strip() == f"docker-archive:{project.folder}/snn2ann-0.1.0.tar"
     assert (tmp_path / "called").read_text() == "claims --study-folder results/tiny\n"
+
+
+def test_a_home_that_cannot_be_written_costs_nothing(finished: Project) -> None:
+    printed = finished.run("env", "--unset=XDG_CACHE_HOME", "HOME=/proc/none", "snakemake", "--cores", "2", "--dry-run")
+    assert "Nothing to be done" in printed and (finished.folder / ".snakemake/cache").is_dir()
