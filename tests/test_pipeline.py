@@ -17,6 +17,7 @@ from snn2ann.errors import UserError
 from snn2ann.files import write_json
 from snn2ann.pipeline import Ending, Watch, claim_folder, warn_of_no_commit, watch_command
 from snn2ann.runs.made_with import provenance
+from snn2ann.tracking.pages import Pages
 from snn2ann.tracking.store import open_store
 
 HOLDER = """
@@ -163,9 +164,7 @@ def test_the_summary_says_what_ran_in_this_start_and_where_to_look(ending: Endin
     assert [line.split()[0] for line in lines[2:]] == ["verdicts", "tables", "report"]
     assert lines[-1].endswith("snakemake --report results/tiny/report.html")
     (ending.folder / "report.html").touch()
-    write_json(
-        ending.tracked, {"pages": {"server": "mlflow ui", "runs": "http://x/#/runs", "tables": "http://x/#/tables"}}
-    )
+    write_json(ending.tracked, {"pages": Pages("mlflow ui", "http://x/#/runs", "http://x/#/tables").lines()})
     *_, report, curves, tables = ending.summary().splitlines()
     assert report.split() == ["report", "results/tiny/report.html"]
     assert curves.split() == ["curves", "mlflow", "ui,", "then", "http://x/#/runs"] and tables.endswith(

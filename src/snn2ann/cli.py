@@ -253,8 +253,6 @@ def track(
     ] = None,
 ) -> None:
     """Log a study's files to MLflow; logged runs are updated, not doubled."""
-    from dataclasses import asdict
-
     from snn2ann.files import write_json
     from snn2ann.parameters import load_parameters, validate
     from snn2ann.tracking.store import StoreError
@@ -274,7 +272,7 @@ def track(
     else:
         print(*pages.lines(), sep="\n")
         if mark is not None:
-            write_json(mark, {"pages": asdict(pages)})
+            write_json(mark, {"pages": pages.lines()})
 
 
 @app.command()

@@ -21,7 +21,6 @@ from snn2ann.parameters import digest
 from snn2ann.passwords import without_password
 from snn2ann.runs.made_with import commit_or_why
 from snn2ann.tracking.own_database import ARTIFACTS, DATABASE, home_of
-from snn2ann.tracking.pages import Pages
 from snn2ann.tracking.store import chosen_store
 
 # With less room on a disk nothing is started.
@@ -209,8 +208,7 @@ class Ending:
         recorded = self._recorded()
         if reason := recorded.get("lacks"):
             lines.append(f"  not in MLflow: {reason}")
-        pages = Pages(**recorded["pages"]).lines() if "pages" in recorded else []
-        return "\n".join([*lines, *self._places(), *pages])
+        return "\n".join([*lines, *self._places(), *recorded.get("pages", [])])
 
     def _seconds(self) -> dict[str, list[float]]:
         """Seconds of each job that ran, by rule."""
@@ -222,7 +220,7 @@ class Ending:
         return found
 
     def _recorded(self) -> dict[str, Any]:
-        """Where MLflow's pages show the study, or why its store lacks it; the next `snakemake` then records it."""
+        """Lines that say where MLflow shows the study, or why its store lacks it; the next `snakemake` then records it."""
         if not self.tracked.exists():
             return {}
         try:
