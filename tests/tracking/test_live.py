@@ -134,7 +134,7 @@ def database(runs: Path) -> str:
 
 def write_study(runs: Path) -> Path:
     content = {"study": "tiny", "digest": "0badcafe", "runs": [RUN.descriptor()], "report": {}}
-    parameters = {key: {} for key in ("calibration", "evaluation", "report")}
+    parameters: dict[str, Any] = {key: {} for key in ("calibration", "evaluation", "report")}
     content["parameters"] = parameters | {"studies": {"tiny": {"title": "Tiny"}}}
     write_json(runs.parent / "tiny/study.json", content)
     return runs.parent / "tiny"
