@@ -253,7 +253,7 @@ def track(
     ] = None,
 ) -> None:
     """Log a study's files to MLflow; logged runs are updated, not doubled."""
-    from snn2ann.files import write_text
+    from snn2ann.files import write_json
     from snn2ann.parameters import load_parameters, validate
     from snn2ann.tracking.store import StoreError
     from snn2ann.tracking.track import track_study
@@ -263,15 +263,16 @@ def track(
         validate(parameters)
         store = store or parameters["tracking"]["store"]
     try:
-        track_study(study_folder, store, models)
+        pages = track_study(study_folder, store, models)
     except StoreError as error:
         if mark is None:
             raise
         print(f"warning: {error}", file=sys.stderr)
-        write_text(mark, f"{error}\n")
+        write_json(mark, {"lacks": str(error)})
     else:
+        print(*pages.lines(), sep="\n")
         if mark is not None:
-            write_text(mark, "")
+            write_json(mark, {"pages": pages.lines()})
 
 
 @app.command()
