@@ -321,8 +321,9 @@ def _run(
         "recipe": parameters.recipes[cell.recipe].as_given(),
         "seed": cell.seed,
         "source": source,
-        **({"checkpoint": cell.checkpoint} if cell.checkpoint else {}),
     }
+    if cell.checkpoint:
+        spec["checkpoint"] = cell.checkpoint
     time_steps, options = method["time_steps"], method["options"]
     steps = f"_T{time_steps}" if time_steps else ""
     calibration = _calibration(parameters, cell, time_steps)

@@ -1,12 +1,14 @@
 """The authors' checkpoints as runs: synthetic files with every name of their demo, against a second writing of it."""
 
 import importlib.util
+import re
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
+import yaml
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
@@ -109,7 +111,13 @@ def state(kind: str) -> State:
 
 
 def choice(kind: str, **changes: Any) -> authors.Choice:
-    given = {"dataset": "digits", "mapping_unit": "resu", "recipe": "digits", "network": SMALL[kind], "time_steps": 4}
+    given: dict[str, Any] = {
+        "dataset": "digits",
+        "mapping_unit": "resu",
+        "recipe": "digits",
+        "network": SMALL[kind],
+        "time_steps": 4,
+    }
     return authors.Choice(**given | changes)
 
 
@@ -159,15 +167,14 @@ def second_writing(
     classifier = nn.Linear(64 * 4, 10)
     classifier.load_state_dict({key: state[f"{name}.{key}"] for key in ("weight", "bias")})
     rates: list[float] = []
-    original = reference.adjust
 
     def counted(layer: Any, x: Tensor) -> None:
         rates.append(float(((x <= 0) & (layer.count > 0)).float().mean()))
 
-    reference.adjust = counted
-    with torch.no_grad():
+    with torch.no_grad(), pytest.MonkeyPatch.context() as patch:
+        # Where thresholds would be adjusted, rates are known.
+        patch.setattr(reference, "adjust", counted)
         ann, snn = getattr(reference, kind)(units, classifier, images, 4, unit == "resu", True)
-    reference.adjust = original
     return ann, snn, [float(layer.count.sum()) / len(images) for layer in units], rates
 
 
@@ -315,7 +322,7 @@ def test_a_study_finds_the_run_by_the_entry_that_is_printed_and_does_not_train_i
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 0, result.output
     *left, folder, printed = result.output.splitlines()
-    entry = load_parameters_of(printed.partition(": ")[2])
+    entry = yaml.safe_load(printed.partition(": ")[2])
     (run,) = resolve(study_with(entry), "theirs").runs
     assert Path(folder) == tmp_path / run.name and (tmp_path / run.name / "weights.safetensors").exists()
     assert run.seed == 0 and run.mapping_unit == "stsu" and run.training_time_steps == 4
@@ -326,10 +333,12 @@ def test_a_study_finds_the_run_by_the_entry_that_is_printed_and_does_not_train_i
         train(run.spec, digits, tmp_path / "trained", "cpu")
 
 
-def load_parameters_of(text: str) -> dict[str, Any]:
-    import yaml
-
-    return dict(yaml.safe_load(text))
+def test_the_pages_study_is_one() -> None:
+    (block,) = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "authors.md").read_text(), re.DOTALL)
+    ((name, study),) = yaml.safe_load(block).items()
+    runs = resolve(PARAMETERS | {"studies": {**PARAMETERS["studies"], name: study}}, name).runs
+    assert [run.method for run in runs] == ["authors", "authors", "stbp"]
+    assert all(run.recipe == authors.Choice("", "").recipe for run in runs)
 
 
 @pytest.mark.parametrize(

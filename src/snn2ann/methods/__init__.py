@@ -212,7 +212,7 @@ METHODS: dict[str, MethodEntry] = {
         "snn2ann.methods.authors:AuthorsNetwork",
         "SNN2ANN, authors' weights",
         revision=1,
-        looks={"resu": ("#004D40", "h"), "stsu": ("#80A89A", "H")},
+        looks={"resu": ("#004D40", "$\u25e4$"), "stsu": ("#80A89A", "$\u25e5$")},
         options="variants",
         passes=(0, 0),
         imported=True,

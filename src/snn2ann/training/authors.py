@@ -151,7 +151,7 @@ def import_checkpoint(file: Path, parameters: Mapping[str, Any], choice: Choice,
         "mapping_unit": choice.mapping_unit,
         "checkpoint": hashlib.sha256(file.read_bytes()).hexdigest()[:8],
     }
-    (run,) = resolve(parameters | {"studies": _study(parameters, entry, choice)}, _STUDY).runs
+    (run,) = resolve({**parameters, "studies": _study(parameters, entry, choice)}, _STUDY).runs
     model = build_model(run.spec)
     own = split_state(model)
     selected, unused = _renamed(found, own, kind, file)
