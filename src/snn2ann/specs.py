@@ -34,7 +34,8 @@ class MethodSpec(TypedDict):
 class RunSpec(TypedDict):
     """Everything that can change a run's weights, resolved.
 
-    `source` is the run whose weights it starts from, `checkpoint` the digest of the file that they are taken from.
+    `source` is the run whose weights it starts from, `checkpoint` the digest of the file that they are taken from,
+    `training_revision` that of the code which trains, from its second on.
     """
 
     dataset: dict[str, Any]
@@ -44,6 +45,7 @@ class RunSpec(TypedDict):
     seed: int
     source: str | None
     checkpoint: NotRequired[str]
+    training_revision: NotRequired[int]
 
 
 @dataclass(frozen=True)
