@@ -9,7 +9,7 @@ HASH := $(shell cksum < requirements.lock)
 
 IMAGE := snn2ann:0.1.0
 
-.PHONY: reproduce test benchmark soak environment image lock clean
+.PHONY: reproduce test benchmark soak environment verify image lock clean
 
 # Private: the environment itself is made with the system's Python.
 reproduce test benchmark soak: private export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -42,6 +42,10 @@ benchmark: environment
 soak: environment
 	python -m tests.workflow.soak $(ARGUMENTS)
 
+# What an artifact's reader can check with Python alone: lock, data, reference runs.
+verify:
+	@$(PYTHON) verify.py
+
 # Made anew where it is missing, half made, or from another lock.
 environment:
 	@if [ "$$(cat $(STAMP) 2>/dev/null)" != "$(HASH)" ]; then set -e; \
@@ -49,7 +53,7 @@ environment:
 		rm -rf $(VENV); \
 		$(PYTHON) -m venv $(VENV); \
 		echo "Installing the versions of requirements.lock into $(VENV) (a few minutes)"; \
-		$(PIP) install -r requirements.lock; \
+		$(PIP) install --no-deps --require-hashes -r requirements.lock; \
 		$(PIP) install --no-deps --no-build-isolation -e .; \
 		echo "$(HASH)" > $(STAMP); \
 	fi
@@ -59,12 +63,13 @@ image:
 	@tool=$$(command -v docker || command -v podman) || { echo "Docker or Podman is needed to build the image"; exit 1; }; \
 		"$$tool" build --tag $(IMAGE) . && rm -f $(subst :,-,$(IMAGE)).tar && "$$tool" save --output $(subst :,-,$(IMAGE)).tar $(IMAGE)
 
-# Resolves the ranges of pyproject.toml anew, in an environment of its own.
+# Resolves the ranges of pyproject.toml anew, for Linux on every processor; nothing of it is installed.
 lock:
 	rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
-	$(VENV)-lock/bin/python -m pip install --quiet ".[workflow,dev]" "setuptools>=77"
-	{ sed '/^[^#]/,$$d' requirements.lock; \
-		$(VENV)-lock/bin/python -m pip freeze --all | grep -viE '^(nvidia-|cuda-|triton=|pip=|snn2ann)'; } > requirements.new
+	$(VENV)-lock/bin/python -m pip install --quiet uv
+	echo "setuptools>=77" | $(VENV)-lock/bin/uv pip compile pyproject.toml - --extra workflow --extra dev --universal \
+		--python-version 3.11 --generate-hashes --no-annotate --no-header --quiet --output-file $(VENV)-lock/all
+	{ sed '/^[^#]/,$$d' requirements.lock; awk '/^[^ ]/ {here = !/win32/} here' $(VENV)-lock/all; } > requirements.new
 	mv requirements.new requirements.lock
 	rm -rf $(VENV)-lock
 

@@ -233,11 +233,12 @@ def publish(
     page: Annotated[
         list[Path], typer.Option(help="File whose marked blocks to bring up to date; may be repeated.")
     ] = [],  # noqa: B006
+    paper: Annotated[Path | None, typer.Option(help="Folder with the template of a paper, to be filled.")] = None,
 ) -> None:
     """Put a study's tables, figures and verdicts into the documentation."""
     from snn2ann.report.publish import publish as run_publication
 
-    run_publication(study_folder, output, page)
+    run_publication(study_folder, output, page, paper)
 
 
 @app.command()

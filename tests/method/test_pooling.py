@@ -1,4 +1,4 @@
-"""Max pooling: PyTorch's own, ties included; of the charge causal, and in total the maximum of the totals, as SciPy has it."""
+"""Max pooling: PyTorch's own, ties included; of the charge causal, in total the maximum of the totals, as SciPy has it."""
 
 import torch
 from hypothesis import given, settings
