@@ -111,6 +111,7 @@ def _accuracies(path: Path) -> Iterator[list[str]]:
     """Rows that were measured, as they were trained: neither calibrated afterwards nor of an ablation."""
     with path.open(encoding="utf-8") as file:
         rows = [row for row in csv.DictReader(file) if row["accuracy_mean"]]
+    several = len({row["variant"] for row in rows if row["method"] == "snn2ann" and not row["setting"]}) > 1
     for row in rows:
         configuration = Configuration(*(row[key] for key in ("method", "variant", "mapping_unit", "ata")))
         if configuration.calibrated or row["setting"]:
@@ -119,7 +120,7 @@ def _accuracies(path: Path) -> Iterator[list[str]]:
         spread = f" ± {high - mean:.2f}" if high == high else ""
         ratio = f"{float(row['spikes_ratio_mean']):.2f}" if row["spikes_ratio_mean"] else "–"
         steps = f"{float(row['time_steps']):.0f}" if row["time_steps"] else "–"
-        yield [network_name(row["network"]), configuration.label(), steps, f"{mean:.2f}{spread}", ratio]
+        yield [network_name(row["network"]), configuration.label(several), steps, f"{mean:.2f}{spread}", ratio]
 
 
 def _not_held(findings: list[Mapping[str, Any]]) -> str:
