@@ -242,6 +242,17 @@ def publish(
 
 
 @app.command()
+def crate(
+    study_folder: StudyFolder,
+    output: Annotated[Path, typer.Option(help="Folder to make, or a file that ends in .zip.")],
+) -> None:
+    """Pack a finished study as an RO-Crate: runs, results, verdicts and what made them, for an archive."""
+    from snn2ann.report.crate import write_crate
+
+    write_crate(study_folder, output)
+
+
+@app.command()
 def registered(
     pages: Annotated[list[Path] | None, typer.Argument(help="Pages; else those of the documentation.")] = None,
 ) -> None:

@@ -61,7 +61,8 @@ def stepped(given: dict[str, Any], gradients: list[float]) -> tuple[list[float],
 def test_sgd_has_nesterovs_momentum() -> None:
     given = BASE | {"optimizer": "sgd", "learning_rate": 0.1, "weight_decay": 0.01, "epochs": 5}
     found, _ = stepped(given | {"schedule": {"kind": "multi-step", "milestones": [5], "gamma": 0.1}}, [1.0, -2.0, 0.5])
-    value, speed, expected = 1.0, 0.0, []
+    value, speed = 1.0, 0.0
+    expected: list[float] = []
     for gradient in (1.0, -2.0, 0.5):
         # Sutskever et al. (2013) as PyTorch writes it, momentum 0.9.
         decayed = gradient + 0.01 * value

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from string import Template
@@ -20,7 +21,8 @@ HOLDS = "holds"
 
 class _Latex(Template):
     delimiter = "@"
-    pattern = r"@(?:(?P<escaped>@)|\{(?P<braced>[a-z_]+)\}|(?P<named>(?!))|(?P<invalid>(?!)))"
+    # Names in braces alone: an @ may stand for itself.
+    pattern = re.compile(r"@(?:(?P<escaped>@)|\{(?P<braced>[a-z_]+)\}|(?P<named>(?!))|(?P<invalid>(?!)))")
 
 
 def write_paper(published: Path, folder: Path) -> Path:
@@ -113,7 +115,7 @@ def _accuracies(path: Path) -> Iterator[list[str]]:
         rows = [row for row in csv.DictReader(file) if row["accuracy_mean"]]
     several = len({row["variant"] for row in rows if row["method"] == "snn2ann" and not row["setting"]}) > 1
     for row in rows:
-        configuration = Configuration(*(row[key] for key in ("method", "variant", "mapping_unit", "ata")))
+        configuration = Configuration(row["method"], row["variant"], row["mapping_unit"], row["ata"])
         if configuration.calibrated or row["setting"]:
             continue
         mean, high = float(row["accuracy_mean"]) * 100, float(row["accuracy_high"] or "nan") * 100
