@@ -21,6 +21,7 @@ HOLDS = "holds"
 
 class _Latex(Template):
     delimiter = "@"
+    flags = re.RegexFlag(0)
     # Names in braces alone: an @ may stand for itself.
     pattern = re.compile(r"@(?:(?P<escaped>@)|\{(?P<braced>[a-z_]+)\}|(?P<named>(?!))|(?P<invalid>(?!)))")
 
