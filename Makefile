@@ -69,7 +69,7 @@ lock:
 	$(VENV)-lock/bin/python -m pip install --quiet uv
 	echo "setuptools>=77" | $(VENV)-lock/bin/uv pip compile pyproject.toml - --extra workflow --extra dev --universal \
 		--python-version 3.11 --generate-hashes --no-annotate --no-header --quiet --output-file $(VENV)-lock/all
-	{ sed '/^[^#]/,$$d' requirements.lock; awk '/^[^ ]/ {here = !/win32/} here' $(VENV)-lock/all; } > requirements.new
+	{ sed '/^[^#]/,$$d' requirements.lock; awk '/^[^ ]/ {here = !/sys_platform == .win32/} here' $(VENV)-lock/all; } > requirements.new
 	mv requirements.new requirements.lock
 	rm -rf $(VENV)-lock
 

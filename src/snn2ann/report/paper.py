@@ -2,7 +2,6 @@
 
 import csv
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from string import Template
@@ -21,9 +20,8 @@ HOLDS = "holds"
 
 class _Latex(Template):
     delimiter = "@"
-    flags = re.RegexFlag(0)
     # Names in braces alone: an @ may stand for itself.
-    pattern = re.compile(r"@(?:(?P<escaped>@)|\{(?P<braced>[a-z_]+)\}|(?P<named>(?!))|(?P<invalid>(?!)))")
+    pattern = r"@(?:(?P<escaped>@)|\{(?P<braced>[a-z_]+)\}|(?P<named>(?!))|(?P<invalid>(?!)))"  # type: ignore[assignment]
 
 
 def write_paper(published: Path, folder: Path) -> Path:
