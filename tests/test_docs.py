@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from benchmarks import from_trained
+from benchmarks import from_trained, mutants
 from benchmarks.tables import TABLES, blocks
 from snn2ann.methods import METHODS
 from snn2ann.network import supported as graph
@@ -79,6 +79,12 @@ def test_the_librarys_table_is_the_committed_file() -> None:
     assert block is not None
     expected = from_trained.table(ROOT / from_trained.RESULTS)
     assert block[2].rstrip("\n") == expected, "run `python -m benchmarks.from_trained --table`"
+
+
+def test_the_table_of_mutants_is_the_committed_file() -> None:
+    block = mutants.BLOCK.search(mutants.PAGE.read_text())
+    assert block is not None
+    assert block[2] == f"{mutants.table(mutants.read())}\n", "run `python -m benchmarks.mutants --each 0`"
 
 
 @pytest.mark.parametrize(

@@ -16,12 +16,14 @@ from snn2ann.data.loading import PreparedDataset, load
 from snn2ann.data.prepare import fetch_and_prepare
 from snn2ann.errors import UserError
 from snn2ann.methods import METHODS
+from snn2ann.methods.build import build_model
 from snn2ann.methods.model import Model, Step
 from snn2ann.methods.snn2ann import Snn2Ann
 from snn2ann.options import RELEASED
 from snn2ann.runs.weights import load_tensors, save_tensors, split_state
 from snn2ann.training import loop
 from snn2ann.training.accuracy import Score
+from snn2ann.training.checkpoint import load_checkpoint, save_checkpoint
 
 DATASET = dataset_spec("digits", {"train_images": 200})
 FILES = ["weights.safetensors", "thresholds.safetensors", "last/weights.safetensors", "last/thresholds.safetensors"]
@@ -233,6 +235,18 @@ def test_a_damaged_checkpoint_or_another_runs_is_not_gone_on_from(digits: Prepar
     (tmp_path / "damaged" / "checkpoint.pt").write_bytes(b"not a checkpoint")
     loop.train(spec("ann"), digits, tmp_path / "damaged", "cpu")
     assert bytes_of(tmp_path / "clean") == bytes_of(tmp_path / "damaged")
+    # A whole one, of the same network and another recipe.
+    other = spec("ann")
+    other["recipe"] |= {"learning_rate": 0.02}
+    model = build_model(other)
+    trainer = loop.Trainer(other, digits, model, torch.device("cpu"))
+    trainer.history = [{"epoch": 1}]
+    (tmp_path / "others").mkdir()
+    checkpoint = tmp_path / "others" / "checkpoint.pt"
+    save_checkpoint(checkpoint, trainer._state())
+    assert load_checkpoint(checkpoint, other) is not None and load_checkpoint(checkpoint, spec("ann")) is None
+    loop.train(spec("ann"), digits, tmp_path / "others", "cpu")
+    assert bytes_of(tmp_path / "clean") == bytes_of(tmp_path / "others")
 
 
 def test_a_runs_folder_says_what_happened(digits: PreparedDataset, tmp_path: Path) -> None:
