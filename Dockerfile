@@ -12,7 +12,7 @@ WORKDIR /opt/snn2ann
 RUN python3 -m venv environment
 ENV PATH=/opt/snn2ann/environment/bin:$PATH
 COPY requirements.lock ./
-RUN pip install --quiet --no-cache-dir -r requirements.lock
+RUN pip install --quiet --no-cache-dir --no-deps --require-hashes -r requirements.lock
 COPY pyproject.toml README.md LICENSE ./
 COPY src ./src
 RUN pip install --quiet --no-cache-dir --no-deps --no-build-isolation .

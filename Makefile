@@ -10,7 +10,7 @@ TORCH_INDEX := https://download.pytorch.org/whl
 STAMP := $(VENV)/made-from
 HASH := $(shell cksum < requirements.lock)
 
-.PHONY: reproduce test docs benchmark soak environment image lock clean
+.PHONY: reproduce test verify docs benchmark soak environment image lock clean
 
 # Private: the environment itself is made with the system's Python.
 reproduce test docs benchmark soak: private export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -42,6 +42,10 @@ benchmark: environment
 soak: environment
 	python -m tests.workflow.soak $(ARGUMENTS)
 
+# What an artifact's reader can check with Python alone: lock, data, reference runs.
+verify:
+	@$(PYTHON) verify.py
+
 # Made anew where it is missing, half made, or from another lock: by uv, where it is there, in a third of the time.
 environment:
 	@if [ "$$(cat $(STAMP) 2>/dev/null)" != "$(HASH)" ]; then set -e; \
@@ -49,8 +53,9 @@ environment:
 		rm -rf $(VENV); \
 		$(PYTHON) -m venv $(VENV); \
 		echo "Installing the versions of requirements.lock into $(VENV) (a few minutes)"; \
-		$(if $(TORCH),$(INSTALL) --no-deps --index-url $(TORCH_INDEX)/$(TORCH) $$(grep -E '^torch(vision|audio)?==' requirements.lock);) \
-		$(INSTALL) -r requirements.lock; \
+		$(if $(TORCH),$(INSTALL) --no-deps --index-url $(TORCH_INDEX)/$(TORCH) $$(grep -oE '^torch(vision|audio)?==[^ ;]*' requirements.lock);) \
+		$(if $(TORCH),awk '/^[^ ]/ {here = !/^(torch|torchvision|torchaudio|nvidia|cuda|triton)[-=]/} here',cat) requirements.lock > $(VENV)/lock; \
+		$(INSTALL) --no-deps --require-hashes -r $(VENV)/lock; \
 		$(INSTALL) --no-deps --no-build-isolation -e .; \
 		echo "$(HASH)" > $(STAMP); \
 	fi
@@ -60,12 +65,13 @@ environment:
 image:
 	workflow/image/build $(if $(BASE),--build-arg BASE=$(BASE)) $(ARGUMENTS)
 
-# Resolves the ranges of pyproject.toml anew, in an environment of its own.
+# Resolves the ranges of pyproject.toml anew, for Linux on every processor; nothing of it is installed.
 lock:
 	rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
-	$(VENV)-lock/bin/python -m pip install --quiet ".[workflow,dev,docs]" "setuptools>=77"
-	{ sed '/^[^#]/,$$d' requirements.lock; \
-		$(VENV)-lock/bin/python -m pip freeze --all | grep -viE '^(nvidia-|cuda-|triton=|pip=|snn2ann)'; } > requirements.new
+	$(VENV)-lock/bin/python -m pip install --quiet uv
+	echo "setuptools>=77" | $(VENV)-lock/bin/uv pip compile pyproject.toml - --extra workflow --extra dev --extra docs --universal \
+		--python-version 3.11 --generate-hashes --no-annotate --no-header --quiet --output-file $(VENV)-lock/all
+	{ sed '/^[^#]/,$$d' requirements.lock; awk '/^[^ ]/ {here = !/sys_platform == .win32/} here' $(VENV)-lock/all; } > requirements.new
 	mv requirements.new requirements.lock
 	rm -rf $(VENV)-lock
 

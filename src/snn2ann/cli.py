@@ -77,6 +77,30 @@ def train(
 
 
 @app.command()
+def import_checkpoint(
+    file: Annotated[Path, typer.Argument(help="A checkpoint of the paper's authors.")],
+    mapping_unit: Annotated[str, typer.Option(help="resu or stsu: what it was trained with.")],
+    dataset: Annotated[str, typer.Option(help="What it was trained on.")] = "cifar100",
+    network: Annotated[str | None, typer.Option(help="Of params.yaml; else vgg-13 or resnet-17, as it is.")] = None,
+    time_steps: Annotated[
+        int | None, typer.Option(help="T; else the authors' own, 4 for VGG-13, 5 for ResNet-17.")
+    ] = None,
+    recipe: Annotated[str, typer.Option(help="Of params.yaml, by whose normalisation it is given images.")] = "paper",
+    params: Params = Path("params.yaml"),
+    runs: Runs = Path("results/runs"),
+) -> None:
+    """Make a run of a checkpoint of the paper's authors, to be evaluated without training."""
+    from snn2ann.study import load_parameters
+    from snn2ann.training.authors import Choice, import_checkpoint
+
+    choice = Choice(dataset, mapping_unit, recipe, network, time_steps)
+    imported = import_checkpoint(file, load_parameters(params), choice, runs)
+    for why, names in imported.unused.items():
+        print(f"left out, {why}: {', '.join(names)}")
+    print(f"{imported.run.path}\nin a study's `runs`: {json.dumps(imported.entry)}")
+
+
+@app.command()
 def calibrate(
     run: RunPath,
     data: Data,
@@ -209,11 +233,23 @@ def publish(
     page: Annotated[
         list[Path], typer.Option(help="File whose marked blocks to bring up to date; may be repeated.")
     ] = [],  # noqa: B006
+    paper: Annotated[Path | None, typer.Option(help="Folder with the template of a paper, to be filled.")] = None,
 ) -> None:
     """Put a study's tables, figures and verdicts into the documentation."""
     from snn2ann.report.publish import publish as run_publication
 
-    run_publication(study_folder, output, page)
+    run_publication(study_folder, output, page, paper)
+
+
+@app.command()
+def crate(
+    study_folder: StudyFolder,
+    output: Annotated[Path, typer.Option(help="Folder to make, or a file that ends in .zip.")],
+) -> None:
+    """Pack a finished study as an RO-Crate: runs, results, verdicts and what made them, for an archive."""
+    from snn2ann.report.crate import write_crate
+
+    write_crate(study_folder, output)
 
 
 @app.command()

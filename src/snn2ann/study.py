@@ -34,7 +34,9 @@ from snn2ann.specs import (
 
 __all__ = ["Run", "Study", "digest", "load_parameters", "network_spec", "resolve", "validate"]
 
-# Raised by hand when a change of code alters what these phases write; METHODS holds one for each method.
+# Raised by hand when a change of code alters what these phases write; METHODS holds one for each method. Training is the
+# loop, the recipe, and the batches that they are given; runs are named by its revision from the second on.
+TRAINING_REVISION = 1
 CALIBRATION_REVISION = 1
 EVALUATION_REVISION = 1
 MEASUREMENT_REVISION = 3
@@ -170,6 +172,7 @@ class _Cell:
     seed: int
     recipe: str
     own_recipe: bool  # not the study's
+    checkpoint: str | None
 
     @property
     def method(self) -> MethodEntry:
@@ -251,13 +254,30 @@ def _cells(given: Given, section: StudySection, study_name: str) -> Iterator[_Ce
         refuse_two_values(entry.as_given(), entry.options, key)
         datasets = _narrowed(section.datasets, entry.datasets, f"{key}.datasets")
         networks = _narrowed(section.networks, entry.networks, f"{key}.networks")
-        seeds = _narrowed(section.seeds, entry.seeds, f"{key}.seeds")
+        _check_checkpoint(entry, key)
+        seeds = [0] if entry.checkpoint else _narrowed(section.seeds, entry.seeds, f"{key}.seeds")
         recipe = choose(f"{key}.recipe", entry.recipe or section.recipe, given.typed.recipes)
         for dataset, network in itertools.product(datasets, networks):
             for chosen in _single(entry, key):
                 for seed in seeds:
                     own = recipe != section.recipe
-                    yield _Cell(key, chosen, entry.calibrate, entry.run, dataset, network, seed, recipe, own)
+                    yield _Cell(
+                        key, chosen, entry.calibrate, entry.run, dataset, network, seed, recipe, own, entry.checkpoint
+                    )
+
+
+def _check_checkpoint(entry: Entry, key: str) -> None:
+    """Refuse a method of a file's weights without the file, a file of another method, and seeds that a file has not."""
+    if not METHODS[entry.method].imported:
+        if entry.checkpoint is not None:
+            able = ", ".join(name for name, method in METHODS.items() if method.imported)
+            raise UserError(
+                f"{key}.checkpoint: {entry.checkpoint!r} is not allowed for {entry.method}; it is for {able}"
+            )
+    elif entry.checkpoint is None:
+        raise UserError(f"{key}.checkpoint: missing; `snn2ann import-checkpoint FILE` prints it (docs/authors.md)")
+    elif entry.seeds is not None:
+        raise UserError(f"{key}.seeds: {entry.seeds} is not allowed: a file is one run, which stands at seed 0")
 
 
 def _narrowed(of_study: list[T], of_entry: list[T] | None, key: str) -> list[T]:
@@ -304,6 +324,10 @@ def _run(
         "seed": cell.seed,
         "source": source,
     }
+    if cell.checkpoint:
+        spec["checkpoint"] = cell.checkpoint
+    if TRAINING_REVISION > 1 and cell.method.trained:
+        spec["training_revision"] = TRAINING_REVISION
     time_steps, options = method["time_steps"], method["options"]
     steps = f"_T{time_steps}" if time_steps else ""
     calibration = _calibration(parameters, cell, time_steps)
@@ -431,7 +455,7 @@ def _measurement(parameters: Parameters, study: StudySection, place: str) -> dic
     for index, entry in enumerate(section.methods):
         key = f"{keys['methods']}[{index}]"
         method = METHODS[choose(f"{key}.method", entry.method, METHODS)]
-        if method.source is not None:
+        if not method.trained:
             raise UserError(f"{key}.method: {entry.method!r} is not allowed; expected a method that is trained")
         if entry.time_steps is not None and not method.time_steps:
             raise UserError(f"{key}.time_steps: {entry.time_steps} is not allowed; {entry.method} is trained without T")
