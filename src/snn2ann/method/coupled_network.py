@@ -21,6 +21,7 @@ from snn2ann.method.deploy import deploy
 from snn2ann.method.spiking import SpikingInterpreter
 from snn2ann.method.spiking_network import SpikingNetwork, check_steps
 from snn2ann.network.besides import check_besides
+from snn2ann.network.structure import check_structure
 from snn2ann.options import CouplingOptions
 
 
@@ -238,7 +239,8 @@ class CoupledNetwork(Network):
         Raises:
             UserError: images or the network's state are not finite.
         """
-        check_besides(self.model)
+        self._check_model()
+        self._check_type(images)
         self._check_finite({"the images": images})
         if self._are_frames(images):
             self._refuse_calibrated()
@@ -257,9 +259,21 @@ class CoupledNetwork(Network):
             self.make_thresholds(images)
         self._by_images = self._by_images and not self.training
 
+    def _check_type(self, images: Tensor) -> None:
+        weights, device = floats_of(self.model).dtype, images.device.type
+        mixed = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+        if not images.is_floating_point() or not (mixed or images.dtype == weights):
+            raise UserError(f"the images are {images.dtype} and the weights {weights}; give images.to({weights})")
+
+    def _check_model(self) -> None:
+        check_besides(self.model)
+        check_structure(self.model, self.traced)
+
     def _check_finite(self, images: dict[str, Tensor]) -> None:
         weights, thresholds = self.named_state()
-        check_finite(images | weights | thresholds, f"after {self.batches} training batches")
+        # A variance below zero is finite, and what it normalises is not.
+        variances = {name: value.sqrt() for name, value in weights.items() if name.endswith("running_var")}
+        check_finite(images | weights | variances | thresholds, f"after {self.batches} training batches")
 
     def layers(self) -> list[LayerReport]:
         """Report on the layers of neurons, in order, as they were in the last batch.
@@ -294,7 +308,7 @@ class CoupledNetwork(Network):
             raise RuntimeError(
                 "how many neurons there are is not known before the first images; give some, or image_shape"
             )
-        check_besides(self.model)
+        self._check_model()
         self._check_finite({})
         if frames:
             self._refuse_calibrated()
