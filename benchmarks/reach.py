@@ -105,8 +105,12 @@ def built(family: Family) -> nn.Module:
 
 
 def refusal(family: Family) -> str:
-    """Why a member cannot be coupled, without the places; "" where it can. No weights are made for it."""
-    with torch.device("meta"):
+    """Why a member cannot be coupled, without the places; "" where it can. Weights are not made for it, if that goes."""
+    try:
+        with torch.device("meta"):
+            model = built(family)
+    except NotImplementedError:
+        # RegNet reckons its sizes by tensors.
         model = built(family)
     try:
         snn2ann.couple(model, STEPS)

@@ -61,6 +61,40 @@ def test_deployed_equals_branch(variant: str, images: Tensor) -> None:
         torch.testing.assert_close(coupled.branches(images)[0], logits)
 
 
+class Kinds(nn.Module):
+    """Channels of unlike size before every kind of weights: grouped, of one dimension, linear, and beside each other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.grouped = nn.Conv2d(2, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1, groups=4)
+        self.beside, self.rows = nn.Conv2d(16, 4, 1), nn.Conv1d(4, 6, 3, padding=1)
+        self.norm, self.hidden, self.out = nn.BatchNorm2d(8), nn.Linear(6 * 64, 12), nn.Linear(12, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        first = self.first(x).relu()
+        second = self.norm(self.grouped(first)).relu()
+        third = self.beside(torch.cat([first, second], 1)).relu()
+        fourth = self.rows(third.flatten(2)).relu()
+        return self.out(self.hidden(fourth.flatten(1)).relu())
+
+
+def test_whatever_weights_take_a_channels_spikes_they_are_worth_the_same(images: Tensor) -> None:
+    torch.manual_seed(0)
+    model = statistics_seen(Kinds()).double().eval()
+    with torch.no_grad():
+        model.get_parameter("first.weight").mul_(torch.logspace(-1, 1, 8)[:, None, None, None])
+    images = images.double()
+    coupled = snn2ann.couple(model, 6, calibrate=images)
+    logits = coupled(images)
+    torch.testing.assert_close(coupled.spiking()(images), logits)
+    torch.testing.assert_close(coupled.branches(images)[0], logits)
+    # A spike is worth what its channel's activations need, which is a hundredfold here.
+    worth = [layer.worth for layer in coupled.by_label().values()]
+    assert worth[0] is not None and worth[0].shape == (1, 8, 1, 1) and float(worth[0].max() / worth[0].min()) > 20
+    expected = model(images).detach()
+    assert float((logits - expected).norm()) < 0.5 * float((expected - expected.mean(0)).norm())
+
+
 def test_more_steps_come_nearer_to_the_ann(images: Tensor) -> None:
     model = own()
     expected = model(images).detach()

@@ -1,4 +1,4 @@
-"""Thresholds from data: layer by layer those with which counts come nearest to a trained ANN's activations.
+"""Thresholds from data: channel by channel those with which counts come nearest to a trained ANN's activations.
 
 Rueckauer et al. (2017) take a percentile of activations. Here it is the threshold of the least squared error, which weighs
 clipping against rounding, over the very spikes that the layers before give: so later layers allow for what earlier ones get
@@ -52,9 +52,11 @@ def batches_of(batches: Batches, like: Tensor, purpose: str) -> Iterator[Tensor]
             raise UserError(f"{purpose}: a batch is {kind}; expected floating-point images [B, C, H, W]")
         if not len(images):
             continue
-        if size and size != list(images.shape[1:]):
-            raise UserError(f"{purpose}: images of {size} and of {list(images.shape[1:])}; expected one size")
-        size = list(images.shape[1:])
+        # Frames are as many in every batch, and images a batch need not be.
+        found = [*images.shape[:1], *images.shape[2:]] if images.dim() == 5 else list(images.shape[1:])
+        if size and size != found:
+            raise UserError(f"{purpose}: images of {size} and of {found}; expected one size")
+        size = found
         check_finite({"the images": images}, purpose)
         yield images.detach().to(like)
     if not size:
@@ -73,7 +75,7 @@ def images_of(batches: Batches, like: Tensor) -> Tensor:
 
 @torch.no_grad()
 def calibrate(network: Network, spiking: SpikingInterpreter, images: Tensor) -> None:
-    """Set every layer's thresholds, and what a spike of it is worth; the ANN, its statistics and modes stay as they are.
+    """Set every channel's threshold, and what a spike of it is worth; the ANN, its statistics and modes stay as they are.
 
     Args:
         network: trained as an ANN; its neurons have thresholds.

@@ -139,8 +139,8 @@ class CoupledNetwork(Network):
     def calibrate(self, images: Tensor) -> None:
         """Set thresholds by which counts stand for the activations of the network as it is, a trained ANN.
 
-        A layer's threshold is one for all its neurons, that with which w · count / T is nearest to the activation; and a
-        spike is worth w (see `calibration.nearest`). Activations are those of evaluation mode. Weights, statistics and
+        A threshold is one for all neurons of a channel, that with which w · count / T is nearest to the activation; and a
+        spike of it is worth w (see `calibration.nearest`). Activations are those of evaluation mode. Weights, statistics and
         modes are not changed. From here on the image and biases are whole at every step, whatever the input coding, so that
         a step's current is of the activation's size.
 
@@ -176,7 +176,7 @@ class CoupledNetwork(Network):
         if self.training:
             return self.branches(images)[0]
         self.check(images)
-        return self.run_by(self._spiking(self._report, self._are_frames(images)), images)[-1]
+        return self.run_by(self._spiking(self._report, self.are_frames(images)), images)[-1]
 
     def branches(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Run both branches; thresholds are adjusted in training mode only.
@@ -191,7 +191,7 @@ class CoupledNetwork(Network):
         self.check(images)
         self.batches += self.training
         interpreter = CoupledInterpreter(
-            self._spiking(None, self._are_frames(images)),
+            self._spiking(None, self.are_frames(images)),
             adjust=self.training and self.options.ata,
             observer=self._report,
             progress=self.progress,
@@ -221,7 +221,7 @@ class CoupledNetwork(Network):
             frames=frames,
         )
 
-    def _are_frames(self, images: Tensor) -> bool:
+    def are_frames(self, images: Tensor) -> bool:
         """Whether there is a dimension more than a batch of images has; where their size is not known, than [B, C, H, W]."""
         return images.dim() == 2 + (3 if self.image_shape is None else len(self.image_shape))
 
@@ -242,7 +242,7 @@ class CoupledNetwork(Network):
         self._check_model()
         self._check_type(images)
         self._check_finite({"the images": images})
-        if self._are_frames(images):
+        if self.are_frames(images):
             self._refuse_calibrated()
             check_steps(images, self.time_steps)
             images = images[0]
