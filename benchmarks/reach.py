@@ -12,13 +12,13 @@ from typing import Any
 
 import pandas as pd
 import torch
-from tabulate import tabulate
 from torch import nn
 from torch.nn.functional import cross_entropy
 from torchvision import models
 
 import snn2ann
 from snn2ann.errors import UserError
+from snn2ann.report.parameter_tables import grid
 
 RESULTS, PAGE = Path("benchmarks/results/reach.csv"), Path("docs/library.md")
 STEPS, CLASSES = 2, 4
@@ -116,19 +116,19 @@ def refusal(family: Family) -> str:
         snn2ann.couple(model, STEPS)
     except UserError as error:
         lines = str(error).splitlines()[1:]
-        return "; ".join(dict.fromkeys(line.partition(": ")[2] for line in lines))
+        return " | ".join(dict.fromkeys(line.partition(": ")[2] for line in lines))
     return ""
 
 
 def table(path: Path) -> str:
-    """The families, in Markdown."""
+    """The families, in Markdown; of reasons what is wrong, and not the advice."""
     rows = []
     for each in pd.read_csv(path).to_dict("records"):
         coupled = pd.isna(each["refused"])
-        said = [int(each["layers"]), f"{each['difference']:g}", "–"] if coupled else ["–", "–", each["refused"]]
-        rows.append([each["family"], f"`{each['member']}`", *said])
-    head = ["Family", "Member", "Layers of neurons", "Deployed less branch", "Refused, since"]
-    return tabulate(rows, head, tablefmt="github", disable_numparse=True)
+        reasons = [] if coupled else [reason.partition("; ")[0] for reason in each["refused"].split(" | ")]
+        said = [str(int(each["layers"])), f"{each['difference']:g}"] if coupled else ["–", "–"]
+        rows.append([each["family"], f"`{each['member']}`", *said, "; ".join(reasons) or "–"])
+    return grid(["family", "member", "layers of neurons", "deployed less branch", "refused, since"], rows)
 
 
 BLOCK = re.compile(r"(<!-- reach: made by `python -m benchmarks.reach` -->\n)(.*?)(<!-- end of reach -->)", re.DOTALL)
