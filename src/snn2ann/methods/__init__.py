@@ -75,8 +75,8 @@ class MethodEntry:
 
     @property
     def defaults(self) -> dict[str, Any]:
-        """Its options with their default values; of a method with variants none."""
-        return self.options_class().model_dump() if self.options_class else {}
+        """Its options with their default values, without those that are left out by default; of variants none."""
+        return self.options_class().model_dump(exclude_none=True) if self.options_class else {}
 
 
 # Colours after Okabe and Ito (2008), told apart with any common colour blindness, and more of their kind.
