@@ -71,16 +71,30 @@ def runs_to_count(runs: Sequence[Run], needed: Collection[str], folder: Path) ->
     return list(runs) if missing <= set(needed) else [run for run in runs if run.name in needed]
 
 
-def seconds_left(elapsed: float, before: float, now: float, total: float) -> float | None:
-    """Time left at the pace so far; None while there is none.
+@dataclass
+class Pace:
+    """How fast work is done, looked at whenever some more of it is.
 
-    Args:
-        elapsed: seconds since the start.
-        before: the work that was done then.
-        now: the work that is done.
+    Attributes:
         total: all work.
+        before: what was done at the start.
+        started: when that was, in seconds.
     """
-    return elapsed * (total - now) / (now - before) if now > before else None
+
+    total: float
+    before: float
+    started: float
+    now: float = 0.0
+    changed: float = 0.0
+
+    def seconds_left(self, work: float, second: float) -> float | None:
+        """Time left when `work` is done at a second; None while nothing has been done, and when all has."""
+        if work != self.now:
+            self.now, self.changed = work, second
+        if not self.before < self.now < self.total:
+            return None
+        left = (self.changed - self.started) * (self.total - self.now) / (self.now - self.before)
+        return max(0.0, left - (second - self.changed))
 
 
 class StudyProgress:
@@ -98,9 +112,11 @@ class StudyProgress:
         from rich.console import Console
 
         self.runs, self.folder = runs, folder
-        self.handlers = [each for each in handlers if isinstance(each, logging.StreamHandler)]
+        streams = [each for each in handlers if isinstance(each, logging.StreamHandler)]
+        # Not those that write a file.
+        self.handlers = [each for each in streams if each.stream is sys.stderr]
         self.total = sum(map(sum, map(passes_of, runs)))
-        self.started, self.before = time.monotonic(), standing(runs, folder).work
+        self.pace = Pace(self.total, standing(runs, folder).work, time.monotonic())
         columns = [rich.TextColumn("{task.description}"), rich.BarColumn(bar_width=24)]
         columns += [rich.TextColumn(f"{{task.fields[{name}]}}") for name in ("count", "left", "text")]
         # Standard output may be a file.
@@ -136,7 +152,7 @@ class StudyProgress:
     def update(self) -> None:
         """Look at the runs and draw what they tell."""
         now = standing(self.runs, self.folder)
-        left = seconds_left(time.monotonic() - self.started, self.before, now.work, self.total)
+        left = self.pace.seconds_left(now.work, time.monotonic())
         self.bar.update(
             self.task,
             completed=now.work,

@@ -57,11 +57,13 @@ def test_what_is_there_is_reported_and_what_is_missing_is_said(half: Path) -> No
 def test_a_wrong_file_is_named_and_the_rest_is_made(half: Path) -> None:
     wrong = runs_of(half)["stbp0"] / "history.csv"
     wrong.write_text("nonsense")
-    command = [sys.executable, "-m", "snn2ann.cli", "report", "--study-folder", str(half)]
+    command = [sys.executable, "-m", "snn2ann.cli", "report", str(half), "--json"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2
     assert str(wrong) in done.stderr and "Traceback" not in done.stderr
+    told = json.loads(done.stdout)
     index = half.parent / f"{half.name}-so-far" / "index.html"
+    assert told["index"] == str(index) and not told["finished"] and len(told["missing"]) == 2 and told["verdicts"]
+    assert len(told["problems"]) == 1 and str(wrong) in told["problems"][0]
     assert str(wrong) in index.read_text()
     assert (index.parent / "tables" / "classification.html").exists()
-    assert len(report_on(half, read_study(half)).problems) == 1

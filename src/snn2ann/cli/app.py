@@ -17,7 +17,8 @@ FAULT = 3
 """A fault of this program, with a traceback."""
 STATUSES = (
     "Exit status: 0 done, or yes; 1 done, and the answer is no (other bytes, a job that failed); "
-    "2 a wrong command line, parameter or file, which one message names; 3 a fault of this program; 130 stopped by Ctrl-C."
+    "2 a wrong command line, parameter or file, which one message names; 3 a fault of this program; "
+    "130 stopped by Ctrl-C (run: 1)."
 )
 
 app = typer.Typer(

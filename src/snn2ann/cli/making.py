@@ -18,7 +18,7 @@ def run(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[STUDY|RUN...]",
+            metavar="STUDY|RUN",
             help="A study, or runs of one: names, or the beginnings of names or digests; else params.yaml's study.",
             autocompletion=complete_target,
         ),
@@ -79,7 +79,7 @@ def report(
     study: Annotated[
         str | None,
         typer.Argument(
-            metavar="[STUDY]",
+            metavar="STUDY",
             help="Name of a study, or its folder; else params.yaml's own choice.",
             autocompletion=complete_study,
         ),

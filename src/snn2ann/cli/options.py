@@ -12,12 +12,10 @@ PARAMS = Path("params.yaml")
 RUN_HELP = "A run: its folder, its name, or the beginning of its name or of its digest where no other run has it."
 
 RunName = Annotated[str, typer.Argument(metavar="RUN", help=RUN_HELP, autocompletion=complete_run)]
-RunNames = Annotated[list[str], typer.Argument(metavar="RUN...", help=RUN_HELP, autocompletion=complete_run)]
+RunNames = Annotated[list[str], typer.Argument(metavar="RUN", help=RUN_HELP, autocompletion=complete_run)]
 StudyName = Annotated[
     str | None,
-    typer.Argument(
-        metavar="[STUDY]", help="Name of a study; else the file's own choice.", autocompletion=complete_study
-    ),
+    typer.Argument(metavar="STUDY", help="Name of a study; else the file's own choice.", autocompletion=complete_study),
 ]
 StudyOption = Annotated[str | None, typer.Option("--study", help="Likewise.", autocompletion=complete_study)]
 Params = Annotated[Path, typer.Option(help="The parameters' file.")]

@@ -28,7 +28,7 @@ def chosen_name(word: str, names: Sequence[str], place: str) -> str:
     if found:
         raise UserError(f"{word}: {len(found)} runs begin so; write more of the name, or its digest:{listed(found)}")
     close = nearest(word, names)
-    hint = f"did you mean {' or '.join(close)}?" if close else f"{len(names)} runs are there"
+    hint = f"did you mean {' or '.join(close)}?" if close else f"{place} holds {len(names)} runs"
     raise UserError(f"{word}: neither the folder nor the name of a run in {place}; {hint}")
 
 
