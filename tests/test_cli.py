@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from snn2ann import workflow
 from snn2ann.cli import COMMANDS, app, main
 from snn2ann.cli.app import FAULT, STATUSES, WRONG_INPUT
 from snn2ann.errors import UserError
@@ -221,7 +220,7 @@ def commands_of(call: Call, monkeypatch: pytest.MonkeyPatch, *arguments: str) ->
         taken.append(command)
         sys.exit(0)
 
-    monkeypatch.setattr(workflow.os, "execv", take)
+    monkeypatch.setattr("snn2ann.workflow.os.execv", take)
     status, _, said = call("run", *arguments)
     assert status == 0, said
     return list(taken[0][2:])

@@ -17,6 +17,7 @@ from snn2ann.parameters.words import expectation, shown
 SECTIONS: dict[str, type[Section]] = {
     "file": Parameters,
     "dataset": dataset.BuiltIn,
+    **{f"dataset_{kind}": section for kind, section in dataset.KINDS.items()},
     "vgg": network.Vgg,
     "resnet": network.ResNet,
     "torchvision": network.Torchvision,
@@ -75,6 +76,7 @@ TABLES: dict[str, Callable[[], str]] = {
 def _rows(section: type[Section]) -> Iterable[tuple[str, list[str]]]:
     described: Mapping[str, Any] = schema()["$defs"].get(section.__name__) or section.model_json_schema()
     for name, field in section.model_fields.items():
+        name = field.alias or name
         part = described["properties"][name]
         default = "–" if field.is_required() else f"`{shown(field.default)}`"
         yield name, [str(field.description), _allowed(part), default]
