@@ -4,9 +4,12 @@ import io
 import os
 import re
 import shutil
+import struct
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -551,3 +554,96 @@ def test_a_channel_that_is_the_same_everywhere_is_normalised_to_nothing() -> Non
     prepared = made(dataset_spec("mine", {"kind": "npz", "path": "data.npz"}))
     given, _ = next(batches(prepared, "train", 100, shuffle=False, seed=0, epoch=0))
     assert abs(float(given[:, 1].max())) < 1e-6 and prepared.std[1] == 1
+
+
+def _filtered(row: np.ndarray, above: np.ndarray, kind: int, size: int) -> bytes:
+    """A line of a PNG by one of its five filters (PNG specification, 9.2)."""
+    left, corner = (np.concatenate([np.zeros(size, np.int64), each[:-size]]) for each in (row, above))
+    guess = left + above - corner
+    away = [np.abs(guess - each) for each in (left, above, corner)]
+    nearest = np.where((away[0] <= away[1]) & (away[0] <= away[2]), left, np.where(away[1] <= away[2], above, corner))
+    expected = (np.zeros_like(row), left, above, (left + above) // 2, nearest)[kind]
+    return bytes([kind]) + ((row - expected) % 256).astype(np.uint8).tobytes()
+
+
+def _deep_png(values: np.ndarray) -> bytes:
+    """A PNG of 16 bits, [H, W, 2 to 4], with every kind of filter."""
+    height, width, channels = values.shape
+    rows = values.astype(">u2").view(np.uint8).reshape(height, -1).astype(np.int64)
+    above = [np.zeros_like(rows[0]), *rows[:-1]]
+    lines = [
+        _filtered(row, up, number % 5, 2 * channels) for number, (row, up) in enumerate(zip(rows, above, strict=True))
+    ]
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    colour = {2: 4, 3: 2, 4: 6}[channels]
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, colour, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"".join(lines))) + chunk(b"IEND", b"")
+
+
+def _deep_tiff(values: np.ndarray, order: str) -> bytes:
+    """An uncompressed TIFF of 16 bits, [H, W, 3], in one strip."""
+    height, width, _ = values.shape
+    pixels = values.astype(f"{order}u2").tobytes()
+    bits = 8 + 2 + 9 * 12 + 4
+    tags = [
+        (256, 1, width),
+        (257, 1, height),
+        (258, 3, bits),
+        (259, 1, 1),
+        (262, 1, 2),
+        (273, 1, bits + 6),
+        (277, 1, 3),
+    ]
+    tags += [(278, 1, height), (279, 1, len(pixels))]
+    wide = {258: 3}
+    entries = b"".join(struct.pack(f"{order}HHII", tag, wide.get(tag, 4), count, value) for tag, count, value in tags)
+    head = {"<": b"II", ">": b"MM"}[order] + struct.pack(f"{order}HI", 42, 8) + struct.pack(f"{order}H", len(tags))
+    return head + entries + bytes(4) + struct.pack(f"{order}3H", 16, 16, 16) + pixels
+
+
+DEEP = RANDOM.integers(0, 65_536, (2, 12, 16, 4), dtype=np.uint16)
+
+
+@pytest.mark.parametrize(
+    ("ending", "write", "channels"),
+    [
+        ("png", _deep_png, 3),
+        ("png", _deep_png, 4),
+        ("tif", partial(_deep_tiff, order="<"), 3),
+        ("tif", partial(_deep_tiff, order=">"), 3),
+    ],
+    ids=["png", "png with transparency", "tiff", "tiff, high bytes first"],
+)
+def test_16_bits_of_colour_are_read_whole(ending: str, write: Callable[..., bytes], channels: int) -> None:
+    for name in ("bird", "cat"):
+        Path("pictures", name).mkdir(parents=True)
+        for number in range(10):
+            content = write(np.roll(DEEP[int(name == "cat")], number, axis=0)[..., :channels])
+            Path("pictures", name, f"{number}.{ending}").write_bytes(content)
+    Path("pictures/cat/grey.png").write_bytes(_png(16, 12, "I;16"))
+    spec = dataset_spec("mine", FOLDER)
+    prepared = made(spec)
+    assert prepared.images.dtype == np.uint16 and prepared.maximum_value == 65_535
+    for name, first in (("bird", 0), ("cat", 10)):
+        for number in range(10):
+            expected = np.moveaxis(np.roll(DEEP[int(name == "cat")], number, axis=0)[..., :3], 2, 0)
+            np.testing.assert_array_equal(prepared.images[first + number], expected)
+    assert dataset_spec("mine", FOLDER | {"resize": 6})["shape"] == [3, 6, 6]
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("x.ppm", b"P6 16 12 65535\n" + DEEP[0, ..., :3].astype(">u2").tobytes()),
+        ("x.png", _deep_png(DEEP[0, ..., :2])),
+    ],
+)
+def test_16_bits_of_colour_in_other_files_are_refused(file: str, content: bytes) -> None:
+    _with(f"flower/{file}", content)()
+    with pytest.raises(
+        UserError, match=rf"flower/{file}: 16 bits of .* are not read whole; save it as PNG or TIFF in RGB"
+    ):
+        dataset_spec("mine", FOLDER)

@@ -37,7 +37,8 @@ def confusion_cells(study: StudyData) -> list[Cell]:
 
 def confusion(study: StudyData, cell: Cell) -> Confusion | None:
     """The counts of a cell over its seeds; None where none were counted."""
-    found = [each for run in study.runs_of(cell) if (each := _of_run(study, cell, run)) is not None]
+    planned = [run for run in study.runs_of(cell) if run.planned]
+    found = [each for run in planned if (each := _of_run(study, cell, run)) is not None]
     if not found:
         return None
     counts = np.sum([counts for counts, _ in found], axis=0)

@@ -119,6 +119,9 @@ class FolderReader(Reader):
             )
         height, width = self.size or next(iter(sizes))
         (dtype,) = types
+        if colour and dtype == "uint16":
+            # Earlier versions took the same bytes for images of 8 bits.
+            content.update(b"16 bits of colour\n")
         notes = ["grey images among coloured ones become RGB"] if len(first) > 1 else []
         return Scan(
             content=content.hexdigest(),
