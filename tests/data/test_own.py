@@ -1,5 +1,7 @@
 """Data of one's own, against independent readers of the same files; and what is refused."""
 
+import gzip
+import hashlib
 import io
 import os
 import re
@@ -26,7 +28,7 @@ from snn2ann.data.own import scan as scanning
 from snn2ann.data.prepare import fetch_and_prepare
 from snn2ann.errors import UserError
 from snn2ann.files import read_json
-from tests.data.conftest import idx
+from tests.data.conftest import Server, idx
 
 RANDOM = np.random.default_rng(0)
 
@@ -530,6 +532,48 @@ def test_a_torchvision_data_set_is_that_of_torchvision(monkeypatch: pytest.Monke
     # What was written once is not decoded again.
     monkeypatch.setattr(from_torchvision, "_write", lambda *_: pytest.fail("written again"))
     assert dataset_spec("mine", {"kind": "torchvision", "class": "MNIST"}) == spec
+
+
+@pytest.fixture
+def served_mnist(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
+    """MNIST's four files, of 60 and 30 images, on the server that torchvision is told of."""
+    generator, resources = np.random.default_rng(1), []
+    for name, _ in MNIST.resources:
+        count = 60 if name.startswith("train") else 30
+        pixels = generator.integers(0, 256, (count, 28, 28), dtype=np.uint8)
+        content = gzip.compress(idx(pixels if "images" in name else (np.arange(count) % 10).astype(np.uint8)))
+        server.files[name] = content
+        resources.append((name, hashlib.md5(content).hexdigest()))
+    monkeypatch.setattr(MNIST, "mirrors", [server.url])
+    monkeypatch.setattr(MNIST, "resources", resources)
+    return server
+
+
+def test_a_torchvision_data_set_is_downloaded_once(served_mnist: Server) -> None:
+    options = {"kind": "torchvision", "class": "MNIST"}
+    spec = dataset_spec("mine", options)
+    assert spec["parts"] == {"train": 60, "validation": 0, "test": 30}
+    asked = list(served_mnist.requests)
+    assert {name for name, _ in asked} == set(served_mnist.files)
+    prepared = made(spec)
+    np.testing.assert_array_equal(prepared.images[:60, 0], MNIST("data/raw/mine", train=True).data.numpy())
+    assert dataset_spec("mine", options) == spec and served_mnist.requests == asked
+
+
+@pytest.mark.parametrize("fault", ["404", "other content"])
+def test_a_torchvision_download_that_fails_is_named_and_leaves_nothing(served_mnist: Server, fault: str) -> None:
+    name = "train-images-idx3-ubyte.gz"
+    content = served_mnist.files.pop(name)
+    if fault == "other content":
+        served_mnist.files[name] = content[:-9] + bytes(9)
+    with pytest.raises(
+        UserError, match=r"^datasets\.mine\.class: torchvision\.datasets\.MNIST cannot be made \("
+    ) as caught:
+        dataset_spec("mine", {"kind": "torchvision", "class": "MNIST"})
+    assert "\n" not in str(caught.value) and not list(Path("data/raw").glob("*mine-*"))
+    # The same command goes on once the server is mended.
+    served_mnist.files[name] = content
+    assert dataset_spec("mine", {"kind": "torchvision", "class": "MNIST"})["parts"]["train"] == 60
 
 
 @pytest.mark.parametrize(
