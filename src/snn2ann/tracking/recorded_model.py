@@ -35,9 +35,6 @@ def record_models(
     if models not in CHOICES:
         raise UserError(f"models: {models!r} is not allowed; give one of {', '.join(CHOICES)}")
     for name in _chosen(study, runs_folder, models):
-        if "frames" in read_spec(RunFolder(runs_folder / name).spec)["dataset"]:
-            # A recorded model takes a batch of images.
-            continue
         tracked = known[name]
         digest = _digest(RunFolder(runs_folder / name).weights)
         if tracked.tags.get(MODEL_TAG) == digest and store.keeps(_place(store, tracked)):
@@ -81,8 +78,8 @@ def log_model(store: Store, run_id: str, folder: Path, parameters: Mapping[str, 
         parameters: of the study; a network that is trained without T runs for the T of its calibration.
 
     Returns:
-        The model's id: mlflow.pytorch.load_model(f"models:/{id}") takes images [B, C, H, W], normalised as the run's recipe
-        says, to logits [B, classes].
+        The model's id: mlflow.pytorch.load_model(f"models:/{id}") takes images [B, C, H, W], or frames [B, T, C, H, W],
+        normalised as the run's recipe says, to logits [B, classes].
 
     Raises:
         UserError: the run's weights can't be read.
@@ -95,7 +92,8 @@ def log_model(store: Store, run_id: str, folder: Path, parameters: Mapping[str, 
 
     spec = read_spec(RunFolder(folder).spec)
     network = deployed(spec, folder, parameters["calibration"]["time_steps"])
-    shape, classes = tuple(spec["dataset"]["shape"]), spec["dataset"]["classes"]
+    dataset = spec["dataset"]
+    shape, classes = (*([dataset["frames"]] if "frames" in dataset else []), *dataset["shape"]), dataset["classes"]
     floats = np.dtype("float32")
     # Two images: a batch of one would be traced as a constant.
     example = np.zeros((2, *shape), dtype=floats)
@@ -118,7 +116,7 @@ def log_model(store: Store, run_id: str, folder: Path, parameters: Mapping[str, 
 
 
 def deployed(spec: Mapping[str, Any], folder: Path, time_steps: int) -> "nn.Module":
-    """A run's selected network as one module, images [B, C, H, W] to logits [B, classes], in evaluation mode.
+    """A run's selected network as one module, in evaluation mode: images [B, C, H, W], or frames [B, T, C, H, W], to logits.
 
     Args:
         spec: of the run.
@@ -147,6 +145,7 @@ def deployed(spec: Mapping[str, Any], folder: Path, time_steps: int) -> "nn.Modu
             self.network = model.network
 
         def forward(self, images: torch.Tensor) -> torch.Tensor:
+            images = images.transpose(0, 1) if model.frames else images
             return model.spiking_forward(images, steps)[-1] if model.spiking else model.ann_forward(images)
 
     return Deployed().eval()
