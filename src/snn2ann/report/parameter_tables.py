@@ -17,7 +17,6 @@ from snn2ann.parameters.words import expectation, shown
 SECTIONS: dict[str, type[Section]] = {
     "file": Parameters,
     "dataset": dataset.BuiltIn,
-    **{f"dataset_{kind}": section for kind, section in dataset.KINDS.items()},
     "vgg": network.Vgg,
     "resnet": network.ResNet,
     "torchvision": network.Torchvision,
@@ -46,6 +45,15 @@ def section_table(section: type[Section]) -> str:
     return grid(head, [[f"`{name}`", *cells] for name, cells in _rows(section)])
 
 
+def own_data_table() -> str:
+    """The keys that data of one's own have beside those of the split, by kind."""
+    rows = []
+    for kind, section in dataset.KINDS.items():
+        beside = [each for each in _rows(section) if each[0] not in (*dataset.Split.model_fields, "kind")]
+        rows += [[f"`{kind}`", f"`{name}`", *cells] for name, cells in beside]
+    return grid(["kind", "key", "what", "allowed", "default"], rows)
+
+
 def options_table() -> str:
     """The options of every method but the paper's."""
     rows = []
@@ -68,6 +76,7 @@ def coupling_table() -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     **{name: partial(section_table, section) for name, section in SECTIONS.items()},
+    "own_data": own_data_table,
     "options": options_table,
     "coupling": coupling_table,
 }
