@@ -57,7 +57,7 @@ def rerun(
 
     found = read_recorded(find_run(name, runs))
     if print_diff:
-        print((found.snapshot or {}).get("diff") or "", end="")
+        print((found.snapshot["diff"] if found.snapshot else None) or "", end="")
         return
     if (differences := code_differences(found)) and not anyway:
         raise UserError(f"{found.folder}: {'; '.join(differences)}. Or give --anyway")

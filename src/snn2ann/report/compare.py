@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tabulate import tabulate
 
@@ -13,6 +12,7 @@ from snn2ann.report.table import number, shown
 from snn2ann.runs.columns import BALANCED
 from snn2ann.runs.problems import raise_problems
 from snn2ann.runs.recorded_run import Entry, RecordedRun, figures_at, read_recorded_run
+from snn2ann.runs.records import TrainingRecord
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,8 @@ def compared_runs(names: Sequence[str], root: Path, time_steps: int | None = Non
                 "thresholds": side.entry["thresholds"] if side.entry else None,
                 "parameters": {key: parameters.get(key) for key in differing},
                 "training_time_steps": side.run.training_time_steps,
-                "selected_epoch": (side.run.training or {}).get("selected_epoch"),
-                "training_seconds": (side.run.training or {}).get("seconds"),
+                "selected_epoch": side.run.training.get("selected_epoch") if side.run.training else None,
+                "training_seconds": side.run.training["seconds"] if side.run.training else None,
                 **(figures_at(side.run, side.entry, time_steps) if side.entry else {}),
             }
             for side, parameters in zip(sides, flat, strict=True)
@@ -117,7 +117,10 @@ def _outcomes(sides: Sequence[Side], time_steps: int | None) -> Iterator[list[st
         ("energy per image (µJ)", "energy", 4, 1e6),
     ):
         yield [header, *(shown_number(each.get(key), digits, factor) for each in figures)]
-    yield ["training (s)", *(shown_number((side.run.training or {}).get("seconds"), 1) for side in sides)]
+    yield [
+        "training (s)",
+        *(shown_number(side.run.training["seconds"] if side.run.training else None, 1) for side in sides),
+    ]
 
 
 def _is_balanced(side: Side) -> bool:
@@ -125,7 +128,7 @@ def _is_balanced(side: Side) -> bool:
     return side.entry is not None and BALANCED in side.entry
 
 
-def selected_epoch(training: dict[str, Any] | None) -> str:
+def selected_epoch(training: TrainingRecord | None) -> str:
     """The epoch that the validation images chose, of how many; a dash where nothing was trained."""
     if not training or not training["epochs"]:
         return shown(None)

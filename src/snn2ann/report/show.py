@@ -14,12 +14,10 @@ from snn2ann.runs.columns import BALANCED
 from snn2ann.runs.folder import RunFolder
 from snn2ann.runs.problems import raise_problems, try_read
 from snn2ann.runs.reading import read_history, read_layers
-from snn2ann.runs.recorded_run import RecordedRun, figures_at, read_recorded_run
+from snn2ann.runs.recorded_run import Entry, RecordedRun, figures_at, read_recorded_run
 
 BARS = "▁▂▃▄▅▆▇█"
 WIDTH = 48  # characters of a curve
-# Which of an evaluation's entries one is.
-IDENTITY = ("split", "checkpoint", "thresholds")
 
 
 def show_run(name: str, root: Path, time_steps: int | None = None) -> None:
@@ -68,7 +66,7 @@ def described_run(name: str, root: Path, time_steps: int | None = None) -> dict[
         "parameters": run.spec,
         "training": run.training,
         "figures": [
-            dict(zip(("evaluation", *IDENTITY), (file, *(entry[key] for key in IDENTITY)), strict=True))
+            dict(zip(("evaluation", "split", "checkpoint", "thresholds"), (file, *_identity(entry)), strict=True))
             | figures_at(run, entry, time_steps)
             for file, entries in run.evaluations.items()
             for entry in entries
@@ -106,8 +104,8 @@ def _training(run: RecordedRun) -> Iterator[tuple[str, Any]]:
     yield "seconds", shown_number(training["seconds"], 1)
     for key in ("device", "threads"):
         yield key, training.get(key)
-    yield from flatten(training.get("machine") or {}, "machine.").items()
-    yield from flatten(training.get("versions") or {}, "version.").items()
+    yield from flatten(training.get("machine", {}), "machine.").items()
+    yield from flatten(training.get("versions", {}), "version.").items()
     yield "commit", f"{shown(training.get('commit'))}{', with changes' if training.get('dirty') else ''}"
 
 
@@ -132,11 +130,16 @@ def _accuracy_curves(run: RecordedRun) -> Iterator[Curve]:
         yield ", ".join(words), [100 * value for value in entry["accuracy"]]
 
 
-def _entries(run: RecordedRun) -> Iterator[tuple[list[str], dict[str, Any]]]:
+def _entries(run: RecordedRun) -> Iterator[tuple[list[str], Entry]]:
     several = len(run.evaluations) > 1
     for file, entries in run.evaluations.items():
         for entry in entries:
-            yield [file] * several + [entry[key] for key in IDENTITY], entry
+            yield [file] * several + _identity(entry), entry
+
+
+def _identity(entry: Entry) -> list[str]:
+    """Which of an evaluation's entries one is."""
+    return [entry["split"], entry["checkpoint"], entry["thresholds"]]
 
 
 def _final(run: RecordedRun, time_steps: int | None) -> str:

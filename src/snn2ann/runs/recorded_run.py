@@ -10,9 +10,10 @@ from snn2ann.runs.folder import RunFolder, find_folders
 from snn2ann.runs.naming import chosen_name
 from snn2ann.runs.problems import try_read
 from snn2ann.runs.reading import read_evaluation, read_training
+from snn2ann.runs.records import EvaluationEntry, TrainingRecord
 from snn2ann.runs.spec import read_spec
 
-Entry = dict[str, Any]
+Entry = EvaluationEntry
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class RecordedRun:
 
     folder: Path
     spec: dict[str, Any]
-    training: dict[str, Any] | None
+    training: TrainingRecord | None
     evaluations: dict[str, list[Entry]]
     problems: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
@@ -98,11 +99,16 @@ def figures_at(run: RecordedRun, entry: Entry, time_steps: int | None) -> dict[s
         UserError: T was not evaluated.
     """
     evaluated = entry["time_steps"]
-    rates = [layer["noisy_spike_rate"] for layer in entry["layers"] if layer.get("noisy_spike_rate") is not None]
+    rates = [rate for layer in entry["layers"] if (rate := layer.get("noisy_spike_rate")) is not None]
     if not evaluated:
-        balanced = (entry.get(BALANCED) or [None])[0]
-        found = {"time_steps": None, "accuracy": entry["ann_accuracy"], BALANCED: balanced, "spikes_per_image": None}
-        return {**found, "noisy_spike_rate": None, "energy": entry.get("ann_energy")}
+        balanced: list[float] = entry.get("balanced_accuracy") or []
+        found = {"time_steps": None, "accuracy": entry["ann_accuracy"], "spikes_per_image": None}
+        return {
+            **found,
+            BALANCED: balanced[0] if balanced else None,
+            "noisy_spike_rate": None,
+            "energy": entry.get("ann_energy"),
+        }
     if time_steps is not None and time_steps not in evaluated:
         raise UserError(f"{run.folder}: not evaluated at T={time_steps}; choose {evaluated[0]} to {evaluated[-1]}")
     trained = run.training_time_steps
@@ -110,7 +116,9 @@ def figures_at(run: RecordedRun, entry: Entry, time_steps: int | None) -> dict[s
     place = evaluated.index(chosen)
     return {
         "time_steps": chosen,
-        **{key: entry[key][place] for key in ("accuracy", "spikes_per_image", "energy")},
-        BALANCED: entry[BALANCED][place] if BALANCED in entry else None,
+        "accuracy": entry["accuracy"][place],
+        "spikes_per_image": entry["spikes_per_image"][place],
+        "energy": entry["energy"][place],
+        BALANCED: entry["balanced_accuracy"][place] if "balanced_accuracy" in entry else None,
         "noisy_spike_rate": sum(rates) / len(rates) if rates else None,
     }

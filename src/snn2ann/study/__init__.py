@@ -17,10 +17,14 @@ from snn2ann.parameters import choose, digest, load_parameters, validate
 from snn2ann.parameters.study import StudySection
 from snn2ann.parameters.whole import Parameters, typed
 from snn2ann.runs.folder import RunFolder
-from snn2ann.specs import RunSpec, changed_options, method_spec, network_spec, resolved_network
+from snn2ann.runs.records import Descriptor
+from snn2ann.specs import Options, RunSpec, SectionSpec, changed_options, method_spec, network_spec, resolved_network
 from snn2ann.study.checks import dataset_sections, refuse_wrong_studies, with_own_sections
 from snn2ann.study.entries import Cell, cells_of
 from snn2ann.study.measured import inference_spec_of, measurement_spec_of
+
+StudyContent = dict[str, Any]
+"""What study.json holds: the parameters as they were written among it."""
 
 __all__ = ["Run", "Study", "digest", "load_parameters", "network_spec", "resolve", "validate"]
 
@@ -57,16 +61,16 @@ class Run:
     training_time_steps: int | None
     seed: int
     recipe: str
-    changed: dict[str, Any]
+    changed: Options
     spec: RunSpec
     dataset_folder: str
     source: str | None
-    calibration_spec: dict[str, Any] | None
+    calibration_spec: SectionSpec | None
     calibration_digest: str | None
-    evaluation_spec: dict[str, Any]
+    evaluation_spec: SectionSpec
     evaluation_digest: str
 
-    def descriptor(self) -> dict[str, Any]:
+    def descriptor(self) -> Descriptor:
         """Return what study.json says of this run."""
         folder, calibrated = RunFolder(Path(self.name)), self.calibration_digest
         return {
@@ -104,12 +108,12 @@ class Study:
     runs: tuple[Run, ...]
     not_run: tuple[Run, ...]
     datasets: dict[str, DatasetSpec]
-    measurement_spec: dict[str, Any] | None
+    measurement_spec: SectionSpec | None
     measurement_digest: str | None
-    inference_spec: dict[str, Any] | None
+    inference_spec: SectionSpec | None
     inference_digest: str | None
-    report: dict[str, Any]
-    parameters: dict[str, Any]
+    report: SectionSpec
+    parameters: SectionSpec
     digest: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -125,11 +129,11 @@ class Study:
         shown = [[name, entry.label, dict(entry.looks)] for name, entry in methods.items()]
         return [shown, [[kind, NETWORKS[kind].label] for kind in kinds]]
 
-    def study_json(self) -> dict[str, Any]:
+    def study_json(self) -> StudyContent:
         """Return the content of results/<study>/study.json."""
         return {**self._content(), "digest": self.digest}
 
-    def _content(self) -> dict[str, Any]:
+    def _content(self) -> StudyContent:
         cost = f"training_cost-{self.measurement_digest}.csv" if self.measurement_digest else None
         speed = f"inference-{self.inference_digest}.csv" if self.inference_digest else None
         return {
@@ -273,7 +277,7 @@ def _source(cell: Cell, made: list[tuple[Cell, Run]]) -> str | None:
     return name
 
 
-def _calibration(parameters: Parameters, cell: Cell, time_steps: int | None) -> dict[str, Any] | None:
+def _calibration(parameters: Parameters, cell: Cell, time_steps: int | None) -> SectionSpec | None:
     if not cell.calibrate:
         return None
     spec = {"revision": CALIBRATION_REVISION, **parameters.calibration.as_given()}
@@ -288,9 +292,7 @@ def _refuse_duplicates(ordered: list[tuple[Cell, Run]]) -> None:
             raise UserError(f"{' and '.join(places)}: the run {name} stands {count} times; keep one")
 
 
-def _used(
-    written: Parameters, changed: Parameters, name: str, section: StudySection, cells: list[Cell]
-) -> dict[str, Any]:
+def _used(written: Parameters, changed: Parameters, name: str, section: StudySection, cells: list[Cell]) -> SectionSpec:
     """Return the part of the parameters that this study uses."""
     measured = changed.measurement.networks if changed.measurement else []
     networks = dict.fromkeys([*section.networks, *measured])

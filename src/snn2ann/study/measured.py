@@ -1,14 +1,14 @@
 """What a study measures: the networks and methods whose training step, and whose inference, is timed."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
+from snn2ann.data import DatasetSpec
 from snn2ann.errors import UserError
 from snn2ann.methods import METHODS
 from snn2ann.parameters import choose
 from snn2ann.parameters.study import StudySection
 from snn2ann.parameters.whole import Parameters
-from snn2ann.specs import Chosen, method_spec, resolved_network
+from snn2ann.specs import Chosen, SectionSpec, method_spec, resolved_network
 from snn2ann.study.entries import Cell
 
 # Raised by hand when a change of code alters what these phases write.
@@ -18,7 +18,7 @@ INFERENCE_REVISION = 2
 NAMED = ("networks", "methods")
 
 
-def measurement_spec_of(parameters: Parameters, study: StudySection, place: str) -> dict[str, Any] | None:
+def measurement_spec_of(parameters: Parameters, study: StudySection, place: str) -> SectionSpec | None:
     """Resolve the networks and methods whose training step is timed; methods with time steps at each T."""
     section = parameters.measurement
     if section is None:
@@ -49,8 +49,8 @@ def measurement_spec_of(parameters: Parameters, study: StudySection, place: str)
 
 
 def inference_spec_of(
-    parameters: Parameters, cells: Iterable[Cell], specs: Mapping[str, dict[str, Any]]
-) -> dict[str, Any] | None:
+    parameters: Parameters, cells: Iterable[Cell], specs: Mapping[str, DatasetSpec]
+) -> SectionSpec | None:
     """Resolve what is timed in inference: each method and variant of the study, by default options, on each network."""
     section = parameters.inference
     if section is None:

@@ -21,6 +21,7 @@ from snn2ann.progress import progress
 from snn2ann.runs.columns import HISTORY, LAYERS
 from snn2ann.runs.folder import RunFolder
 from snn2ann.runs.made_with import snapshot
+from snn2ann.runs.records import Provenance
 from snn2ann.runs.weights import load_state, save_state, split_state
 from snn2ann.training.accuracy import Score, score
 from snn2ann.training.checkpoint import load_checkpoint, save_checkpoint
@@ -240,7 +241,7 @@ def train(
     live.remove()
 
 
-def _write(trainer: Trainer, run: RunFolder, made_with: dict[str, Any]) -> None:
+def _write(trainer: Trainer, run: RunFolder, made_with: Provenance) -> None:
     write_text(run.spec, yaml.safe_dump(trainer.spec, sort_keys=True))
     save_state(run, trainer.best["weights"], trainer.best["thresholds"])
     save_state(run.last, *split_state(trainer.model))

@@ -9,6 +9,7 @@ from snn2ann.report.confusions import confusion, confusion_cells
 from snn2ann.report.study_data import Cell, StudyData
 from snn2ann.report.table import Column, Row, Table, shown, text
 from snn2ann.report.tables.cell_columns import identity, identity_columns, missing_notes
+from snn2ann.runs.records import Values
 
 # How many wrong answers a row names.
 _NAMED = 3
@@ -35,7 +36,7 @@ def by_class(study: StudyData) -> Table:
     )
 
 
-def _rows(study: StudyData, cell: Cell) -> list[dict[str, Any]]:
+def _rows(study: StudyData, cell: Cell) -> list[Values]:
     found = confusion(study, cell)
     if found is None:
         empty = {"class": "", "images": None, "recognised": None, "taken_for": ""}
