@@ -9,7 +9,6 @@ from tests.parameters.test_wrong_edits import INFINITE, NOT_A_NUMBER, edited, re
 EDITS: list[tuple[str, Any, str, str]] = [
     ("datasets/cifar10", {"test": 0.2}, "datasets.cifar10.test", "a test part of their own"),
     ("datasets/cifar10", {"train_images": 3}, "datasets.cifar10.train_images", "at least 10, one image a class"),
-    ("measurement/classes", 1, "measurement.classes", "an integer from 2"),
     (
         "studies/other",
         {"inherit": "tiny", "runs": [{"method": "ann", "calibrate": True}]},
