@@ -152,7 +152,7 @@ def ending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ending:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"s\th:m:s\n{seconds}\t0\n")
         os.utime(path, (started + 1 - age,) * 2)
-    return Ending("tiny", folder, 7, started, Path("logs/benchmarks"), folder / ".made" / "tracked-1")
+    return Ending("tiny", folder, 7, 7, started, Path("logs/benchmarks"), folder / ".made" / "tracked-1")
 
 
 def test_the_summary_says_what_ran_in_this_start_and_where_to_look(ending: Ending) -> None:

@@ -185,6 +185,7 @@ class Ending:
         study: its name.
         folder: results/<study>.
         runs: how many the study has.
+        made: how many of them are there, evaluated.
         started: when Snakemake started, in seconds since 1970.
         benchmarks: the folder of Snakemake's benchmarks, <rule>/<job>.tsv.
         tracked: the study's mark of what MLflow holds; it says why, where the store lacks the study.
@@ -193,6 +194,7 @@ class Ending:
     study: str
     folder: Path
     runs: int
+    made: int
     started: float
     benchmarks: Path
     tracked: Path
@@ -200,7 +202,8 @@ class Ending:
     def summary(self, *, failed: bool = False) -> str:
         """What ran, how long it took, and where to look."""
         state = "NOT complete, the failed jobs' logs are above; the same command goes on" if failed else "done"
-        lines = [f"Study {self.study}: {self.runs} runs, {state}, {time.time() - self.started:.0f} s"]
+        counted = f"{self.runs} runs" if self.made == self.runs else f"{self.made} of {self.runs} runs are there"
+        lines = [f"Study {self.study}: {counted}, {state}, {time.time() - self.started:.0f} s"]
         lines += [
             f"  {rule:<10} {len(times):>4} jobs {sum(times):>9.1f} s, the longest {max(times):.1f} s"
             for rule, times in self._seconds().items()

@@ -3,6 +3,11 @@
 import atexit
 import json
 
+from snakemake.logging import logger
+
+from snn2ann.state import evaluated
+from snn2ann.study_progress import StudyProgress, runs_to_count
+
 ARRAYS = [
     "images.npy",
     "labels.npy",
@@ -165,7 +170,7 @@ def recorded_mark(wildcards):
 
 
 WRITTEN = [Path(name) for name in (".", "results", "results/runs", FOLDER, "data", "logs")]
-folder_lock = watch = None
+folder_lock = watch = bar = None
 
 
 def refuse_other_profile(read):
@@ -186,8 +191,8 @@ if workflow.is_main_process:
 
 
 def begin():
-    """Before the first job: claim the folder, and watch what is trained."""
-    global folder_lock, watch
+    """Before the first job: claim the folder, watch what is trained, and show how far the study is."""
+    global folder_lock, watch, bar
     refuse_other_profile(workflow.execution_settings.ignore_incomplete)
     pipeline.warn_of_no_commit()
     pipeline.warn_of_password(PARAMETERS["tracking"]["store"])
@@ -204,6 +209,21 @@ def begin():
         raise WorkflowError(str(error)) from None
     if PARAMETERS["tracking"]["live"] and any(job.rule.name == "train" for job in workflow.dag.needrun_jobs()):
         watch = pipeline.Watch.start(pipeline.watch_command(STUDY.name), Path(f"logs/watch/{STUDY.name}.log"))
+    bar = start_bar()
+
+
+def start_bar():
+    """A bar for the whole study in a terminal, unless another logger or quiet is asked for."""
+    asked = {str(each).rpartition(".")[2].lower() for each in workflow.output_settings.quiet or ()}
+    if asked & {"all", "progress"} or workflow.output_settings.log_handler_settings:
+        return None
+    needed = {job.wildcards.run for job in workflow.dag.needrun_jobs() if hasattr(job.wildcards, "run")}
+    runs = runs_to_count(STUDY.runs, needed, RUN.path.parent)
+    shown = StudyProgress.start(f"Study {STUDY.name}", runs if needed else (), RUN.path.parent, logger.handlers)
+    if shown is not None:
+        # A terminal without its cursor is worse than one without a bar.
+        atexit.register(shown.end)
+    return shown
 
 
 def take_over():
@@ -221,12 +241,15 @@ def lacking():
 
 def end(failed=False):
     """After the last job; "done" is said of what is there."""
+    if bar is not None:
+        bar.end()
     if watch is not None:
         watch.end()
     lost = [] if failed else lacking()
     if not failed and not lost:
         atexit.unregister(pipeline.say_if_full)
-    ending = pipeline.Ending(STUDY.name, Path(FOLDER), len(RUNS), STARTED, Path("logs/benchmarks"), Path(TRACKED))
+    made = evaluated(STUDY.runs, RUN.path.parent)
+    ending = pipeline.Ending(STUDY.name, Path(FOLDER), len(RUNS), made, STARTED, Path("logs/benchmarks"), Path(TRACKED))
     print(ending.summary(failed=failed or bool(lost)))
     if lost:
         more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""

@@ -36,9 +36,6 @@ def record_models(
     if models not in CHOICES:
         raise UserError(f"models: {models!r} is not allowed; give one of {', '.join(CHOICES)}")
     for name in _chosen(study, runs_folder, models):
-        if "frames" in read_spec(RunFolder(runs_folder / name).spec)["dataset"]:
-            # A recorded model takes a batch of images.
-            continue
         tracked = known[name]
         digest = _digest(RunFolder(runs_folder / name).weights)
         if tracked.tags.get(MODEL_TAG) == digest and store.keeps(_place(store, tracked)):
@@ -74,8 +71,8 @@ def _digest(path: Path) -> str:
 def log_model(store: Store, tracked: TrackedRun, folder: Path, parameters: Mapping[str, Any]) -> None:
     """Trace a run's deployed network and record it, with its signature, as the run's entry in the list of models.
 
-    mlflow.pytorch.load_model(f"models:/{id}") then takes images [B, C, H, W], normalised as the run's recipe says, to logits
-    [B, classes].
+    mlflow.pytorch.load_model(f"models:/{id}") then takes images [B, C, H, W], or frames [B, T, C, H, W], normalised as the
+    run's recipe says, to logits [B, classes].
 
     Args:
         store: open.
@@ -94,7 +91,8 @@ def log_model(store: Store, tracked: TrackedRun, folder: Path, parameters: Mappi
 
     spec = read_spec(RunFolder(folder).spec)
     network = deployed(spec, folder, parameters["calibration"]["time_steps"])
-    shape, classes = tuple(spec["dataset"]["shape"]), spec["dataset"]["classes"]
+    dataset = spec["dataset"]
+    shape, classes = (*([dataset["frames"]] if "frames" in dataset else []), *dataset["shape"]), dataset["classes"]
     floats = np.dtype("float32")
     # Two images: a batch of one would be traced as a constant.
     example = np.zeros((2, *shape), dtype=floats)
@@ -115,7 +113,7 @@ def log_model(store: Store, tracked: TrackedRun, folder: Path, parameters: Mappi
 
 
 def deployed(spec: Mapping[str, Any], folder: Path, time_steps: int) -> "nn.Module":
-    """A run's selected network as one module, images [B, C, H, W] to logits [B, classes], in evaluation mode.
+    """A run's selected network as one module, in evaluation mode: images [B, C, H, W], or frames [B, T, C, H, W], to logits.
 
     Args:
         spec: of the run.
@@ -144,6 +142,7 @@ def deployed(spec: Mapping[str, Any], folder: Path, time_steps: int) -> "nn.Modu
             self.network = model.network
 
         def forward(self, images: torch.Tensor) -> torch.Tensor:
+            images = images.transpose(0, 1) if model.frames else images
             return model.spiking_forward(images, steps)[-1] if model.spiking else model.ann_forward(images)
 
     return Deployed().eval()
