@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from snn2ann.engine.dropout import Dropping
+from snn2ann.engine.finite import tensors_of
 from snn2ann.engine.interpreter import AnnInterpreter, Interpreter, R, S
 from snn2ann.engine.normalisation import BatchNorm, Weighing
 from snn2ann.engine.processes import several
@@ -95,7 +96,7 @@ class Network(nn.Module):
         of its layer: `<layer>.threshold`, and `<layer>.worth` after a conversion, are thresholds; what is trained is a
         weight.
         """
-        weights: dict[str, Tensor] = dict(self.model.state_dict())
+        weights = tensors_of(self.model)
         thresholds: dict[str, Tensor] = {}
         for label, layer in self.by_label().items():
             weights |= {f"{label}.{name}": value for name, value in layer.named_parameters()}
