@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from snn2ann.errors import UserError
+
 _UNPAID = (
     "the price on spikes is no part of the loss that backward was called of, and nothing keeps spikes few: "
     "add `coupled.price` to the loss, or couple with spike_penalty=0"
@@ -136,6 +138,11 @@ class _Substitute(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
+        if torch.is_grad_enabled() and not torch.compiler.is_compiling():
+            raise UserError(
+                "a gradient of a gradient (create_graph=True) is asked for, and a spike count has none; leave it out, or "
+                "take it of the network itself, without neurons"
+            )
         active, gain, slope, each = _kept(ctx)
         activation, price = (*gradients, None)[:2]
         gradient = None if activation is None else activation * active

@@ -44,11 +44,13 @@ def check_finite(values: Mapping[str, Tensor], when: str, batches: Tensor | None
     floats = {name: value for name, value in values.items() if isinstance(value, Tensor) and value.is_floating_point()}
     if not floats or any(value.is_meta for value in floats.values()):
         return
-    batches = torch.zeros((), dtype=torch.long, device="cpu") if batches is None else batches
-    _look(batches, list(floats.values()), "\n".join(floats), when)
+    _look(_NONE if batches is None else batches, list(floats.values()), "\n".join(floats), when)
 
 
-# A compiler leaves out what gives nothing and writes nothing.
+# A compiler leaves out what gives nothing, and writes to nothing that is there after it.
+_NONE = torch.zeros((), dtype=torch.long, device="cpu")
+
+
 @one_operation("look", writes=("batches",))
 def _look(batches: Tensor, values: Sequence[Tensor], names: str, when: str) -> None:
     finite = norms(values).isfinite()

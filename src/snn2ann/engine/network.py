@@ -29,6 +29,44 @@ def floats_of(model: nn.Module) -> Tensor:
     return next((value.detach() for value in model.parameters() if value.is_floating_point()), torch.empty(0))
 
 
+def refuse_images(images: object, like: Tensor, shape: Sequence[int] | None, *, empty: bool = True) -> None:
+    """Refuse what are no images, before it is taken for some.
+
+    Args:
+        images: whatever was given.
+        like: of the weights' type.
+        shape: (C, H, W), where it is known.
+        empty: whether there may be none.
+
+    Raises:
+        UserError: they are no tensor, of another type than the weights, of other channels, or without a batch.
+    """
+    if not isinstance(images, Tensor):
+        raise UserError(
+            f"the images are no tensor but {type(images).__name__}; give a tensor, as torch.as_tensor makes one"
+        )
+    kind, own = (str(value.dtype).removeprefix("torch.") for value in (images, like))
+    device = images.device.type
+    low = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    if not images.is_floating_point():
+        raise UserError(
+            f"the images are {kind}; give numbers of the weights' type, scaled as those that it is trained on: "
+            f"images.to(torch.{own}) / 255, if they are so"
+        )
+    if kind != own and not low:
+        raise UserError(
+            f"the images are {kind} and the weights {own}; give images.to(torch.{own}), or bring the network to {kind}"
+        )
+    if shape is not None and (
+        images.dim() - len(shape) not in (1, 2) or (len(shape) and images.shape[-len(shape)] != shape[0])
+    ):
+        raise UserError(
+            f"images of {times(tuple(images.shape))}: give a batch [B, ...] of images of {times(tuple(shape))}"
+        )
+    if not empty and 0 in images.shape:
+        raise UserError("this training batch is empty; leave it out")
+
+
 def refuse_inference(model: nn.Module) -> None:
     """Refuse a network that was made in inference mode.
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from snn2ann.engine.compiled import one_operation
 from snn2ann.engine.finite import check_finite
-from snn2ann.engine.network import Network, floats_of
+from snn2ann.engine.network import Network, floats_of, refuse_images
 from snn2ann.engine.processes import same_for_all
 from snn2ann.engine.signals import Observation, Observer
 from snn2ann.engine.stages import firing
@@ -43,6 +43,11 @@ def _said(state: Tensor) -> dict[str, Any]:
 @one_operation("begin", writes=("batches",))
 def _begin(batches: Tensor) -> None:
     """Count a training batch; what runs inside of a backward pass is run a second time, and is refused."""
+    if torch._C._are_functorch_transforms_active():
+        raise UserError(
+            "torch.func's transforms (grad, vmap) cannot take a coupled network in training, whose thresholds and statistics "
+            "are written to; use loss.backward(), or transform the network itself, without neurons"
+        )
     if torch._C._current_graph_task_id() != -1:
         raise UserError(
             "activation checkpointing runs a coupled network twice, which would adjust thresholds and statistics twice "
@@ -249,11 +254,17 @@ class CoupledNetwork(Network):
             UserError: images or the network's state are not finite.
         """
         check_besides(self.model)
+        refuse_images(images, floats_of(self.model), self.image_shape, empty=not self.training)
         self._check_finite({"the images": images})
         if self._are_frames(images):
             self._refuse_calibrated()
             check_steps(images, self.time_steps)
             images = images[0]
+        if torch.compiler.is_compiling() and not self.compared:
+            raise UserError(
+                "a compiled network cannot make its thresholds: couple it with image_shape=(C, H, W), or call it once "
+                "before it is compiled"
+            )
         if not self.number_of_neurons():
             self.make_thresholds(images)
             self._by_images = True

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from snn2ann.engine.finite import check_finite, tensors_of
+from snn2ann.engine.network import floats_of, refuse_images
 from snn2ann.engine.neuron import Reset, integrate_and_fire
 from snn2ann.engine.normalisation import weigh
 from snn2ann.engine.pooling import pool_charge
@@ -79,6 +80,7 @@ class SpikingNetwork(nn.Module):
             UserError: images or weights are not finite, which an exported network does not look at; or frames are not as
                 many as steps, or given where images are taken, or the other way round.
         """
+        refuse_images(images, floats_of(self), None)
         if not torch.compiler.is_exporting():
             check_finite({"the images": images} | tensors_of(self), "spiking network")
         count = self.time_steps if time_steps is None else time_steps
