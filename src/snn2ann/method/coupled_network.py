@@ -45,8 +45,8 @@ def _begin(batches: Tensor) -> None:
     """Count a training batch; what runs inside of a backward pass is run a second time, and is refused."""
     if torch._C._are_functorch_transforms_active():
         raise UserError(
-            "torch.func's transforms (grad, vmap) cannot take a coupled network in training, whose thresholds and statistics "
-            "are written to; use loss.backward(), or transform the network itself, without neurons"
+            "torch.func's transforms (grad, vmap) cannot take a coupled network in training, which writes to thresholds and "
+            "statistics; use loss.backward(), or transform the network itself, without neurons"
         )
     if torch._C._current_graph_task_id() != -1:
         raise UserError(
