@@ -1,8 +1,9 @@
 """A network of any module: its plan, its neurons, and how an interpreter is led through it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from math import prod
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -243,15 +244,21 @@ class Network(nn.Module):
         generator = torch.Generator("cpu").manual_seed(0)
         sample = torch.randn((3, *images.shape[1:]), generator=generator, device="cpu").to(images)
         for training in (True, False):
-            given = [
-                self._without_dropout(run, sample, training)
-                for run in (self.model, lambda images: self.run_by(AnnInterpreter(), images))
-            ]
+            runs = (self.model, lambda images: self.run_by(AnnInterpreter(), images))
+            given = [self._without_dropout(run, sample, training) for run in runs]
             if not _alike(*given):
-                what = f"the network itself ({type(self.model).__name__}): its own forward gives other values"
+                with recorded(self.model) as first:
+                    self._without_dropout(self.model, sample, training)
+                with recorded(self.model) as second:
+                    self._without_dropout(runs[1], sample, training)
                 mode = "training" if training else "evaluation"
-                advice = "it must do nothing that a trace does not see"
-                raise refuse([f"{what} in {mode} than its modules and functions do as they were traced; {advice}"])
+                raise refuse(
+                    [
+                        f"the network itself ({type(self.model).__name__}): its own forward gives other values in {mode} than "
+                        f"its modules and functions do as they were traced{_parting(first, second)}; it must do nothing that "
+                        "a trace does not see"
+                    ]
+                )
         alone = self._without_dropout(self.model, sample[:1], False)
         if not _alike(given[0][:1], alone):
             raise refuse(
@@ -286,6 +293,35 @@ class Network(nn.Module):
         ]
         self.smallest_batch = 2 if any(single) else 1
         return found.shapes
+
+
+@contextmanager
+def recorded(model: nn.Module) -> Iterator[list[tuple[str, Tensor]]]:
+    """Within, what weights and BatchNorms give is taken down, call by call: their names and [N, ...]."""
+    found: list[tuple[str, Tensor]] = []
+
+    def take_down(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
+        return lambda module, taken, given: found.append((name, given.clone()))
+
+    kinds = Weighing | BatchNorm
+    hooks = [
+        each.register_forward_hook(take_down(name)) for name, each in model.named_modules() if isinstance(each, kinds)
+    ]
+    try:
+        yield found
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _parting(own: list[tuple[str, Tensor]], planned: list[tuple[str, Tensor]]) -> str:
+    """Say at which layer two runs part: the first whose values differ in a call, or are missing."""
+    left = list(planned)
+    for name, value in own:
+        place = next((place for place, (other, _) in enumerate(left) if other == name), None)
+        if place is None or not _alike(value, left.pop(place)[1]):
+            return f", first at {name}"
+    return f", after {own[-1][0]}" if own else ""
 
 
 def _alike(one: Tensor, other: Tensor) -> bool:
