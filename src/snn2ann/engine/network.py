@@ -252,13 +252,9 @@ class Network(nn.Module):
                 with recorded(self.model) as second:
                     self._without_dropout(runs[1], sample, training)
                 mode = "training" if training else "evaluation"
-                raise refuse(
-                    [
-                        f"the network itself ({type(self.model).__name__}): its own forward gives other values in {mode} than "
-                        f"its modules and functions do as they were traced{_parting(first, second)}; it must do nothing that "
-                        "a trace does not see"
-                    ]
-                )
+                what = f"the network itself ({type(self.model).__name__}): its own forward gives other values in {mode}"
+                where = f"than its modules and functions do as they were traced{_parting(first, second)}"
+                raise refuse([f"{what} {where}; it must do nothing that a trace does not see"])
         alone = self._without_dropout(self.model, sample[:1], False)
         if not _alike(given[0][:1], alone):
             raise refuse(

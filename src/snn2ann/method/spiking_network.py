@@ -80,7 +80,7 @@ class SpikingNetwork(nn.Module):
             UserError: images or weights are not finite, which an exported network does not look at; or frames are not as
                 many as steps, or given where images are taken, or the other way round.
         """
-        refuse_images(images, floats_of(self), None)
+        refuse_images(images, floats_of(self), self.image_shape)
         if not torch.compiler.is_exporting():
             check_finite({"the images": images} | tensors_of(self), "spiking network")
         count = self.time_steps if time_steps is None else time_steps
