@@ -83,8 +83,8 @@ class CouplingOptions:
         """
         return _problem(option, value, _hints()[option])
 
-    def penalty_at(self, progress: float) -> float:
-        """Return the price of a spike a neuron, in units of the loss, when a share `progress` of the training is done."""
+    def penalty_at(self, progress: Any) -> Any:
+        """Return the price of a spike a neuron when a share `progress`, a number or a tensor, of the training is done."""
         return self.spike_penalty * (1 + (self.spike_penalty_end - 1) * progress)
 
     def bias_spread(self, time_steps: int, constant: bool) -> int:

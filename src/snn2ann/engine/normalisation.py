@@ -124,8 +124,7 @@ def normalise(norm: BatchNorm | Shift, value: Tensor, label: str) -> tuple[Tenso
             "channel; train on batches of two images or more (a DataLoader's drop_last=True), or keep this BatchNorm in "
             "evaluation mode"
         )
-    assert norm.num_batches_tracked is not None and norm.momentum is not None
-    norm.num_batches_tracked.add_(1)
+    momentum = _count(norm)
     output, mean, inverse = torch.native_batch_norm(
         value,
         norm.weight,
@@ -133,10 +132,17 @@ def normalise(norm: BatchNorm | Shift, value: Tensor, label: str) -> tuple[Tenso
         norm.running_mean,
         norm.running_var,
         True,
-        norm.momentum,
+        momentum,
         norm.eps,
     )
     return output, (mean, inverse)
+
+
+def _count(norm: BatchNorm) -> float:
+    """Count a batch, and give its weight in the running statistics; without momentum they are the mean of all batches."""
+    assert norm.num_batches_tracked is not None
+    norm.num_batches_tracked.add_(1)
+    return 1 / float(norm.num_batches_tracked) if norm.momentum is None else norm.momentum
 
 
 def _normalise_over_all(norm: nn.SyncBatchNorm, value: Tensor) -> tuple[Tensor, Statistics]:
@@ -147,10 +153,9 @@ def _normalise_over_all(norm: nn.SyncBatchNorm, value: Tensor) -> tuple[Tensor, 
     output = (value - mean.view(shape)) * inverse.view(shape)
     if norm.affine:
         output = output * norm.weight.view(shape) + norm.bias.view(shape)
-    assert norm.num_batches_tracked is not None and norm.momentum is not None
     assert norm.running_mean is not None and norm.running_var is not None
     with torch.no_grad():
-        norm.num_batches_tracked.add_(1)
-        norm.running_mean.lerp_(mean, norm.momentum)
-        norm.running_var.lerp_(variance * (count / (count - 1)), norm.momentum)
+        momentum = _count(norm)
+        norm.running_mean.lerp_(mean, momentum)
+        norm.running_var.lerp_(variance * (count / (count - 1)), momentum)
     return output, (mean.detach(), inverse.detach())

@@ -93,7 +93,7 @@ class Neurons(nn.Module):
 
 def times(shape: tuple[int, ...]) -> str:
     """Write a shape in words."""
-    return "×".join(str(length) for length in shape)
+    return "×".join(f"{length}" for length in shape)
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from snn2ann.engine import events
-from snn2ann.engine.counts import Counts, Factor, counts_as_bytes, is_one, linear_of_sum
+from snn2ann.engine.counts import Counts, Number, counts_as_bytes, is_one, linear_of_sum
 from snn2ann.engine.dropout import Dropout
 from snn2ann.engine.firing import Sums, fire_by_events, fire_densely, fire_on_image, fire_on_sums, sum_events
-from snn2ann.engine.interpreter import Interpreter
+from snn2ann.engine.interpreter import Interpreter, without_gradient
 from snn2ann.engine.normalisation import Statistics, normalise
 from snn2ann.engine.pooling import pool
 from snn2ann.engine.processes import share_of_all
@@ -58,7 +58,7 @@ class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
         spiking: the SNN branch; if it is in training mode, so must be the network.
         adjust: whether thresholds are adjusted (ATA), each layer's after its neurons ran.
         observer: is shown every stage.
-        progress: share of the training that is done, where spikes have a price.
+        progress: share of the training that is done, where spikes have a price; a scalar in a compiled network.
         neurons: of the whole network, on the mean of which a spike has its price; 0 for none.
 
     Attributes:
@@ -71,14 +71,15 @@ class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
         *,
         adjust: bool = False,
         observer: Observer | None = None,
-        progress: float = 0.0,
+        progress: Number = 0.0,
         neurons: int = 0,
     ) -> None:
         self.spiking = spiking
         self.options = spiking.options
         self.adjust = adjust
         self.observer = observer
-        self.penalty = self.options.penalty_at(progress) / neurons if neurons else 0.0
+        priced = neurons and self.options.spike_penalty
+        self.penalty = self.options.penalty_at(progress) / neurons if priced else 0.0
         self.price: Tensor | None = None
         self.share = spiking.bias_steps / spiking.time_steps
         # Of the neurons that ran last, for the observer: p after dropout, and their noisy-spike rate.
@@ -221,7 +222,7 @@ class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
     def _mapped(self, stage: Fire, value: Tensor, dropout: Dropout | None, spikes: Spikes) -> Coupled:
         self._watch(stage, value, dropout, spikes)
         neurons, unit = stage.neurons, self.options.mapping_unit
-        factor: Factor = self.share if spikes.worth is None else self.share * spikes.worth
+        factor: Number = self.share if spikes.worth is None else self.share * spikes.worth
         # Where biases are whole at every step, a spike takes a T-th of its threshold off the ANN's value.
         taken = neurons.threshold if self.share == 1 else neurons.threshold * self.share
         window = (taken, self.spiking.time_steps) if self.options.gradient == "window" else None
@@ -232,7 +233,7 @@ class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
             self.price = activation.price if self.price is None else self.price + activation.price
         return Coupled(activation, spikes, adds_up=unit == "stsu" and is_one(factor))
 
-    @torch.no_grad()
+    @without_gradient
     def _watch(self, stage: Fire, value: Tensor, dropout: Dropout | None, spikes: Spikes) -> None:
         """Measure noisy spikes, and adjust the thresholds where there are too many (ATA)."""
         self.last = (None, None)
@@ -316,5 +317,5 @@ def _scaled(sums: Tensor, scale: Tensor | None, bias: Tensor | None) -> Tensor:
 
 def _take_off(sums: Tensor, stage: Weigh, counts: Tensor | None) -> None:
     """Take the counts that the mapping unit held back, which are few, out of the neurons' sums."""
-    if counts is not None and bool(counts.any()):
-        sums.sub_(events.convolve(counts[None], stage.convolution, repeat=True)[0])
+    if counts is not None:
+        events.take_off(sums, counts, stage.convolution)

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from snn2ann.engine.counts import Counts, Factor, substitute
+from snn2ann.engine.counts import Counts, Number, substitute
 from snn2ann.engine.dropout import Dropout
 
 
@@ -58,8 +58,8 @@ def map_spikes(
     *,
     dropout: Dropout | None = None,
     window: tuple[Tensor, int] | None = None,
-    factor: Factor = 1.0,
-    penalty: float = 0.0,
+    factor: Number = 1.0,
+    penalty: Number = 0.0,
 ) -> Counts:
     """Dropout, ReLU and mapping unit in one: `resu(relu(p), S)` or `stsu(relu(p), S)`, keeping a bool a neuron for backward.
 

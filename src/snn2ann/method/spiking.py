@@ -18,7 +18,7 @@ from snn2ann.engine.firing import (
     pool_current,
     shortcut,
 )
-from snn2ann.engine.interpreter import Interpreter
+from snn2ann.engine.interpreter import Interpreter, without_gradient
 from snn2ann.engine.normalisation import Statistics, affine, weigh
 from snn2ann.engine.signals import Observation, Observer, Spikes
 from snn2ann.engine.stages import Apply, Drop, Fire, Layer, Pool, Stage, Weigh
@@ -81,7 +81,7 @@ class SpikingInterpreter(Interpreter[Spikes, Tensor]):
         divide = self.options.input_coding == "divide"
         return Spikes(images / self.bias_steps if divide else images, constant=True)
 
-    @torch.no_grad()
+    @without_gradient
     def layer(self, stage: Layer, incoming: Spikes, skipped: Spikes | None = None) -> Spikes:
         """Run one layer over all steps."""
         feed = self.feed(stage, incoming, skipped)
@@ -134,23 +134,23 @@ class SpikingInterpreter(Interpreter[Spikes, Tensor]):
         worth = incoming.worth
         return scale if worth is None or worth.dim() else scale * worth, bias.detach()
 
-    @torch.no_grad()
+    @without_gradient
     def each(self, function: Callable[..., Tensor], *signals: Spikes) -> Spikes:
         """Run it at every step, T folded into the batch."""
         return _at_every_step(function, [signal.amount() for signal in signals], signals)
 
-    @torch.no_grad()
+    @without_gradient
     def weigh(self, stage: Weigh, incoming: Spikes) -> Spikes:
         """Run weights at every step, folded with their BatchNorm."""
         return self.weigh_with(stage, incoming, *self.affine(stage, incoming))
 
-    @torch.no_grad()
+    @without_gradient
     def weigh_with(self, stage: Weigh, incoming: Spikes, scale: Tensor | None, bias: Tensor | None) -> Spikes:
         """Run weights at every step under a scale and a bias of a step."""
         value, worth = incoming.taken_by(stage.module)
         return _at_every_step(lambda value: weigh(stage.module, value, scale, bias, worth), [value], [incoming])
 
-    @torch.no_grad()
+    @without_gradient
     def apply(self, stage: Apply, *signals: Spikes) -> Spikes:
         """Run a function at every step; rearranged spikes are spikes."""
         first, function = signals[0], stage.function
@@ -165,7 +165,7 @@ class SpikingInterpreter(Interpreter[Spikes, Tensor]):
             return _at_every_step(stage.function, [shortcut(each, self.settings) for each in signals], signals)
         return self.each(stage.function, *signals)
 
-    @torch.no_grad()
+    @without_gradient
     def pool(self, stage: Pool, incoming: Spikes) -> Spikes:
         """Pool currents, by the maximum of each step or of the charge so far."""
         # What is read out are rates, each step's own.
@@ -177,13 +177,13 @@ class SpikingInterpreter(Interpreter[Spikes, Tensor]):
         """Nothing is dropped in a deployed network; what fed the neurons goes no further than they do."""
         return incoming if incoming.current is None else replace(incoming, current=None)
 
-    @torch.no_grad()
+    @without_gradient
     def fire(self, stage: Fire, incoming: Spikes) -> Spikes:
         """Run a layer's neurons on its current."""
         stage.neurons.way = "densely: single operations feed it"
         return fire_on_current(stage, incoming.amount(), self.settings)
 
-    @torch.no_grad()
+    @without_gradient
     def rate(self, signal: Spikes) -> Spikes:
         """Give the counts so far over the steps so far, at every step: [T, B, ...]."""
         counts = floats(signal.value).cumsum(0)

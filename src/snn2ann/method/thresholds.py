@@ -3,10 +3,12 @@
 import torch
 from torch import Tensor
 
+from snn2ann.engine.counts import Number
+
 
 @torch.no_grad()
 def adjust_threshold(
-    threshold: Tensor, rate: Tensor, limit: float = 0.1, step: float | Tensor = 0.1, momentum: float = 0.1
+    threshold: Tensor, rate: Tensor, limit: float = 0.1, step: Number = 0.1, momentum: float = 0.1
 ) -> None:
     """Adjust a layer's thresholds in place after a training batch.
 
