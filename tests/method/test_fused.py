@@ -1,7 +1,12 @@
 """Triton's kernels, run by its interpreter, against plain PyTorch: the same bits."""
 
 import importlib
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -36,6 +41,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "half full": {"start": 0.5},
     "with membrane dropout": {"dropout": 0.5, "subtract": True},
     "pooled": {"pool": True},
+    "pooled, of odd size": {"pool": True, "size": 5, "side": True},
     "pooled by charge": {"pool": True, "charge": True, "exact": True},
     "constant": {"constant": True},
     "with an addend": {"addend": 4},
@@ -43,7 +49,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "with a shortcut's convolution": {"side": True},
     "all at once": {"side": True, "pool": True, "dropout": 0.25, "subtract": True, "start": 0.5},
     "more neurons than a block": {"channels": 40, "size": 8},
-    "spikes in the convolution's type": {"kind": torch.bfloat16},
+    "of bfloat16": {"sums": torch.bfloat16},
 }
 
 
@@ -55,7 +61,7 @@ def test_neurons(case: dict[str, Any]) -> None:
     draw = eighths if case.get("exact") else torch.randn
 
     def scaled(length: int) -> Any:
-        sums = draw(length, samples, channels, size, size)
+        sums = draw(length, samples, channels, size, size).to(case.get("sums", torch.float32))
         return fused.Scaled(sums, draw(channels), draw(channels))
 
     main = scaled(1 if case.get("constant") else steps)
@@ -78,12 +84,11 @@ def test_neurons(case: dict[str, Any]) -> None:
     shape = torch.Size((samples, *threshold.shape[1:]))
     bits = torch.cat([draw_bits(shape, 1, threshold.device) for _ in range(steps - 1)]) if dropout else None
     neurons = Neurons(threshold, case.get("subtract", False), case.get("start", 0.0), bits, dropout)
-    kind = case.get("kind", torch.uint8)
     fired = fused.fire(
-        main, side, addend, neurons, steps, charge=case.get("charge", False), total=True, currents=not pool, kind=kind
+        main, side, addend, neurons, steps, charge=case.get("charge", False), total=True, currents=not pool
     )
     assert 0 < expected.mean() < 1
-    assert fired.spikes.dtype == kind and torch.equal(fired.spikes.float(), expected)
+    assert fired.spikes.dtype == torch.uint8 and torch.equal(fired.spikes.float(), expected)
     assert torch.equal(fired.count.float(), expected.sum(0)) and fired.count.dtype == torch.uint8
     assert fired.number == expected.sum()
     assert fired.currents is None if pool else torch.equal(fired.currents, current)
@@ -130,3 +135,55 @@ def test_mapping(unit: str, window: bool, dropped: bool, penalty: float) -> None
     )
     assert p.grad is not None
     torch.testing.assert_close(given, p.grad, rtol=2e-7, atol=0)
+
+
+@pytest.mark.parametrize("capability", [80, 90])
+def test_the_kernels_are_made_for_gpus_without_one(capability: int, tmp_path: Path) -> None:
+    environment = {key: value for key, value in os.environ.items() if key != "TRITON_INTERPRET"}
+    environment["TRITON_CACHE_DIR"] = str(tmp_path)
+    command = [sys.executable, "-c", COMPILED, str(capability)]
+    made = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+    # Multiplied and then added, as PyTorch does: no instruction does both.
+    printed = json.loads(made.stdout)
+    assert set(printed) == {"_fire", "_map", "_map_backward"}
+    for name, (target, fused_arithmetic) in printed.items():
+        assert target == f"sm_{capability}a" if capability == 90 else target == f"sm_{capability}", name
+        assert fused_arithmetic == 0, name
+
+
+COMPILED = r"""
+import json, re, sys
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+from snn2ann.engine import fused
+
+chosen = {
+    "_fire": dict.fromkeys(("SUBTRACT", "CHARGE", "DROP", "SIDE", "ADD", "SUM", "KEEP"), True)
+    | dict(STEPS=5, POOL=2, BLOCK=1024),
+    "_map": dict(DROP=True, WINDOW=True, RECTIFY=True, AFTER=True, BLOCK=1024),
+    "_map_backward": dict(GIVEN=True, PRICED=True, WINDOW=True, BLOCK=1024),
+}
+kinds = {
+    "summed": "*fp32", "spikes": "*u8", "count": "*u8", "mapped": "*u8", "active": "*i1", "bits": "*i16", "fired": "*i32",
+    "noisy": "*i32", "start": "fp32", "gain": "fp32", "limit": "i32", "slope": "fp32", "cost": "fp32", "least": "fp32",
+}
+integers = (
+    "samples", "channels", "height", "width", "rows", "columns", "size", "neurons", "positions",
+    "sums_step", "side_step", "addend_step",
+)
+printed = {}
+for name, constants in chosen.items():
+    kernel = getattr(fused, name)
+    signature = {each: kinds.get(each, "i32" if each in integers else "*fp32") for each in kernel.arg_names}
+    signature |= {each: "constexpr" for each in constants}
+    if name == "_map":
+        signature["limit"] = "fp32"
+    made = triton.compile(
+        ASTSource(kernel, signature, constants), GPUTarget("cuda", int(sys.argv[1]), 32), {"enable_fp_fusion": False}
+    )
+    code = made.asm["ptx"]
+    printed[name] = (re.search(r"\.target (\w+)", code)[1], len(re.findall(r"fma\.", code)))
+print(json.dumps(printed))
+"""

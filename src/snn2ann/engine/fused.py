@@ -35,11 +35,11 @@ def _fire(  # type: ignore[no-untyped-def]
     addend, addend_step,
     threshold, start, bits, limit, gain,
     spikes, count, currents, fired,
-    samples, channels, height, width,
+    samples, channels, height, width, rows, columns,
     STEPS: tl.constexpr, SUBTRACT: tl.constexpr, POOL: tl.constexpr, CHARGE: tl.constexpr, DROP: tl.constexpr,
     SIDE: tl.constexpr, ADD: tl.constexpr, SUM: tl.constexpr, KEEP: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Run a block of a sample's neurons over all steps; each is fed by POOL² places."""
+    """Run a block of a sample's neurons over all steps; each is fed by POOL² places of rows × columns."""
     sample = tl.program_id(1).to(tl.int64)
     neuron = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     size = height * width * channels
@@ -47,8 +47,8 @@ def _fire(  # type: ignore[no-untyped-def]
     channel, column, row = neuron % channels, neuron // channels % width, neuron // channels // width
     own_place = channel * (height * width) + row * width + column
     part = tl.arange(0, POOL * POOL)[:, None]
-    place = (row[None, :] * POOL + part // POOL) * (width * POOL) + column[None, :] * POOL + part % POOL
-    place = sample * (size * POOL * POOL) + place * channels + channel[None, :]
+    place = (row[None, :] * POOL + part // POOL) * columns + column[None, :] * POOL + part % POOL
+    place = (sample * (rows * columns) + place) * channels + channel[None, :]
     within = inside[None, :] & (part >= 0)
     scale = tl.load(sums_scale + channel, mask=inside, other=0.0)[None, :]
     bias = tl.load(sums_bias + channel, mask=inside, other=0.0)[None, :]
@@ -92,9 +92,9 @@ def _fire(  # type: ignore[no-untyped-def]
         )
         total += spike.to(tl.int32)
     if SUM:
-        tl.store(summed + place, main_total, mask=within)
+        tl.store(summed + place, main_total.to(summed.dtype.element_ty), mask=within)
         if SIDE:
-            tl.store(side_summed + place, side_total, mask=within)
+            tl.store(side_summed + place, side_total.to(side_summed.dtype.element_ty), mask=within)
     tl.store(count + sample * size + neuron, total.to(count.dtype.element_ty), mask=inside)
     tl.store(fired + sample * tl.num_programs(0) + tl.program_id(0), tl.sum(tl.where(inside, total, 0)))
 
@@ -137,9 +137,8 @@ def fire(
     charge: bool = False,
     total: bool = False,
     currents: bool = False,
-    kind: torch.dtype = torch.uint8,
 ) -> FusedFired:
-    """Run neurons on the current of a convolution, its shortcut's and an addend, 2×2 max pooled where there are fewer neurons.
+    """Run neurons on the current of a convolution, its shortcut's and an addend, 2×2 max pooled where neurons are fewer.
 
     Args:
         main: the convolution's.
@@ -150,7 +149,6 @@ def fire(
         charge: whether the maximum is that of the charge so far instead of each step's; see `pooling.pool_charge`.
         total: whether sums over time are wanted.
         currents: whether the currents are wanted; not with pooling.
-        kind: type of the spikes.
 
     Returns:
         The spikes [T, B, C, H, W] and what was asked for.
@@ -158,11 +156,12 @@ def fire(
     (_, channels, height, width), samples = neurons.threshold.shape, main.sums.shape[1]
     pooled = 2 if main.sums.shape[-1] > width else 1
     made = _Made(main.sums, neurons.threshold)
-    spikes = made.empty(steps, samples, channels, height, width, kind=kind)
+    spikes = made.empty(steps, samples, channels, height, width, kind=torch.uint8)
     count = made.empty(samples, channels, height, width, kind=count_type(steps))
     kept = made.empty(steps if currents else 0, *main.sums.shape[1:])
-    summed = made.empty(*main.sums.shape[1:]) if total else None
-    side_summed = made.empty(*side.sums.shape[1:]) if total and side else None
+    # In the convolution's type, as what would have been convolved.
+    summed = made.empty(*main.sums.shape[1:], kind=main.sums.dtype) if total else None
+    side_summed = made.empty(*side.sums.shape[1:], kind=side.sums.dtype) if total and side else None
     blocks = triton.cdiv(channels * height * width, BLOCK)
     fired = made.empty(samples, blocks, kind=torch.int32)
     unused = main.sums.new_empty(0)
@@ -185,6 +184,7 @@ def fire(
         channels,
         height,
         width,
+        *main.sums.shape[-2:],
         STEPS=steps,
         SUBTRACT=neurons.subtract,
         POOL=pooled,
@@ -197,6 +197,9 @@ def fire(
         BLOCK=BLOCK,
         **_options(main.sums),
     )
+    if total and pooled > 1 and (main.sums.shape[-1] % 2 or main.sums.shape[-2] % 2):
+        # An odd last row or column feeds no neuron, and is part of the sums.
+        summed, side_summed = main.sums.sum(0), side.sums.sum(0) if side else None
     return FusedFired(spikes, count, summed, kept if currents else None, side_summed, fired.sum())
 
 

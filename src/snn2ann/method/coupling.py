@@ -10,13 +10,14 @@ from torch.nn import functional
 from snn2ann.engine import events
 from snn2ann.engine.counts import Counts, Number, counts_as_bytes, is_one, linear_of_sum
 from snn2ann.engine.dropout import Dropout
-from snn2ann.engine.firing import Sums, fire_by_events, fire_densely, fire_on_image, fire_on_sums, sum_events
+from snn2ann.engine.firing import Sums, fire_densely, fire_on_image, fire_on_sums, sum_and_fire, sum_layer
 from snn2ann.engine.interpreter import Interpreter, without_gradient
 from snn2ann.engine.normalisation import Statistics, normalise
 from snn2ann.engine.pooling import pool
 from snn2ann.engine.processes import share_of_all
 from snn2ann.engine.signals import Coupled, Observation, Observer, Spikes
 from snn2ann.engine.stages import Apply, Drop, Fire, Layer, Pool, Stage, Weigh, firing
+from snn2ann.engine.ways import Way
 from snn2ann.method.mapping import map_spikes, noisy_spike_rate
 from snn2ann.method.spiking import BatchStatistics, SpikingInterpreter, floats
 from snn2ann.method.thresholds import adjust_threshold
@@ -109,20 +110,22 @@ class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
         spiking, before = self.spiking, incoming.spikes
         other = skipped.spikes if skipped else None
         feed = None if self._by_batch else spiking.feed(stage, before, other)
-        by_events = spiking.runs_by_events(stage, before, other)
+        way = spiking.way(stage, before, other)
         dropout = self._draw_dropout(stage.fire, before.samples)
-        adds_up = by_events and not before.constant and _known(incoming, skipped, stage)
-        if feed and by_events and not before.constant:
-            spikes, sums = fire_by_events(stage, feed, spiking.settings, add_up=adds_up)
+        sums_first = way is not Way.TORCH and not before.constant
+        adds_up = sums_first and _known(incoming, skipped, stage, way)
+        if feed and sums_first:
+            spikes, sums = sum_and_fire(stage, feed, spiking.settings, way, add_up=adds_up)
             return self._pre_activation(stage, incoming, skipped, sums)[0], dropout, spikes
-        sums = sum_events(stage, before, other) if by_events and not before.constant else None
+        sums = sum_layer(stage, before, other, way) if sums_first else None
         known = sums.over_time() if sums and adds_up else None
         value, statistics = self._pre_activation(stage, incoming, skipped, known)
         feed = feed or spiking.feed(stage, before, other, statistics)
         if sums:
-            return value, dropout, fire_on_sums(stage, sums, feed, spiking.settings)
-        fire = fire_on_image if by_events else fire_densely
-        return value, dropout, fire(stage, feed, spiking.settings)
+            return value, dropout, fire_on_sums(stage, sums, feed, spiking.settings, way)
+        if way is Way.TORCH:
+            return value, dropout, fire_densely(stage, feed, spiking.settings)
+        return value, dropout, fire_on_image(stage, feed, spiking.settings, way)
 
     def _pre_activation(
         self, stage: Layer, incoming: Coupled, skipped: Coupled | None, known: Sums | None
@@ -278,10 +281,14 @@ def _ann(function: Callable[..., Tensor], *signals: Coupled) -> Tensor:
         return function(*[dense(signal.activation) for signal in signals])
 
 
-def _known(incoming: Coupled, skipped: Coupled | None, stage: Layer) -> bool:
-    """Whether the neurons' sums over time are the ANN's convolutions, up to counts that were held back."""
-    taken = [incoming.activation] + ([skipped.activation] if skipped and stage.side else [])
-    return all(isinstance(activation, Counts) for activation in taken)
+def _known(incoming: Coupled, skipped: Coupled | None, stage: Layer, way: Way) -> bool:
+    """Whether the neurons' sums over time are the ANN's convolutions, up to counts that were held back.
+
+    Those are few, and follow their events; a GPU would convolve them like all.
+    """
+    taken = [incoming, skipped] if skipped and stage.side else [incoming]
+    whole = way is Way.EVENTS or all(signal.unmapped is None for signal in taken)
+    return whole and all(isinstance(signal.activation, Counts) for signal in taken)
 
 
 def _convolve(stage: Weigh, incoming: Coupled, known: Tensor | None) -> Tensor:

@@ -11,17 +11,18 @@ from snn2ann.engine.firing import (
     Affine,
     Feed,
     NeuronSettings,
-    fire_by_events,
     fire_densely,
     fire_on_current,
     fire_on_image,
     pool_current,
     shortcut,
+    sum_and_fire,
 )
 from snn2ann.engine.interpreter import Interpreter, without_gradient
 from snn2ann.engine.normalisation import Statistics, affine, weigh
 from snn2ann.engine.signals import Observation, Observer, Spikes
 from snn2ann.engine.stages import Apply, Drop, Fire, Layer, Pool, Stage, Weigh
+from snn2ann.engine.ways import Way, way_of
 from snn2ann.options import CouplingOptions
 
 
@@ -43,7 +44,7 @@ class SpikingInterpreter(Interpreter[Spikes, Tensor]):
         options: reset, input coding, shortcut, membrane start and dropout.
         training: whether membranes are dropped.
         observer: is shown every stage.
-        event_driven: whether layers that suit it are run spike by spike; see `events.unsuited`.
+        event_driven: whether layers are run in the way that suits them; else all are run densely. See `ways.way_of`.
         frames: whether every step has an image of its own: [T, B, ...].
     """
 
@@ -84,29 +85,22 @@ class SpikingInterpreter(Interpreter[Spikes, Tensor]):
     @without_gradient
     def layer(self, stage: Layer, incoming: Spikes, skipped: Spikes | None = None) -> Spikes:
         """Run one layer over all steps."""
-        feed = self.feed(stage, incoming, skipped)
-        if not self.runs_by_events(stage, incoming, skipped):
+        feed, way = self.feed(stage, incoming, skipped), self.way(stage, incoming, skipped)
+        if way is Way.TORCH:
             return fire_densely(stage, feed, self.settings)
         if incoming.constant:
-            return fire_on_image(stage, feed, self.settings)
-        return fire_by_events(stage, feed, self.settings, add_up=False)[0]
+            return fire_on_image(stage, feed, self.settings, way)
+        return sum_and_fire(stage, feed, self.settings, way, add_up=False)[0]
 
-    def runs_by_events(self, stage: Layer, incoming: Spikes, skipped: Spikes | None) -> bool:
-        """Whether a layer is run spike by spike; its neurons are told, and why not."""
+    def way(self, stage: Layer, incoming: Spikes, skipped: Spikes | None) -> Way:
+        """Pick how a layer is run; its neurons are told, and why."""
         neurons, convolution = stage.fire.neurons, stage.main.convolution
-        reason = "" if self.event_driven else "events are switched off"
-        reason = reason or events.unsuited(convolution, neurons.threshold, self.time_steps)
-        if not (incoming.binary or incoming.constant) or (stage.side and skipped and not skipped.binary):
-            reason = reason or "its input is not spikes"
-        convolved = [incoming, skipped] if stage.side and skipped else [incoming]
-        if any(each.worth_by_channel is not None for each in convolved):
-            reason = reason or "what a spike is worth differs by channel"
-        if not reason and (stage.pool is None or stage.halves):
+        way, neurons.way = way_of(stage, incoming, skipped, self.time_steps, event_driven=self.event_driven)
+        if way is Way.EVENTS and (stage.pool is None or stage.halves):
             height, width = events.output_size(convolution, list(incoming.value.shape[-2:]))
             halved = (height // 2, width // 2) if stage.halves else (height, width)
             neurons.check((convolution.out_channels, *halved))
-        neurons.way = f"densely: {reason}" if reason else "by events"
-        return not reason
+        return way
 
     def feed(
         self, stage: Layer, incoming: Spikes, skipped: Spikes | None, batch: BatchStatistics | None = None
