@@ -16,19 +16,20 @@ from snn2ann.engine.counts import count_type
 from snn2ann.engine.dropout import Dropout, bits_dropped
 from snn2ann.engine.events import Fired, Neurons
 
+compiled: Any = triton.jit
 BLOCK = 1024
 # Multiplying and adding in one instruction would round once where PyTorch rounds twice.
 AS_WRITTEN = {"enable_fp_fusion": False}
 
 
-@triton.jit
+@compiled
 def _current(sums, step, step_size, place, scale, bias, inside):  # type: ignore[no-untyped-def]
     """Scale · sum + bias at a step, and the sum."""
     value = tl.load(sums + step * step_size + place, mask=inside, other=0.0).to(tl.float32)
     return value * scale + bias, value
 
 
-@triton.jit
+@compiled
 def _fire(  # type: ignore[no-untyped-def]
     sums, sums_step, sums_scale, sums_bias, summed,
     side, side_step, side_scale, side_bias, side_summed,
@@ -234,7 +235,7 @@ def _options(value: Tensor) -> dict[str, Any]:
     return AS_WRITTEN if value.is_cuda else {}
 
 
-@triton.jit
+@compiled
 def _map(  # type: ignore[no-untyped-def]
     pre_activation, count, kept, gain, threshold, limit,
     active, mapped, noisy, size, neurons, channels, positions,
@@ -262,7 +263,7 @@ def _map(  # type: ignore[no-untyped-def]
     tl.store(noisy + tl.program_id(0), tl.sum(is_noisy.to(tl.int32)))
 
 
-@triton.jit
+@compiled
 def _map_backward(  # type: ignore[no-untyped-def]
     gradient, active, price, cost, slope, threshold, least,
     result, size, neurons, channels, positions,
