@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from snn2ann.data import DATASETS, DatasetSpec
 from snn2ann.errors import UserError
@@ -39,7 +39,11 @@ class MethodSpec(TypedDict):
 
 
 class RunSpec(TypedDict):
-    """Everything that can change a run's weights, resolved; `source` is the run whose weights it starts from."""
+    """Everything that can change a run's weights, resolved.
+
+    `source` is the run whose weights it starts from, `checkpoint` the digest of the file that they are taken from,
+    `training_revision` that of the code which trains, from its second on.
+    """
 
     dataset: DatasetSpec
     network: NetworkSpec
@@ -47,6 +51,8 @@ class RunSpec(TypedDict):
     recipe: SectionSpec
     seed: int
     source: str | None
+    checkpoint: NotRequired[str]
+    training_revision: NotRequired[int]
 
 
 @dataclass(frozen=True)

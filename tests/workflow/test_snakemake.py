@@ -225,8 +225,9 @@ def test_a_workflow_profile_that_takes_the_defaults_place_is_refused(
     finished: Project, tmp_path: Path, name: str
 ) -> None:
     project = finished.copy(tmp_path / "p", "results/tiny/claims.md")
-    printed = project.snakemake("--workflow-profile", name, "claims", fails=True)
-    assert "leave out --workflow-profile" in printed
+    for options in ((), ("--dry-run",)):
+        printed = project.snakemake("--workflow-profile", name, *options, "claims", fails=True)
+        assert "leave out --workflow-profile" in printed
     assert not (project.folder / "results/tiny/claims.md").exists()
 
 

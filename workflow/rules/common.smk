@@ -164,11 +164,8 @@ def mark_of(wildcards):
 
 def recorded_mark(wildcards):
     """The study's mark; what was recorded in a store that is gone is recorded anew."""
-    if Path(TRACKED).exists():
-        if not workflow.dryrun:
-            STORE.bring_home()
-        if STORE.lost:
-            workflow.dag.forcerules.add(workflow.get_rule("record"))
+    if Path(TRACKED).exists() and STORE.lost:
+        workflow.dag.forcerules.add(workflow.get_rule("record"))
     return mark_of(wildcards)
 
 
@@ -176,15 +173,27 @@ WRITTEN = [Path(name) for name in (".", "results", "results/runs", FOLDER, "data
 folder_lock = watch = bar = None
 
 
-def begin():
-    """Before the first job: claim the folder, watch what is trained, and show how far the study is."""
-    global folder_lock, watch, bar
-    # Where --workflow-profile names another one, or none that is there, Snakemake does not say so and the default is not read.
-    if not workflow.execution_settings.ignore_incomplete:
+def refuse_other_profile(read):
+    """Refuse to go on where a setting of the default profile says that it was not read.
+
+    Where --workflow-profile names another one, or none that is there, Snakemake says nothing and takes its own defaults.
+    """
+    if not read:
         raise WorkflowError(
             "the settings of profiles/default were not read, and without them this workflow is not right;"
             " leave out --workflow-profile; a cluster's are added by --profile profiles/slurm"
         )
+
+
+# In a dry run nothing begins, and no settings but those of the output are known yet.
+if workflow.is_main_process:
+    refuse_other_profile(workflow.output_settings.show_failed_logs)
+
+
+def begin():
+    """Before the first job: claim the folder, watch what is trained, and show how far the study is."""
+    global folder_lock, watch, bar
+    refuse_other_profile(workflow.execution_settings.ignore_incomplete)
     pipeline.warn_of_no_commit()
     pipeline.warn_of_password(PARAMETERS["tracking"]["store"])
     try:

@@ -15,6 +15,8 @@ COMMANDS = {
         planning.estimate,
         making.rerun,
         planning.prune,
+        making.import_checkpoint,
+        outputs.crate,
     ),
     "Called by the workflow; by hand, where one step is to be made alone": (
         jobs.fetch,

@@ -1,5 +1,6 @@
 """Commands that make something: runs, a run once more, a report."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -106,3 +107,26 @@ def report(
     else:
         print(found.text)
     raise_problems(found.problems, f"{found.index} shows the rest")
+
+
+def import_checkpoint(
+    file: Annotated[Path, typer.Argument(help="A checkpoint of the paper's authors.")],
+    mapping_unit: Annotated[str, typer.Option(help="resu or stsu: what it was trained with.")],
+    dataset: Annotated[str, typer.Option(help="What it was trained on.")] = "cifar100",
+    network: Annotated[str | None, typer.Option(help="Of params.yaml; else vgg-13 or resnet-17, as it is.")] = None,
+    time_steps: Annotated[
+        int | None, typer.Option(help="T; else the authors' own, 4 for VGG-13, 5 for ResNet-17.")
+    ] = None,
+    recipe: Annotated[str, typer.Option(help="Of params.yaml, by whose normalisation it is given images.")] = "paper",
+    params: Params = PARAMS,
+    runs: Runs = RUNS,
+) -> None:
+    """Make a run of a checkpoint of the paper's authors, to be evaluated without training."""
+    from snn2ann.study import load_parameters
+    from snn2ann.training.authors import Choice, import_checkpoint
+
+    choice = Choice(dataset, mapping_unit, recipe, network, time_steps)
+    imported = import_checkpoint(file, load_parameters(params), choice, runs)
+    for why, names in imported.unused.items():
+        print(f"left out, {why}: {', '.join(names)}")
+    print(f"{imported.run.path}\nin a study's `runs`: {json.dumps(imported.entry)}")

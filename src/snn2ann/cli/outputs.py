@@ -65,11 +65,22 @@ def publish(
     page: Annotated[
         list[Path], typer.Option(help="File whose marked blocks to bring up to date; may be repeated.")
     ] = [],  # noqa: B006
+    paper: Annotated[Path | None, typer.Option(help="Folder with the template of a paper, to be filled.")] = None,
 ) -> None:
     """Put a study's tables, figures and verdicts into the documentation."""
     from snn2ann.report.publish import publish as run_publication
 
-    run_publication(study_folder, output, page)
+    run_publication(study_folder, output, page, paper)
+
+
+def crate(
+    study_folder: StudyFolder,
+    output: Annotated[Path, typer.Option(help="Folder to make, or a file that ends in .zip.")],
+) -> None:
+    """Pack a finished study as an RO-Crate: runs, results, verdicts and what made them, for an archive."""
+    from snn2ann.report.crate import write_crate
+
+    write_crate(study_folder, output)
 
 
 def registered(
@@ -106,7 +117,7 @@ def track(
     ] = None,
 ) -> None:
     """Log a study's files to MLflow; logged runs are updated, not doubled."""
-    from snn2ann.files import write_text
+    from snn2ann.files import write_json
     from snn2ann.parameters import load_parameters, validate
     from snn2ann.tracking.store import StoreError
     from snn2ann.tracking.track import track_study
@@ -116,15 +127,16 @@ def track(
         validate(parameters)
         store = store or parameters["tracking"]["store"]
     try:
-        track_study(study_folder, store, models)
+        pages = track_study(study_folder, store, models)
     except StoreError as error:
         if mark is None:
             raise
         print(f"warning: {error}", file=sys.stderr)
-        write_text(mark, f"{error}\n")
+        write_json(mark, {"lacks": str(error)})
     else:
+        print(*pages.lines(), sep="\n")
         if mark is not None:
-            write_text(mark, "")
+            write_json(mark, {"pages": pages.lines()})
 
 
 def watch(

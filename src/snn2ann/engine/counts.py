@@ -19,6 +19,14 @@ _UNPAID = (
 )
 
 
+Factor = float | Tensor
+
+
+def is_one(factor: Factor) -> bool:
+    """Whether nothing is multiplied."""
+    return not isinstance(factor, Tensor) and factor == 1
+
+
 def count_type(time_steps: int) -> torch.dtype:
     """The smallest type that holds counts up to T."""
     return torch.uint8 if time_steps <= 255 else torch.int32
@@ -31,13 +39,13 @@ class Counts:
     Attributes:
         link: carries the gradient, [B, C, H, W]; one number, expanded.
         value: the counts, whole numbers, [B, C, H, W].
-        factor: what the ANN branch multiplies them by.
+        factor: what the ANN branch multiplies them by: a number, or one a channel, [1, C, ...].
         price: what they cost, a scalar with gradient; None where they cost nothing.
     """
 
     link: Tensor
     value: Tensor
-    factor: float = 1.0
+    factor: Factor = 1.0
     price: Tensor | None = None
 
     def dense(self) -> Tensor:
@@ -65,7 +73,7 @@ def substitute(
     active: Tensor,
     slope: float = 1.0,
     gain: Tensor | None = None,
-    factor: float = 1.0,
+    factor: Factor = 1.0,
     penalty: float = 0.0,
 ) -> Counts:
     """Put counts in the place of an activation.
@@ -129,13 +137,13 @@ class _Substitute(torch.autograd.Function):
 
 class _Dense(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, link: Tensor, value: Tensor, factor: float) -> Tensor:
+    def forward(ctx: Any, link: Tensor, value: Tensor, factor: Factor) -> Tensor:
         ctx.factor = factor
-        return value.to(link.dtype) if factor == 1 else value.to(link.dtype) * factor
+        return value.to(link.dtype) if is_one(factor) else value.to(link.dtype) * factor
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
-        gradient = gradients[0] if ctx.factor == 1 else gradients[0] * ctx.factor
+        gradient = gradients[0] if is_one(ctx.factor) else gradients[0] * ctx.factor
         return gradient, None, None
 
 
@@ -147,14 +155,14 @@ class _Convolve(torch.autograd.Function):
         weight: Tensor,
         bias: Tensor | None,
         value: Tensor,
-        factor: float,
+        factor: Factor,
         convolution: nn.Conv2d,
         total: Tensor | None,
     ) -> Tensor:
         ctx.save_for_backward(weight, value)
         ctx.factor, ctx.convolution = factor, convolution
         if total is not None:
-            scaled = total if factor == 1 else total.mul_(factor)
+            scaled = total if is_one(factor) else total.mul_(factor)
             return scaled if bias is None else scaled.add_(bias.view(-1, 1, 1))
         dense = _Dense.apply(link, value, factor)
         return functional.conv2d(dense, weight, bias, convolution.stride, convolution.padding)
@@ -166,7 +174,7 @@ class _Convolve(torch.autograd.Function):
         convolution, outputs = ctx.convolution, [weight.shape[0]]
         biased = convolution.bias is not None
         # In bfloat16 the gradient is; the engine brings what is returned back to the type of what it belongs to.
-        weight = weight.to(gradient.dtype) if ctx.factor == 1 else weight.to(gradient.dtype) * ctx.factor
+        weight, factor = weight.to(gradient.dtype), ctx.factor
 
         def derive(gradient: Tensor, dense: Tensor, wanted: list[bool]) -> tuple[Tensor, Tensor, Tensor | None]:
             geometry = convolution.stride, convolution.padding, convolution.dilation, False, [0, 0], convolution.groups
@@ -176,13 +184,14 @@ class _Convolve(torch.autograd.Function):
         # Channels-last is the faster layout for the input's gradient on a CPU, and the slower one for the weight's.
         contiguous = gradient.contiguous()
         dense = torch.empty(value.shape, dtype=gradient.dtype, device=value.device).copy_(value)
-        if ctx.factor != 1:
-            dense.mul_(ctx.factor)
+        if not is_one(factor):
+            dense.mul_(factor)
         if gradient.is_contiguous():
-            return (*derive(gradient, dense, [True, True, biased]), None, None, None, None)
-        to_input, *_ = derive(gradient, gradient.new_empty(()).expand(value.shape), [True, False, False])
-        _, to_weight, to_bias = derive(contiguous, dense, [False, True, biased])
-        return to_input, to_weight, to_bias, None, None, None, None
+            to_input, to_weight, to_bias = derive(gradient, dense, [True, True, biased])
+        else:
+            to_input, *_ = derive(gradient, gradient.new_empty(()).expand(value.shape), [True, False, False])
+            _, to_weight, to_bias = derive(contiguous, dense, [False, True, biased])
+        return to_input if is_one(factor) else to_input.mul_(factor), to_weight, to_bias, None, None, None, None
 
 
 class _LinearOfSum(torch.autograd.Function):
@@ -233,7 +242,7 @@ def counts_as_bytes() -> Iterator[Callable[[Tensor | Counts], Tensor]]:
         if isinstance(packed, Tensor):
             return packed
         counts, kind = packed
-        return counts.value.to(kind) if counts.factor == 1 else counts.value.to(kind) * counts.factor
+        return counts.value.to(kind) if is_one(counts.factor) else counts.value.to(kind) * counts.factor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
         yield dense

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from snn2ann.errors import UserError
+
 Dropping = nn.Dropout | nn.Dropout2d
 
 
@@ -32,6 +34,8 @@ class Dropout:
         """
         if module is None or not module.training or not module.p:
             return None
+        if module.p >= 1:
+            raise UserError(f"{module} drops everything; give it a probability below 1")
         if isinstance(module, nn.Dropout2d):
             shape = [*shape[:2], *[1] * len(shape[2:])]
         return Dropout(like.new_empty(tuple(shape)).bernoulli_(1 - module.p), 1 / (1 - module.p))

@@ -188,9 +188,11 @@ def _in_one_go(layer: Layer, constant: bool, settings: NeuronSettings) -> bool:
 
 
 def _weighted(weights: Weigh, incoming: Spikes, affine: Affine) -> Tensor:
-    value = incoming.timed
+    value, worth = incoming.taken_by(weights.convolution)
     weight = weights.convolution.weight
-    current = weigh(weights.convolution, value.flatten(0, 1), *affine)
+    # What is one number is in the scale already.
+    worth = None if worth is None else incoming.worth_by_channel
+    current = weigh(weights.convolution, value.flatten(0, 1), *affine, worth)
     # Membranes are charged in single precision, whatever the convolution's.
     return current.to(weight.dtype).unflatten(0, value.shape[:2])
 

@@ -19,6 +19,7 @@ from snn2ann.network.besides import weights_made
 from snn2ann.network.operations import Operation, Shift
 from snn2ann.network.plan import Plan
 from snn2ann.network.refusals import refuse
+from snn2ann.network.structure import structure
 from snn2ann.network.trace import trace
 from snn2ann.network.unchanged import unchanged
 
@@ -55,6 +56,7 @@ class Network(nn.Module):
     Attributes:
         model: the module.
         plan: its operations.
+        traced: what the module was made of then.
         neurons: layers of neurons, by name of the operation, in the order in which they run.
         image_shape: (C, H, W) of the images that the neurons were made for, where they were made here.
         logits_shape: of what one such image gives.
@@ -70,6 +72,7 @@ class Network(nn.Module):
         self.model = model
         refuse_inference(model)
         self.plan: Plan = trace(model)
+        self.traced = structure(model)
         self.image_shape: tuple[int, ...] | None = None
         self.logits_shape: tuple[int, ...] = ()
         self.smallest_batch = 1

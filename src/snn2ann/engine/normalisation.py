@@ -45,13 +45,40 @@ def affine(
     return scale, (shift if norm.bias is None else shift + norm.bias) / time_steps
 
 
-def scaled_weight(weights: Weighing, scale: Tensor | None) -> Tensor:
-    """Give the weight times `scale` [C_out] per output channel, without gradient."""
+def scaled_weight(weights: Weighing, scale: Tensor | None, worth: Tensor | None = None) -> Tensor:
+    """Give the weight times `scale` [C_out] per output channel, and `worth` per input channel, without gradient.
+
+    Args:
+        weights: gives the weight.
+        scale: [C_out] or None.
+        worth: what an input of 1 stands for; see `folds`.
+    """
     weight = weights.weight.detach()
-    return weight if scale is None else weight * scale.view(-1, *[1] * (weight.dim() - 1))
+    if worth is not None and not worth.dim():
+        scale = worth if scale is None else scale * worth
+    if scale is not None:
+        weight = weight * scale.view(-1, *[1] * (weight.dim() - 1))
+    if worth is None or not worth.dim():
+        return weight
+    by_input = worth if worth.dim() == 2 else worth.flatten(2)[..., 0]
+    groups = 1 if isinstance(weights, nn.Linear) else weights.groups
+    grouped = weight.unflatten(0, (groups, -1))
+    return (grouped * by_input.reshape(groups, 1, -1, *[1] * (weight.dim() - 2))).flatten(0, 1)
 
 
-def weigh(weights: Weighing | None, value: Tensor, scale: Tensor | None, bias: Tensor | None) -> Tensor:
+def folds(weights: Weighing, worth: Tensor | None) -> bool:
+    """Whether weights can be multiplied by what an input of 1 stands for, instead of the input.
+
+    Args:
+        weights: take the input.
+        worth: a scalar; or one a channel, [1, C_in, ...], the same at every place of it; or None for 1.
+    """
+    return worth is None or not worth.dim() or (worth.dim() == 2) == isinstance(weights, nn.Linear)
+
+
+def weigh(
+    weights: Weighing | None, value: Tensor, scale: Tensor | None, bias: Tensor | None, worth: Tensor | None = None
+) -> Tensor:
     """Run a layer with its weight times `scale` per output channel and another bias; without a layer, a·x + b'.
 
     Args:
@@ -59,12 +86,13 @@ def weigh(weights: Weighing | None, value: Tensor, scale: Tensor | None, bias: T
         value: [N, ...].
         scale: a, [C] or None.
         bias: b', [C] or None.
+        worth: what an input of 1 stands for; see `scaled_weight`.
     """
     if weights is None:
         assert scale is not None and bias is not None
         shape = (-1,) + (1,) * (value.dim() - 2)
         return value * scale.to(value).view(shape) + bias.to(value).view(shape)
-    weight = scaled_weight(weights, scale)
+    weight = scaled_weight(weights, scale, worth)
     value = value.to(weight.dtype)
     if isinstance(weights, nn.Linear):
         return functional.linear(value, weight, bias)

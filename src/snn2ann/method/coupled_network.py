@@ -21,6 +21,7 @@ from snn2ann.method.deploy import deploy
 from snn2ann.method.spiking import SpikingInterpreter
 from snn2ann.method.spiking_network import SpikingNetwork, check_steps
 from snn2ann.network.besides import check_besides
+from snn2ann.network.structure import check_structure
 from snn2ann.options import CouplingOptions
 
 
@@ -138,8 +139,8 @@ class CoupledNetwork(Network):
     def calibrate(self, images: Tensor) -> None:
         """Set thresholds by which counts stand for the activations of the network as it is, a trained ANN.
 
-        A layer's threshold is one for all its neurons, that with which w · count / T is nearest to the activation; and a
-        spike is worth w (see `calibration.nearest`). Activations are those of evaluation mode. Weights, statistics and
+        A threshold is one for all neurons of a channel, that with which w · count / T is nearest to the activation; and a
+        spike of it is worth w (see `calibration.nearest`). Activations are those of evaluation mode. Weights, statistics and
         modes are not changed. From here on the image and biases are whole at every step, whatever the input coding, so that
         a step's current is of the activation's size.
 
@@ -175,7 +176,7 @@ class CoupledNetwork(Network):
         if self.training:
             return self.branches(images)[0]
         self.check(images)
-        return self.run_by(self._spiking(self._report, self._are_frames(images)), images)[-1]
+        return self.run_by(self._spiking(self._report, self.are_frames(images)), images)[-1]
 
     def branches(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Run both branches; thresholds are adjusted in training mode only.
@@ -190,7 +191,7 @@ class CoupledNetwork(Network):
         self.check(images)
         self.batches += self.training
         interpreter = CoupledInterpreter(
-            self._spiking(None, self._are_frames(images)),
+            self._spiking(None, self.are_frames(images)),
             adjust=self.training and self.options.ata,
             observer=self._report,
             progress=self.progress,
@@ -220,7 +221,7 @@ class CoupledNetwork(Network):
             frames=frames,
         )
 
-    def _are_frames(self, images: Tensor) -> bool:
+    def are_frames(self, images: Tensor) -> bool:
         """Whether there is a dimension more than a batch of images has; where their size is not known, than [B, C, H, W]."""
         return images.dim() == 2 + (3 if self.image_shape is None else len(self.image_shape))
 
@@ -238,9 +239,10 @@ class CoupledNetwork(Network):
         Raises:
             UserError: images or the network's state are not finite.
         """
-        check_besides(self.model)
+        self._check_model()
+        self._check_type(images)
         self._check_finite({"the images": images})
-        if self._are_frames(images):
+        if self.are_frames(images):
             self._refuse_calibrated()
             check_steps(images, self.time_steps)
             images = images[0]
@@ -257,9 +259,21 @@ class CoupledNetwork(Network):
             self.make_thresholds(images)
         self._by_images = self._by_images and not self.training
 
+    def _check_type(self, images: Tensor) -> None:
+        weights, device = floats_of(self.model).dtype, images.device.type
+        mixed = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+        if not images.is_floating_point() or not (mixed or images.dtype == weights):
+            raise UserError(f"the images are {images.dtype} and the weights {weights}; give images.to({weights})")
+
+    def _check_model(self) -> None:
+        check_besides(self.model)
+        check_structure(self.model, self.traced)
+
     def _check_finite(self, images: dict[str, Tensor]) -> None:
         weights, thresholds = self.named_state()
-        check_finite(images | weights | thresholds, f"after {self.batches} training batches")
+        # A variance below zero is finite, and what it normalises is not.
+        variances = {name: value.sqrt() for name, value in weights.items() if name.endswith("running_var")}
+        check_finite(images | weights | variances | thresholds, f"after {self.batches} training batches")
 
     def layers(self) -> list[LayerReport]:
         """Report on the layers of neurons, in order, as they were in the last batch.
@@ -294,7 +308,7 @@ class CoupledNetwork(Network):
             raise RuntimeError(
                 "how many neurons there are is not known before the first images; give some, or image_shape"
             )
-        check_besides(self.model)
+        self._check_model()
         self._check_finite({})
         if frames:
             self._refuse_calibrated()

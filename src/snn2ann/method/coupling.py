@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from snn2ann.engine import events
-from snn2ann.engine.counts import Counts, counts_as_bytes, linear_of_sum
+from snn2ann.engine.counts import Counts, Factor, counts_as_bytes, is_one, linear_of_sum
 from snn2ann.engine.dropout import Dropout
 from snn2ann.engine.firing import Sums, fire_by_events, fire_densely, fire_on_image, fire_on_sums, sum_events
 from snn2ann.engine.interpreter import Interpreter
@@ -221,7 +221,7 @@ class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
     def _mapped(self, stage: Fire, value: Tensor, dropout: Dropout | None, spikes: Spikes) -> Coupled:
         self._watch(stage, value, dropout, spikes)
         neurons, unit = stage.neurons, self.options.mapping_unit
-        factor = self.share if spikes.worth is None else self.share * float(spikes.worth)
+        factor: Factor = self.share if spikes.worth is None else self.share * spikes.worth
         # Where biases are whole at every step, a spike takes a T-th of its threshold off the ANN's value.
         taken = neurons.threshold if self.share == 1 else neurons.threshold * self.share
         window = (taken, self.spiking.time_steps) if self.options.gradient == "window" else None
@@ -230,7 +230,7 @@ class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
         )
         if activation.price is not None:
             self.price = activation.price if self.price is None else self.price + activation.price
-        return Coupled(activation, spikes, adds_up=unit == "stsu" and factor == 1)
+        return Coupled(activation, spikes, adds_up=unit == "stsu" and is_one(factor))
 
     @torch.no_grad()
     def _watch(self, stage: Fire, value: Tensor, dropout: Dropout | None, spikes: Spikes) -> None:
@@ -246,7 +246,7 @@ class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
         self.last = (dropped, rate)
         if self.adjust:
             threshold = stage.neurons.threshold
-            step = options.ata_step if spikes.worth is None else options.ata_step * float(spikes.worth)
+            step = options.ata_step if spikes.worth is None else options.ata_step * spikes.worth
             adjust_threshold(threshold, rate, options.ata_rate, step, options.ata_momentum)
 
     def observe(self, stage: Stage, incoming: list[Coupled], outgoing: Coupled) -> None:

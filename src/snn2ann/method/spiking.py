@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from snn2ann.engine import events
 from snn2ann.engine.firing import (
@@ -98,6 +98,9 @@ class SpikingInterpreter(Interpreter[Spikes, Tensor]):
         reason = reason or events.unsuited(convolution, neurons.threshold, self.time_steps)
         if not (incoming.binary or incoming.constant) or (stage.side and skipped and not skipped.binary):
             reason = reason or "its input is not spikes"
+        convolved = [incoming, skipped] if stage.side and skipped else [incoming]
+        if any(each.worth_by_channel is not None for each in convolved):
+            reason = reason or "what a spike is worth differs by channel"
         if not reason and (stage.pool is None or stage.halves):
             height, width = events.output_size(convolution, list(incoming.value.shape[-2:]))
             halved = (height // 2, width // 2) if stage.halves else (height, width)
@@ -118,7 +121,7 @@ class SpikingInterpreter(Interpreter[Spikes, Tensor]):
     def affine(
         self, stage: Weigh, incoming: Spikes, statistics: Statistics | None = None
     ) -> tuple[Tensor | None, Tensor | None]:
-        """Give a and b' of weights, a of the incoming spikes' worth; None for 1 and for 0."""
+        """Give a and b' of weights; None for 1 and for 0."""
         spread = 1 if stage.readout else self.options.bias_spread(self.bias_steps, incoming.constant)
         return affine(stage.module, stage.norm, spread, statistics)
 
@@ -128,7 +131,8 @@ class SpikingInterpreter(Interpreter[Spikes, Tensor]):
         scale = weight.new_ones(len(weight)) if scale is None else scale
         bias = weight.new_zeros(len(weight)) if bias is None else bias
         scale = scale.detach()
-        return scale if incoming.worth is None else scale * incoming.worth, bias.detach()
+        worth = incoming.worth
+        return scale if worth is None or worth.dim() else scale * worth, bias.detach()
 
     @torch.no_grad()
     def each(self, function: Callable[..., Tensor], *signals: Spikes) -> Spikes:
@@ -143,14 +147,18 @@ class SpikingInterpreter(Interpreter[Spikes, Tensor]):
     @torch.no_grad()
     def weigh_with(self, stage: Weigh, incoming: Spikes, scale: Tensor | None, bias: Tensor | None) -> Spikes:
         """Run weights at every step under a scale and a bias of a step."""
-        return self.each(lambda value: weigh(stage.module, value, scale, bias), incoming)
+        value, worth = incoming.taken_by(stage.module)
+        return _at_every_step(lambda value: weigh(stage.module, value, scale, bias, worth), [value], [incoming])
 
     @torch.no_grad()
     def apply(self, stage: Apply, *signals: Spikes) -> Spikes:
         """Run a function at every step; rearranged spikes are spikes."""
-        worth = signals[0].worth
-        if stage.rearranges and all(signal.binary and signal.worth is worth for signal in signals):
-            given = _at_every_step(stage.function, [signal.value for signal in signals], signals)
+        first, function = signals[0], stage.function
+        by_channel = first.worth_by_channel
+        same = all(signal.binary and signal.worth is first.worth for signal in signals)
+        if same and (isinstance(function, nn.Flatten) if by_channel is not None else stage.rearranges):
+            given = _at_every_step(function, [signal.value for signal in signals], signals)
+            worth = first.worth if by_channel is None else function(by_channel.expand(1, *first.value.shape[2:]))
             return replace(given, binary=True, worth=worth)
         if stage.adds and not all(signal.binary for signal in signals):
             # Added to a current, spikes are an identity shortcut.

@@ -142,7 +142,7 @@ class Amount(nn.Module):
     """Multiplies spikes by what one is worth, where no weights that could be multiplied by it take them.
 
     Args:
-        worth: scalar.
+        worth: a scalar; or one a channel, [1, C, ...].
     """
 
     worth: Tensor

@@ -29,9 +29,9 @@ _HOOKS = {
 }
 
 
-def inherits_all(module: nn.Module, kind: type[nn.Module]) -> bool:
-    """Whether a module's class runs what a class runs when it is called, and nothing of its own."""
-    return all(getattr(type(module), name, None) is getattr(kind, name, None) for name in RUN)
+def inherits_all(own: type[nn.Module], kind: type[nn.Module]) -> bool:
+    """Whether a class runs what another runs when a module is called, and nothing of its own."""
+    return all(getattr(own, name, None) is getattr(kind, name, None) for name in RUN)
 
 
 def besides(model: nn.Module) -> Iterator[Offence]:
@@ -57,20 +57,18 @@ def besides(model: nn.Module) -> Iterator[Offence]:
 def _of_every_module() -> Iterator[Offence]:
     for attribute, words in _HOOKS.items():
         for hook in getattr(every_module, f"_global{attribute}").values():
-            yield _hook("every module", "module", words, hook)
+            # PyTorch's own look on: those that count operations, and the like.
+            if not str(getattr(hook, "__module__", "")).startswith("torch."):
+                yield _hook("every module", "module", words, hook)
 
 
-def check_besides(model: nn.Module, *, every_module_too: bool = False) -> None:
-    """Look for what no plan would run.
-
-    Args:
-        model: of any state.
-        every_module_too: whether hooks of all modules count; while a network runs they are those of who measures it.
+def check_besides(model: nn.Module) -> None:
+    """Look for what no plan would run, of a network and of all modules.
 
     Raises:
         UserError: there is some; the message names all of it.
     """
-    if offences := [*(_of_every_module() if every_module_too else ()), *besides(model)]:
+    if offences := [*_of_every_module(), *besides(model)]:
         raise refuse(grouped(offences))
 
 

@@ -28,7 +28,9 @@ StudyContent = dict[str, Any]
 
 __all__ = ["Run", "Study", "digest", "load_parameters", "network_spec", "resolve", "validate"]
 
-# Raised by hand when a change of code alters what these phases write; METHODS holds one for each method.
+# Raised by hand when a change of code alters what these phases write; METHODS holds one for each method. Training is the
+# loop, the recipe, and the batches that they are given; runs are named by its revision from the second on.
+TRAINING_REVISION = 1
 CALIBRATION_REVISION = 1
 EVALUATION_REVISION = 1
 
@@ -209,6 +211,10 @@ def _run(parameters: Parameters, cell: Cell, specs: Mapping[str, DatasetSpec], m
         "seed": cell.seed,
         "source": source,
     }
+    if cell.checkpoint:
+        spec["checkpoint"] = cell.checkpoint
+    if TRAINING_REVISION > 1 and cell.method.trained:
+        spec["training_revision"] = TRAINING_REVISION
     time_steps, options = method["time_steps"], method["options"]
     steps = f"_T{time_steps}" if time_steps else ""
     calibration = _calibration(parameters, cell, time_steps)

@@ -28,6 +28,7 @@ class Cell:
     seed: int
     recipe: str
     own_recipe: bool  # not the study's
+    checkpoint: str | None
 
     @property
     def method(self) -> MethodEntry:
@@ -46,13 +47,30 @@ def cells_of(given: Given, section: StudySection, study_name: str) -> Iterator[C
         refuse_two_values(entry.as_given(), entry.options, key)
         datasets = _narrowed(section.datasets, entry.datasets, f"{key}.datasets")
         networks = _narrowed(section.networks, entry.networks, f"{key}.networks")
-        seeds = _narrowed(section.seeds, entry.seeds, f"{key}.seeds")
+        _check_checkpoint(entry, key)
+        seeds = [0] if entry.checkpoint else _narrowed(section.seeds, entry.seeds, f"{key}.seeds")
         recipe = choose(f"{key}.recipe", section.recipe if entry.recipe is None else entry.recipe, given.typed.recipes)
         for dataset, network in itertools.product(datasets, networks):
             for chosen in combinations(entry, key):
                 for seed in seeds:
                     own = recipe != section.recipe
-                    yield Cell(key, chosen, entry.calibrate, entry.run, dataset, network, seed, recipe, own)
+                    yield Cell(
+                        key, chosen, entry.calibrate, entry.run, dataset, network, seed, recipe, own, entry.checkpoint
+                    )
+
+
+def _check_checkpoint(entry: Entry, key: str) -> None:
+    """Refuse a method of a file's weights without the file, a file of another method, and seeds that a file has not."""
+    if not METHODS[entry.method].imported:
+        if entry.checkpoint is not None:
+            able = ", ".join(name for name, method in METHODS.items() if method.imported)
+            raise UserError(
+                f"{key}.checkpoint: {entry.checkpoint!r} is not allowed for {entry.method}; it is for {able}"
+            )
+    elif entry.checkpoint is None:
+        raise UserError(f"{key}.checkpoint: missing; `snn2ann import-checkpoint FILE` prints it (docs/authors.md)")
+    elif entry.seeds is not None:
+        raise UserError(f"{key}.seeds: {entry.seeds} is not allowed: a file is one run, which stands at seed 0")
 
 
 def _narrowed(of_study: list[T], of_entry: list[T] | None, key: str) -> list[T]:

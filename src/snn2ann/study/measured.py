@@ -35,7 +35,7 @@ def measurement_spec_of(parameters: Parameters, study: StudySection, place: str)
     for index, entry in enumerate(section.methods):
         key = f"{keys['methods']}[{index}]"
         method = METHODS[choose(f"{key}.method", entry.method, METHODS)]
-        if method.source is not None:
+        if not method.trained:
             raise UserError(f"{key}.method: {entry.method!r} is not allowed; expected a method that is trained")
         if entry.time_steps is not None and not method.time_steps:
             raise UserError(f"{key}.time_steps: {entry.time_steps} is not allowed; {entry.method} is trained without T")
