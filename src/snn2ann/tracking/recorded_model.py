@@ -71,8 +71,8 @@ def _digest(path: Path) -> str:
 def log_model(store: Store, tracked: TrackedRun, folder: Path, parameters: Mapping[str, Any]) -> None:
     """Trace a run's deployed network and record it, with its signature, as the run's entry in the list of models.
 
-    mlflow.pytorch.load_model(f"models:/{id}") then takes images [B, C, H, W], or frames [B, T, C, H, W], normalised as the run's recipe says, to logits
-    [B, classes].
+    mlflow.pytorch.load_model(f"models:/{id}") then takes images [B, C, H, W], or frames [B, T, C, H, W], normalised as the
+    run's recipe says, to logits [B, classes].
 
     Args:
         store: open.
