@@ -16,7 +16,7 @@ COMMANDS = {
         making.rerun,
         planning.prune,
         making.import_checkpoint,
-        making.crate,
+        outputs.crate,
     ),
     "Called by the workflow; by hand, where one step is to be made alone": (
         jobs.fetch,

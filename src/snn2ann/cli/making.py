@@ -1,4 +1,4 @@
-"""Commands that make something: runs, a run once more, a report, a run of a checkpoint, a package."""
+"""Commands that make something: runs, a run once more, a report."""
 
 import json
 import sys
@@ -11,7 +11,7 @@ from snn2ann.cli.app import NO
 from snn2ann.cli.completing import complete_study, complete_target
 from snn2ann.cli.device import set_up_torch
 from snn2ann.cli.json_output import print_json
-from snn2ann.cli.options import PARAMS, RUNS, Json, Params, RunName, Runs, StudyFolder
+from snn2ann.cli.options import PARAMS, RUNS, Json, Params, RunName, Runs
 from snn2ann.errors import UserError
 
 
@@ -107,16 +107,6 @@ def report(
     else:
         print(found.text)
     raise_problems(found.problems, f"{found.index} shows the rest")
-
-
-def crate(
-    study_folder: StudyFolder,
-    output: Annotated[Path, typer.Option(help="Folder to make, or a file that ends in .zip.")],
-) -> None:
-    """Pack a finished study as an RO-Crate: runs, results, verdicts and what made them, for an archive."""
-    from snn2ann.report.crate import write_crate
-
-    write_crate(study_folder, output)
 
 
 def import_checkpoint(

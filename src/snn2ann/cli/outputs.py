@@ -73,6 +73,16 @@ def publish(
     run_publication(study_folder, output, page, paper)
 
 
+def crate(
+    study_folder: StudyFolder,
+    output: Annotated[Path, typer.Option(help="Folder to make, or a file that ends in .zip.")],
+) -> None:
+    """Pack a finished study as an RO-Crate: runs, results, verdicts and what made them, for an archive."""
+    from snn2ann.report.crate import write_crate
+
+    write_crate(study_folder, output)
+
+
 def registered(
     pages: Annotated[list[Path] | None, typer.Argument(help="Pages; else those of the documentation.")] = None,
 ) -> None:
