@@ -41,7 +41,7 @@ SPEC: dict[str, Any] = {
     "seed": 1,
     "source": None,
 }
-JOB = {"time_steps": 3, "target": 0.005, "step": 0.3, "passes": 2, "images": 20}
+JOB = {"time_steps": 3, "target": 0.005, "step": 0.3, "passes": 2, "images": 14}
 
 
 @pytest.fixture(scope="module")
