@@ -10,6 +10,7 @@ from torch import Tensor
 
 from snn2ann.engine.signals import Observation
 from snn2ann.evaluation.calibrate import calibrate_thresholds
+from snn2ann.evaluation.census import AgreementCensus
 from snn2ann.evaluation.evaluate import evaluate_split
 from snn2ann.methods import METHODS
 from snn2ann.methods.build import build_model
@@ -95,6 +96,14 @@ def test_agreement_equals_pearsons_correlation() -> None:
         x, y = (torch.cat([pair[side] for pair in pairs[index::2]]).flatten() for side in (0, 1))
         assert layer["agreement"] == pytest.approx(float(torch.corrcoef(torch.stack([x, y]))[0, 1]), abs=1e-5)
         assert layer["noisy_spike_rate"] == pytest.approx(float(((x == 0) & (y > 0)).float().mean()), abs=1e-6)
+
+
+def test_agreement_of_weak_activations_is_one_and_of_a_constant_none() -> None:
+    census = AgreementCensus()
+    # x = 0 and 0.1 beside y = 0 and 1; then x = 0.1 twice.
+    census.sums["weak"] = torch.tensor([2, 0.1, 1, 0.01, 1, 0.1, 0], dtype=torch.float64)
+    census.sums["constant"] = torch.tensor([2, 0.5, 1, 0.125, 1, 0.25, 0], dtype=torch.float64)
+    assert census.correlations() == {"weak": pytest.approx(1.0), "constant": None}
 
 
 def noisy_model() -> Model:
