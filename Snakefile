@@ -18,7 +18,7 @@ from snn2ann.foresight import foresee
 from snn2ann.report.figures import FIGURES
 from snn2ann.report.registry import SECTIONS, listed
 from snn2ann.report.tables import TABLES
-from snn2ann.report.verdict_rows import HEADER, read_verdicts, verdict_cells
+from snn2ann.report.verdict_rows import read_verdicts, verdict_cells, verdict_header
 from snn2ann.runs.folder import RunFolder, trained_files
 from snn2ann.study import load_parameters, resolve
 

@@ -240,7 +240,7 @@ def _refuse_unknown_names(given: Given) -> None:
 
 
 def _refuse_unknown_methods(report: Report, key: str) -> None:
-    for side in ("headline", "reference"):
+    for side in ("headline", "reference", "beside"):
         if (rows := getattr(report, side)) is not None:
             choose(f"{key}.{side}.method", rows.method, METHODS)
 

@@ -113,7 +113,10 @@ def label_of(kind, name):
 def verdict_rows():
     """The verdicts for the front page of the HTML report: header and rows; none before they are made."""
     path = Path(f"{FOLDER}/claims.json")
-    return [list(HEADER), *verdict_cells(read_verdicts(path))] if path.exists() else []
+    if not path.exists():
+        return []
+    rows = read_verdicts(path)
+    return [verdict_header(rows), *verdict_cells(rows)]
 
 
 # Slurm's word for a node of one's own.

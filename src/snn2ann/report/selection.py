@@ -1,7 +1,7 @@
 """Which configurations are compared: the headline one and the reference, as the report's parameters name them."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from snn2ann.report.configurations import Configuration, matches
@@ -20,11 +20,25 @@ ACCURACY_MARGIN = 1.0
 
 @dataclass(frozen=True)
 class Comparison:
-    """The two sides of every claim as parameters name them, and the margin of accuracy in percentage points."""
+    """The two sides of every claim as parameters name them, and the margin of accuracy in percentage points.
+
+    `beside` names rows that are judged beside the headline, if any: another variant of the method.
+    """
 
     headline: Mapping[str, Any]
     reference: Mapping[str, Any]
     margin: float
+    beside: Mapping[str, Any] | None = None
+
+    @property
+    def judged(self) -> str:
+        """What is judged, in a word: the headline's variant, or its method."""
+        return str(self.headline.get("variant") or self.headline["method"])
+
+    def every(self) -> "list[Comparison]":
+        """This comparison and that of what is judged beside it, the variant as released first."""
+        found = [self, *([replace(self, headline=self.beside)] if self.beside else [])]
+        return sorted(found, key=lambda each: each.judged != "released")
 
     def equal_time_steps(self) -> dict[str, Any]:
         """The reference's method at the headline's training T."""
@@ -42,6 +56,7 @@ def comparison_of(settings: Mapping[str, Any]) -> Comparison:
         headline=settings.get("headline") or HEADLINE,
         reference=settings.get("reference") or REFERENCE,
         margin=float(settings.get("accuracy_margin", ACCURACY_MARGIN)),
+        beside=settings.get("beside"),
     )
 
 

@@ -21,7 +21,7 @@ def firing_rate(study: StudyData) -> Drawing:
         spikes = layer["spikes_per_image"][entry["time_steps"].index(steps)]
         return float(spikes) / (int(layer["neurons"]) * steps)
 
-    drawing = layer_figure(study, by_layer(study, rate), "Spikes per neuron and step (%)", 100)
+    drawing = layer_figure(study, by_layer(study, rate, "firing_rate"), "Spikes per neuron and step (%)", 100)
     for axes in drawing.figure.axes:
         axes.set_ylim(bottom=0)
     return drawing

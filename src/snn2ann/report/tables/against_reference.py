@@ -5,7 +5,7 @@ from typing import Any
 import pandas as pd
 
 from snn2ann.report.selection import comparison, find_cell, one_cell_each
-from snn2ann.report.statistics import EMPTY, mean_interval, paired_difference, paired_ratio
+from snn2ann.report.statistics import EMPTY, mean_interval, paired_difference, paired_ratio, share_interval
 from snn2ann.report.study_data import Cell, StudyData
 from snn2ann.report.table import Table, estimate_columns, interval, text
 from snn2ann.report.tables.cell_columns import accuracy_column, identity, identity_columns, missing_notes
@@ -52,7 +52,7 @@ def _row(study: StudyData, cell: Cell, reference: Cell | None) -> dict[str, Any]
         ratio = paired_ratio(spikes, study.values(reference, "spikes_per_image"))
     return {
         **identity(study, cell),
-        **estimate_columns("accuracy", mean_interval(accuracy)),
+        **estimate_columns("accuracy", share_interval(accuracy)),
         **estimate_columns("accuracy_difference", difference),
         **estimate_columns("spikes_ratio", ratio),
         **estimate_columns("largest_noise", mean_interval([_furthest(noise)])),

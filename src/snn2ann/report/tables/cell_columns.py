@@ -4,7 +4,7 @@ from typing import Any
 
 from snn2ann.report.configurations import mapping_unit_name, method_name, network_name
 from snn2ann.report.study_data import Cell, StudyData
-from snn2ann.report.table import Column, Row, plus_minus, shown, text
+from snn2ann.report.table import Column, Row, interval, shown, text
 
 ATA_WORDS = {
     "none": "no",
@@ -64,8 +64,8 @@ def note(study: StudyData, cell: Cell) -> str:
 
 
 def accuracy_column(header: str) -> Column:
-    """Accuracy in percent with half its interval; in the place of what is not there, why."""
-    measured = plus_minus(header, "accuracy", 2, 100)
+    """Accuracy in percent with its interval; in the place of what is not there, why."""
+    measured = interval(header, "accuracy", 2, 100)
 
     def render(row: Row) -> str:
         return shown(row["status"]) if row["status"] in ("not run", "not at hand") else measured.render(row)

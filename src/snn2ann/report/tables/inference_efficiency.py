@@ -7,7 +7,7 @@ import pandas as pd
 from snn2ann.report.configurations import method_name
 from snn2ann.report.inference_speed import images_per_second, measured_words
 from snn2ann.report.selection import comparison, find_cell
-from snn2ann.report.statistics import EMPTY, mean_interval, paired_ratio
+from snn2ann.report.statistics import EMPTY, interval_of, mean_interval, paired_ratio
 from snn2ann.report.study_data import Cell, StudyData
 from snn2ann.report.table import Table, estimate_columns, interval, plus_minus, text
 from snn2ann.report.tables.cell_columns import accuracy_column, identity, identity_columns, missing_notes
@@ -29,7 +29,7 @@ def inference_efficiency(study: StudyData) -> Table:
         accuracy_column("Accuracy (%)"),
         plus_minus("Spikes an image (k)", "spikes_per_image", 2, 1e-3),
         interval("Spikes / reference", "spikes_to_reference"),
-        plus_minus("Firing rate (spikes per neuron and step)", "firing_rate", 3),
+        interval("Firing rate (spikes per neuron and step)", "firing_rate", 3),
         plus_minus("Synaptic operations (M)", "synaptic_operations", 3, 1e-6),
         plus_minus("MACs (M)", "multiply_accumulates", 3, 1e-6),
         plus_minus("Energy (µJ)", "energy", 3, 1e6),
@@ -62,7 +62,7 @@ def _reference_words(study: StudyData) -> str:
 def _row(study: StudyData, cell: Cell) -> dict[str, Any]:
     row = identity(study, cell)
     for measure in MEASURES:
-        row |= estimate_columns(measure, mean_interval(study.values(cell, measure)))
+        row |= estimate_columns(measure, interval_of(measure, study.values(cell, measure)))
     place = (cell.dataset, cell.network)
     pairs = (
         ("spikes_to_reference", "spikes_per_image", comparison(study).reference),
