@@ -41,6 +41,8 @@ MEASUREMENT_REVISION = 3
 INFERENCE_REVISION = 2
 
 T = TypeVar("T")
+# The spec of each data set, by its name and the seed of a run: seeds differ where the data are cut into folds.
+Specs = Mapping[str, Mapping[int, dict[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -208,7 +210,7 @@ def resolve(parameters: Mapping[str, Any], study_name: str) -> Study:
         name=study_name,
         runs=tuple(run for cell, run in ordered if cell.planned),
         not_run=tuple(run for cell, run in ordered if not cell.planned),
-        datasets={f"{name}-{spec['digest']}": spec for name, spec in specs.items()},
+        datasets={f"{name}-{spec['digest']}": spec for name, each in specs.items() for spec in each.values()},
         measurement_spec=measurement,
         measurement_digest=digest(measurement) if measurement else None,
         inference_spec=inference,
@@ -284,10 +286,8 @@ def _single(entry: Entry, key: str) -> Iterator[Chosen]:
         yield Chosen(method=entry.method, options=options, **chosen)
 
 
-def _run(
-    parameters: Parameters, cell: _Cell, specs: Mapping[str, dict[str, Any]], made: list[tuple[_Cell, Run]]
-) -> Run:
-    dataset = specs[cell.dataset]
+def _run(parameters: Parameters, cell: _Cell, specs: Specs, made: list[tuple[_Cell, Run]]) -> Run:
+    dataset = specs[cell.dataset][cell.seed]
     described = parameters.networks[cell.network]
     network = resolved_network(described, cell.network, dataset["shape"], f"networks.{cell.network}")
     method = method_spec(parameters, cell.chosen, cell.key)
@@ -354,18 +354,21 @@ def _check_frames(cell: _Cell, frames: int) -> None:
         raise UserError(f"{cell.key}.time_steps: {chosen.time_steps} is not allowed {of_frames}; expected {frames}")
 
 
-def _datasets(parameters: Parameters, section: StudySection, place: str) -> dict[str, dict[str, Any]]:
-    """Return the spec of each data set of a study, by its name."""
+def _datasets(parameters: Parameters, section: StudySection, place: str) -> Specs:
     special = section.dataset_options
     for name in special:
         choose(f"{place}.dataset_options", name, section.datasets)
     own = [name for name, described in parameters.datasets.items() if "kind" in described.as_given()]
-    specs = {}
+    specs: dict[str, dict[int, dict[str, Any]]] = {}
     for name in section.datasets:
         choose(f"{place}.datasets", name, [*DATASETS, *own])
         described = parameters.datasets.get(name)
         common = described.as_given() if described else {}
-        specs[name] = dataset_spec(name, merge(common, special.get(name, {})))
+        given = merge(common, special.get(name, {}))
+        if given.get("folds"):
+            specs[name] = {seed: dataset_spec(name, given, seed) for seed in section.seeds}
+        else:
+            specs[name] = dict.fromkeys(section.seeds, dataset_spec(name, given))
     return specs
 
 
@@ -444,16 +447,14 @@ def _measurement(parameters: Parameters, study: StudySection, place: str) -> dic
     return {"revision": MEASUREMENT_REVISION, **section.as_given(), "networks": networks, "methods": methods}
 
 
-def _inference(
-    parameters: Parameters, cells: list[_Cell], specs: Mapping[str, dict[str, Any]]
-) -> dict[str, Any] | None:
+def _inference(parameters: Parameters, cells: list[_Cell], specs: Specs) -> dict[str, Any] | None:
     """Resolve what is timed in inference: each method and variant of the study, by default options, on each network."""
     section = parameters.inference
     if section is None:
         return None
     places = []
     for dataset, network in dict.fromkeys((cell.dataset, cell.network) for cell in cells):
-        spec = specs[dataset]
+        spec = next(iter(specs[dataset].values()))
         resolved = resolved_network(parameters.networks[network], network, spec["shape"], f"networks.{network}")
         known = {key: spec[key] for key in ("name", "shape", "classes", "frames") if key in spec}
         places.append({"dataset": known, "network": resolved})

@@ -103,7 +103,7 @@ def dataset_entry(name: str) -> DatasetEntry:
     return DATASETS[name]
 
 
-def dataset_spec(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+def dataset_spec(name: str, parameters: Mapping[str, Any], seed: int = 0) -> dict[str, Any]:
     """Resolve the parameters of a data set into the `dataset` part of a run's specification.
 
     Args:
@@ -111,8 +111,10 @@ def dataset_spec(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         parameters: the section `datasets: <name>:` of `params.yaml`:
             `validation` (fraction of the training part held out, 0.1), `test` (fraction, 0.2; only
             where there is no official test part), `split_seed` (0), `train_images` (at most so
-            many training images, a stratified subset; null = all), `local` (file or folder taken
+            many training images, a stratified subset; null = all), `folds` (in the place of `test`: the test part is
+            that of so many folds which is the seed's), `local` (file or folder taken
             instead of a download) and `mirrors` (URLs tried before the built-in ones).
+        seed: of the run; it counts where the data set has folds.
 
     Returns:
         `name`, `digest`, `shape`, `classes`, every parameter that changes the prepared arrays, and
@@ -124,9 +126,9 @@ def dataset_spec(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
         UserError: unknown name or key, wrong type, or value out of range.
     """
     if "kind" in parameters:
-        return _own_spec(name, parameters)
+        return _own_spec(name, parameters, seed)
     entry = dataset_entry(name)
-    resolved = _resolve(name, parameters, _BUILT_IN_PLACES, entry.classes, {"test": entry.official_test})
+    resolved = _resolve(name, parameters, _BUILT_IN_PLACES, entry.classes, {"test": entry.official_test}, seed)
     identity = {
         "name": name,
         "checksums": {file: list(sums) for file, sums in entry.checksums.items()},
@@ -144,7 +146,7 @@ def dataset_spec(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _own_spec(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+def _own_spec(name: str, parameters: Mapping[str, Any], seed: int) -> dict[str, Any]:
     """Likewise of data of one's own, whose content is hashed here; `docs/your-images.md` has the keys."""
     from snn2ann.data.own import REVISION, option_names, own_options, own_scan
 
@@ -153,7 +155,7 @@ def _own_spec(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
     options = own_options(name, parameters)
     scan = own_scan(name, options)
     official = {part: scan.parts[part] > 0 for part in ("validation", "test")}
-    resolved = _resolve(name, parameters, option_names(options["kind"]), len(scan.class_names), official)
+    resolved = _resolve(name, parameters, option_names(options["kind"]), len(scan.class_names), official, seed)
     known: dict[str, Any] = {
         "kind": options["kind"],
         "content": scan.content[:16],
@@ -171,7 +173,12 @@ def _own_spec(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _resolve(
-    name: str, parameters: Mapping[str, Any], places: Sequence[str], classes: int, official: Mapping[str, bool]
+    name: str,
+    parameters: Mapping[str, Any],
+    places: Sequence[str],
+    classes: int,
+    official: Mapping[str, bool],
+    seed: int,
 ) -> dict[str, Any]:
     """The parameters that change the prepared arrays, with their defaults filled in.
 
@@ -181,17 +188,25 @@ def _resolve(
         places: further keys that are allowed.
         classes: how many.
         official: which of the parts `validation` and `test` come with the data.
+        seed: of the run, which chooses its fold.
     """
     defaults: dict[str, Any] = {"validation": 0.1, "split_seed": 0, "train_images": None, "test": 0.2}
+    folds = parameters.get("folds")
+    if folds is not None and (official["test"] or not _is_integer(folds, 2)):
+        expected = "an integer of at least 2; only data without a test part of their own are cut into folds"
+        raise _wrong(name, "folds", folds, expected)
     for part in [part for part, there in official.items() if there]:
         del defaults[part]
         if part in parameters and "kind" in places:
             raise UserError(f"datasets.{name}.{part}: not allowed, since the data have a {part} part of their own")
-    allowed = sorted([*defaults, *places])
+    allowed = sorted([*defaults, "folds", *places])
     for key in parameters:
         if key not in allowed:
             raise UserError(f"datasets.{name}.{key}: unknown key; allowed: {', '.join(allowed)}")
     resolved = {key: parameters.get(key, default) for key, default in defaults.items()}
+    if folds is not None:
+        del resolved["test"]
+        resolved |= {"folds": folds, "fold": seed % folds}
     fractions = [key for key in ("validation", "test") if key in resolved]
     for key in fractions:
         if not isinstance(resolved[key], float) or not 0 < resolved[key] < 1:

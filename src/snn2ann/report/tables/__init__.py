@@ -91,8 +91,8 @@ TABLES = {
         sources="results.csv and results/measurements/",
         reading="What the paper claims, what this study measured with its 95 % interval, and the verdict: holds, does "
         "not hold, undecided, or not measurable here, with the reason. Intervals are over paired seeds, or over "
-        "paired rounds of the measurement of a training step; overall is the verdict of the least favourable network, with how "
-        "many hold. Digits and "
+        "paired rounds of the measurement of a training step; overall is the verdict of the least favourable network, "
+        "with how many hold. Digits and "
         "other small images say what the method does, not what it does on the paper's own data sets.",
     ),
 }
