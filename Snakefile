@@ -19,7 +19,7 @@ from snn2ann.report.figures import FIGURES
 from snn2ann.report.registry import SECTIONS, listed
 from snn2ann.report.tables import TABLES
 from snn2ann.report.verdict_rows import read_verdicts, verdict_cells, verdict_header
-from snn2ann.runs.folder import RunFolder, trained_files
+from snn2ann.runs.folder import RunFolder
 from snn2ann.study import load_parameters, resolve
 
 min_version("9.0")
@@ -66,9 +66,7 @@ wildcard_constraints:
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/fetch.smk"
-include: "workflow/rules/train.smk"
-include: "workflow/rules/calibrate.smk"
-include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/runs.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/track.smk"
 
@@ -96,8 +94,8 @@ localrules:
     mark,
     describe,
     collect,
-    table,
-    figure,
+    tabulate,
+    draw,
     judge,
     record,
 

@@ -113,6 +113,28 @@ def evaluate(
 
 
 @app.command()
+def make_run(
+    spec: Spec,
+    data: Data,
+    run: RunPath,
+    evaluation: Annotated[str, typer.Option(help="Specification of the evaluation: JSON, or a file.")],
+    output: Annotated[Path, typer.Option(help="evaluation-<digits>.json in the run's folder.")],
+    calibration: Annotated[str, typer.Option(help="Specification of the calibration, or null.")] = "null",
+    source: Annotated[Path | None, typer.Option(help="Folder of the run to start from.")] = None,
+    threads: Threads = 0,
+    device: Device = "auto",
+) -> None:
+    """Train, calibrate and evaluate a run; what of it is there already is kept."""
+    chosen = set_up_torch(threads, device)
+    from snn2ann.data.loading import load
+    from snn2ann.evaluation.make_run import Phases
+    from snn2ann.evaluation.make_run import make_run as make
+
+    calibrated = None if calibration == "null" else read_spec(calibration)
+    make(Phases(read_spec(spec), calibrated, read_spec(evaluation)), load(data), run, output, chosen, source)
+
+
+@app.command()
 def measure(
     spec: Spec,
     output: Annotated[Path, typer.Option(help="CSV file to write.")],
@@ -169,19 +191,21 @@ def collect(study_folder: StudyFolder) -> None:
 
 
 @app.command()
-def table(name: str, study_folder: StudyFolder) -> None:
-    """Make one table."""
+def table(names: Annotated[list[str], typer.Argument(metavar="NAME")], study_folder: StudyFolder) -> None:
+    """Make tables."""
     from snn2ann.report.tables import make_table
+    from snn2ann.runs.problems import each_in_turn
 
-    make_table(name, study_folder)
+    each_in_turn(make_table, names, study_folder)
 
 
 @app.command()
-def figure(name: str, study_folder: StudyFolder) -> None:
-    """Make one figure."""
+def figure(names: Annotated[list[str], typer.Argument(metavar="NAME")], study_folder: StudyFolder) -> None:
+    """Make figures."""
     from snn2ann.report.figures import make_figure
+    from snn2ann.runs.problems import each_in_turn
 
-    make_figure(name, study_folder)
+    each_in_turn(make_figure, names, study_folder)
 
 
 @app.command()
