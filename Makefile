@@ -19,9 +19,12 @@ CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)
 reproduce test benchmark soak: private export XDG_CACHE_HOME := $(shell { mkdir -p "$(CACHE)" && test -w "$(CACHE)"; } 2>/dev/null \
 	&& echo "$(CACHE)" || echo "$(CURDIR)/.snakemake/cache")
 
+# In the end it says whether what came out agrees with the reference run of the documentation, where there is one.
 reproduce: environment
 	snakemake --cores all $$(test -t 2 && echo --logger rich)
-	snakemake --report "results/$$(python -c "from snn2ann.study import load_parameters as load; print(load('params.yaml')['study'])")/report.html"
+	@set -e; study=$$(python -c "from snn2ann.study import load_parameters as load; print(load('params.yaml')['study'])"); \
+		snakemake --report "results/$$study/report.html"; \
+		[ ! -e "docs/reference/$$study/claims.json" ] || snn2ann agree "results/$$study" "docs/reference/$$study"
 
 test: environment
 	ruff check .

@@ -14,6 +14,7 @@ from snakemake.utils import min_version
 from snn2ann import cluster, pipeline
 from snn2ann.devices import gpus
 from snn2ann.errors import UserError
+from snn2ann.files import read_json
 from snn2ann.foresight import foresee
 from snn2ann.report.figures import FIGURES
 from snn2ann.report.registry import SECTIONS, listed
@@ -76,6 +77,8 @@ config["front_page"] = {
     "study": STUDY.name,
     "title": STUDY.parameters["studies"][STUDY.name]["title"],
     "verdicts": verdict_rows(),
+    "agreement": agreement_words(),
+    "frontier": frontier_picture(),
 }
 config["captions"] = {"table": TABLES, "figure": FIGURES}
 

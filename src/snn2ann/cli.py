@@ -210,12 +210,28 @@ def figure(names: Annotated[list[str], typer.Argument(metavar="NAME")], study_fo
 
 @app.command()
 def claims(study_folder: StudyFolder) -> None:
-    """Hold the paper's claims against what was measured."""
+    """Hold the paper's claims against what was measured, and that against the reference run, if there is one."""
     from snn2ann.report.judging import make_claims
     from snn2ann.report.metrics import make_metrics
 
     make_claims(study_folder)
     make_metrics(study_folder)
+
+
+@app.command()
+def agree(
+    here: Annotated[Path, typer.Argument(help="Folder of a study: results/<study>, or a published one.")],
+    there: Annotated[Path, typer.Argument(help="Folder to compare with, such as docs/reference/<study>.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON.")] = False,
+) -> None:
+    """Say of each claim and headline cell whether two makings of a study agree (exit status 1 if one differs)."""
+    from snn2ann.report.agreement import agreement_content, agreement_text, compare_studies
+
+    rows = compare_studies(here, there)
+    content = agreement_content(rows, here, there)
+    print(json.dumps(content, indent=1, ensure_ascii=False) if as_json else agreement_text(rows))
+    if content["differs"]:
+        sys.exit(1)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 import atexit
 import json
+from base64 import b64encode
 
 ARRAYS = [
     "images.npy",
@@ -26,6 +27,7 @@ MADE = [
     "figures",
     "claims.md",
     "claims.json",
+    "agreement.json",
     "metrics.json",
     "report.html",
 ]
@@ -112,6 +114,24 @@ def parts_of(kind, names):
     """Every file of some tables or figures."""
     ends = (".csv", ".md", ".tex") if kind == "table" else (".png", ".svg", ".pdf", ".csv")
     return [page_of(kind, name) for name in names] + [f"{FOLDER}/{kind}s/{name}{end}" for name in names for end in ends]
+
+
+def agreement_words():
+    """What the study comes to beside its reference run, for the front page; "" before it has been judged."""
+    path = Path(f"{FOLDER}/agreement.json")
+    if not path.exists():
+        return ""
+    content = read_json(path)
+    if not content["values"]:
+        return ""
+    machines = ", ".join(content["reference_machines"])
+    return f"{content['summary']}. The reference: ``{content['there']}``" + (f", made on {machines}" if machines else "")
+
+
+def frontier_picture():
+    """The picture of accuracy against spikes as a data URI, for the front page; "" before it has been drawn."""
+    path = Path(f"{FOLDER}/figures/accuracy_against_spikes.png")
+    return f"data:image/png;base64,{b64encode(path.read_bytes()).decode()}" if path.exists() else ""
 
 
 def verdict_rows():

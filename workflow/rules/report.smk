@@ -129,6 +129,7 @@ rule judge:
     output:
         *parts_of("table", ["claims"]),
         verdicts=multiext(f"{FOLDER}/claims", ".md", ".json"),
+        agreement=f"{FOLDER}/agreement.json",
         metrics=f"{FOLDER}/metrics.json",
     log:
         f"logs/judge/{STUDY.name}.log",

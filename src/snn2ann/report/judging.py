@@ -9,7 +9,9 @@ from typing import Any
 import pandas as pd
 from tabulate import tabulate
 
+from snn2ann.errors import UserError
 from snn2ann.files import write_json, write_text
+from snn2ann.report.agreement import agreement_content, compare_studies
 from snn2ann.report.configurations import Configuration
 from snn2ann.report.findings import Finding, findings, place_words
 from snn2ann.report.selection import Comparison, comparison, find_cell
@@ -33,7 +35,7 @@ SENTENCES = {
 
 
 def make_claims(study_folder: Path) -> None:
-    """Write claims.md, claims.json and tables/claims.csv, .md, .tex, .html in a study's folder.
+    """Write claims.md, claims.json, agreement.json and tables/claims.csv, .md, .tex, .html in a study's folder.
 
     Raises:
         UserError: study.json or results.csv can't be read; or, after all has been written, files of runs are wrong.
@@ -45,7 +47,23 @@ def make_claims(study_folder: Path) -> None:
     write_table(table, study_folder / "tables" / "claims", entry.reading, entry.made("claims", study.name))
     write_text(study_folder / "claims.md", claims_markdown(study, found))
     write_json(study_folder / "claims.json", claims_content(study, found))
+    write_json(study_folder / "agreement.json", _agreement(study_folder))
     study.finish("claims.md")
+
+
+def _agreement(study_folder: Path) -> dict[str, Any]:
+    """What agreement.json holds: the study beside its reference run in the documentation, if there is one."""
+    reference = Path("docs/reference") / study_folder.name.removesuffix("-so-far")
+    try:
+        return agreement_content(compare_studies(study_folder, reference), study_folder, reference)
+    except UserError as error:
+        return {
+            "here": str(study_folder),
+            "there": str(reference),
+            "differs": False,
+            "summary": str(error),
+            "values": [],
+        }
 
 
 def claims_content(study: StudyData, found: list[Finding]) -> dict[str, Any]:

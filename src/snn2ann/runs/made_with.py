@@ -39,6 +39,7 @@ def provenance() -> dict[str, Any]:
         "machine": {
             "system": platform.platform(),
             "processor": _processor(),
+            **({"kernels": kernels} if (kernels := _kernels()) else {}),
             "cores": os.cpu_count(),
         },
         "versions": versions,
@@ -128,6 +129,14 @@ def _git(*arguments: str) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return found.stdout.strip()
+
+
+def _kernels() -> str:
+    """The widest instructions that PyTorch's kernels use here; these decide how sums are rounded. "" without PyTorch."""
+    torch = sys.modules.get("torch")
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA", "")
+    own = torch.backends.cpu.get_cpu_capability() if torch is not None else ""
+    return ", ".join(filter(None, [own, f"oneDNN up to {limit}" if limit else ""]))
 
 
 def _processor() -> str:
