@@ -76,6 +76,27 @@ def find_cell(study: StudyData, place: tuple[str, str], wanted: Mapping[str, Any
     return next((cell for cell in cells if cell.configuration == side), None)
 
 
+def without_ablation(study: StudyData, calibrated: bool = False) -> StudyData:
+    """The study as readers compare methods: of the headline's method only what is judged, at every T of training.
+
+    Its other configurations belong to the ablation. Labels and looks stay those of the whole.
+
+    Args:
+        study: the whole.
+        calibrated: whether what is judged stays after calibration, too.
+    """
+    sides = comparison(study)
+    judged = [
+        {key: value for key, value in one.headline.items() if key != "training_time_steps"} for one in sides.every()
+    ]
+    runs = []
+    for run in study.runs:
+        own = run.configuration.method == sides.headline["method"]
+        if not own or (not run.configuration.setting and any(matches(run.configuration, side) for side in judged)):
+            runs.append(replace(run, calibration=None) if own and not calibrated else run)
+    return replace(study, runs=runs, whole=study)
+
+
 def headline_runs(runs: Iterable[Run], settings: Mapping[str, Any]) -> list[Run]:
     """For each data set and network the first run of the headline, in the order of the study.
 

@@ -49,6 +49,11 @@ def mean_interval(values: Sequence[float] | np.ndarray | pd.Series) -> Estimate:
     return _interval(values, lambda mean: mean, lambda place: place, lambda mean: 1.0)
 
 
+def amount_interval(values: Sequence[float] | np.ndarray | pd.Series) -> Estimate:
+    """Mean of positive amounts with a t-interval of its logarithm, which stays above 0."""
+    return _interval(values, np.log, np.exp, lambda mean: mean)
+
+
 def share_interval(values: Sequence[float] | np.ndarray | pd.Series) -> Estimate:
     """Mean of shares (0 to 1), such as accuracies, with a t-interval of its log odds, which stays within 0 and 1."""
     return _interval(

@@ -27,6 +27,7 @@ from snn2ann.report.figures.style import (
     place_title,
     say,
 )
+from snn2ann.report.selection import without_ablation
 from snn2ann.report.statistics import mean_interval, share_interval, summarise
 from snn2ann.report.study_data import StudyData
 from snn2ann.runs.problems import try_read
@@ -44,6 +45,7 @@ X_WORDS = {"epoch": "Epoch", "seconds_mean": "Training time (s)"}
 
 def convergence(study: StudyData) -> Drawing:
     """Four panels for each data set and network: loss and accuracy, by epoch and by time; bands span the seeds."""
+    study = without_ablation(study)
     data = _data(study)
     if data.empty:
         return empty_drawing(f"no histories yet: {study.command}", list(data.columns))

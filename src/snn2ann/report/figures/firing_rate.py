@@ -6,12 +6,13 @@ from typing import Any
 from snn2ann.report.configurations import Configuration
 from snn2ann.report.figures.by_layer import by_layer, layer_figure
 from snn2ann.report.figures.style import Drawing
-from snn2ann.report.selection import comparison
+from snn2ann.report.selection import comparison, without_ablation
 from snn2ann.report.study_data import StudyData
 
 
 def firing_rate(study: StudyData) -> Drawing:
     """Spikes per neuron and step on the test images; a method without a training T is shown at the headline's."""
+    study = without_ablation(study)
     otherwise = int(comparison(study).headline["training_time_steps"])
 
     def rate(entry: Mapping[str, Any], layer: Mapping[str, Any], each: Configuration) -> float | None:

@@ -8,7 +8,7 @@ from snn2ann.report.selection import comparison, find_cell, one_cell_each
 from snn2ann.report.statistics import interval_of, paired_difference
 from snn2ann.report.study_data import Cell, StudyData
 from snn2ann.report.table import Table, estimate_columns, interval, plus_minus, text
-from snn2ann.report.tables.cell_columns import accuracy_column, identity, identity_columns, missing_notes
+from snn2ann.report.tables.cell_columns import accuracy_column, footnotes, identity, identity_columns, missing_notes
 
 MEASURES = (
     "accuracy",
@@ -23,6 +23,7 @@ DIFFERENCES = ("accuracy", "noisy_spike_rate", "spikes_per_image")
 def ablation(study: StudyData) -> Table:
     """The headline configuration first, its method's other ones, then every other method for orientation."""
     rows = [row for place in study.places for row in _rows_of_place(study, place)]
+    note, below = footnotes(rows)
     columns = [
         text("group"),
         *identity_columns(),
@@ -34,7 +35,7 @@ def ablation(study: StudyData) -> Table:
         interval("Agreement", "agreement", 3),
         plus_minus("Spikes an image (k)", "spikes_per_image", 2, 1e-3),
         interval("Δ spikes (k)", "spikes_per_image_difference", 2, 1e-3, sign=True),
-        text("note", "p"),
+        note,
     ]
     return Table(
         title="Ablation",
@@ -45,7 +46,7 @@ def ablation(study: StudyData) -> Table:
         "layers.",
         frame=pd.DataFrame(rows),
         columns=columns,
-        notes=missing_notes(study),
+        notes=[*below, *missing_notes(study)],
         group=lambda row: (row["dataset"], row["network"], row["group"]),
     )
 

@@ -7,13 +7,14 @@ import pandas as pd
 from snn2ann.report.selection import comparison, find_cell, one_cell_each
 from snn2ann.report.statistics import EMPTY, mean_interval, paired_difference, paired_ratio, share_interval
 from snn2ann.report.study_data import Cell, StudyData
-from snn2ann.report.table import Table, estimate_columns, interval, text
-from snn2ann.report.tables.cell_columns import accuracy_column, identity, identity_columns, missing_notes
+from snn2ann.report.table import Table, estimate_columns, interval
+from snn2ann.report.tables.cell_columns import accuracy_column, footnotes, identity, identity_columns, missing_notes
 
 
 def against_reference(study: StudyData) -> Table:
     """Differences and ratios over paired seeds, each at the T of its training, else at the headline's."""
     rows = [row for place in study.places for row in _rows_of_place(study, place)]
+    note, below = footnotes(rows)
     columns = [
         *identity_columns(),
         accuracy_column("Accuracy (%)"),
@@ -21,7 +22,7 @@ def against_reference(study: StudyData) -> Table:
         interval("Spikes / reference's", "spikes_ratio", 3),
         interval("Noisiest layer, any seed (%)", "largest_noise", 2, 100),
         interval("ANN − SNN branch, furthest seed (points)", "largest_gap", 2, 100, sign=True),
-        text("note", "p"),
+        note,
     ]
     return Table(
         title="Against the reference",
@@ -32,7 +33,7 @@ def against_reference(study: StudyData) -> Table:
         "branch: the difference of their accuracies that is furthest from zero.",
         frame=pd.DataFrame(rows),
         columns=columns,
-        notes=missing_notes(study),
+        notes=[*below, *missing_notes(study)],
         group=lambda row: (row["dataset"], row["network"]),
     )
 

@@ -1,5 +1,6 @@
 """Columns and notes that several tables share: what a row is about, and what of it has not been run."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from snn2ann.report.configurations import mapping_unit_name, method_name, network_name
@@ -61,6 +62,21 @@ def note(study: StudyData, cell: Cell) -> str:
     if made == 0:
         return f"not run: `{study.command}`"
     return f"{named - made} of {named} seeds not run: `{study.command}`" if made < named else ""
+
+
+def footnotes(rows: Sequence[Mapping[str, Any]], header: str = "Note") -> tuple[Column, list[str]]:
+    """A column of marks for what the rows' `note` says, and the texts for below the table, each once.
+
+    The source of a published row is short and stays in its cell.
+    """
+    texts = list(dict.fromkeys(row["note"] for row in rows if row["note"] and row["status"] != "published"))
+
+    def render(row: Row) -> str:
+        return f"[{texts.index(row['note']) + 1}]" if row["note"] in texts else shown(row["note"])
+
+    return Column(header, render, "p" if header != "Note" else "l"), [
+        f"[{place}] {text}" for place, text in enumerate(texts, start=1)
+    ]
 
 
 def accuracy_column(header: str) -> Column:

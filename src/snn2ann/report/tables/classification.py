@@ -8,7 +8,7 @@ import pandas as pd
 from snn2ann.report.statistics import EMPTY, interval_of
 from snn2ann.report.study_data import StudyData
 from snn2ann.report.table import Table, estimate_columns, interval, text
-from snn2ann.report.tables.cell_columns import accuracy_column, identity, identity_columns, missing_notes
+from snn2ann.report.tables.cell_columns import accuracy_column, footnotes, identity, identity_columns, missing_notes
 from snn2ann.runs.columns import BALANCED
 
 PAPER_CELLS = [
@@ -21,6 +21,7 @@ def classification(study: StudyData) -> Table:
     measures = _measures(study)
     empty = {name: value for measure in measures for name, value in estimate_columns(measure, EMPTY).items()}
     rows = [empty | row for row in (*_measured(study), *_paper(), *_published())]
+    note, below = footnotes(rows, "Note or source")
     columns = [
         text("origin"),
         *identity_columns(),
@@ -28,7 +29,7 @@ def classification(study: StudyData) -> Table:
         interval("Last epoch (%)", "accuracy_last_epoch", 2, 100),
         *([interval("Balanced (%)", BALANCED, 2, 100)] if BALANCED in measures else []),
         text("accuracy_n", "r", "Seeds"),
-        text("note", "p", "Note or source"),
+        note,
     ]
     return Table(
         title="Classification accuracy",
@@ -37,7 +38,7 @@ def classification(study: StudyData) -> Table:
         "augmentation: for orientation only.",
         frame=pd.DataFrame(rows),
         columns=columns,
-        notes=missing_notes(study),
+        notes=[*below, *missing_notes(study)],
         group=lambda row: (row["origin"], row["network"] if row["origin"] == "this study" else ""),
     )
 
