@@ -172,7 +172,8 @@ def _difference_words(difference: float, half: float, is_points: bool) -> str:
         return interval_text(shown[0], shown[1], shown[2], 2, sign=True) + " points"
     if not math.isfinite(half):
         return f"× {number(math.exp(difference), 3)}"
-    return "× " + interval_text(*(math.exp(end) for end in ends), 3)
+    mean, low, high = (math.exp(end) for end in ends)
+    return f"× {interval_text(mean, low, high, 3)}"
 
 
 def _words(key: Key) -> str:

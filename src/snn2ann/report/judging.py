@@ -15,7 +15,7 @@ from snn2ann.report.agreement import agreement_content, compare_studies
 from snn2ann.report.configurations import Configuration
 from snn2ann.report.findings import Finding, findings, place_words
 from snn2ann.report.selection import Comparison, comparison, find_cell
-from snn2ann.report.statistics import interval_of
+from snn2ann.report.statistics import EMPTY, interval_of
 from snn2ann.report.study_data import StudyData, load_study
 from snn2ann.report.table import estimate_columns
 from snn2ann.report.table_files import write_table
@@ -135,8 +135,7 @@ def headline_cells(study: StudyData) -> Iterator[dict[str, Any]]:
         for name, wanted in named.items():
             cell = find_cell(study, place, wanted)
             for measure in ("accuracy", "spikes_per_image"):
-                values = study.values(cell, measure) if cell else []
-                estimate = interval_of(measure, values)
+                estimate = interval_of(measure, study.values(cell, measure)) if cell else EMPTY
                 labels = {"dataset": place[0], "network": place[1], "side": name, "measure": measure}
                 yield labels | estimate_columns("measured", estimate)
 

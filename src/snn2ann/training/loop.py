@@ -116,11 +116,11 @@ class Trainer:
         # Of equal epochs the later one, whose learning rate is lower.
         elif select == "best" and self.best and accuracy < self.best["accuracy"]:
             return
-        parts = split_state(self.model)
+        weights, thresholds = split_state(self.model)
         if averaged > 1:
-            before = (self.best["weights"], self.best["thresholds"])
-            parts = tuple(mean_state(old, new, averaged) for old, new in zip(before, parts, strict=True))
-        self.best = {"epoch": epoch, "accuracy": accuracy, "weights": parts[0], "thresholds": parts[1]}
+            weights = mean_state(self.best["weights"], weights, averaged)
+            thresholds = mean_state(self.best["thresholds"], thresholds, averaged)
+        self.best = {"epoch": epoch, "accuracy": accuracy, "weights": weights, "thresholds": thresholds}
 
     def _pass(self, epoch: int) -> Score:
         self.model.train()
