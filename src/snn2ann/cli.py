@@ -249,11 +249,14 @@ def publish(
     page: Annotated[
         list[Path], typer.Option(help="File whose marked blocks to bring up to date; may be repeated.")
     ] = [],  # noqa: B006
+    second: Annotated[
+        Path | None, typer.Option(help="The same study as made on another kind of processor, to stand beside.")
+    ] = None,
 ) -> None:
     """Put a study's tables, figures and verdicts into the documentation."""
     from snn2ann.report.publish import publish as run_publication
 
-    run_publication(study_folder, output, page)
+    run_publication(study_folder, output, page, second)
 
 
 @app.command()

@@ -13,8 +13,8 @@ TABLES = {
         sources="results.csv",
         reading="Test accuracy of every method that this study ran, then rows that others published, each with its source, "
         "then the cells of the paper itself, which are not at hand. Read a row across: T is the number of time "
-        "steps of the evaluation, brackets hold the 95 % interval over seeds. The epoch was selected on validation "
-        "images; the last epoch stands beside it. Published rows have other networks and augmentations, so they "
+        "steps of the evaluation, brackets hold the 95 % interval over seeds. The epoch is what the recipe "
+        "selects, such as the best on validation images; the last one stands beside it. Published rows have other networks and augmentations, so they "
         "orient and do not compare.",
     ),
     "by_class": Entry(

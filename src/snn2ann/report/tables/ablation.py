@@ -39,7 +39,7 @@ def ablation(study: StudyData) -> Table:
     ]
     return Table(
         title="Ablation",
-        caption="Test images at the validation-selected epoch and the training T; mean over seeds with its 95 % "
+        caption="Test images at the epoch that the recipe selects and the training T; mean over seeds with its 95 % "
         "interval. Δ: mean difference from the first row of the same data set and network, with the 95 % "
         "t-interval over paired seeds. Noisy spikes: mean over layers of the rate of neurons that fire where "
         "the ANN is not active. Agreement: Pearson correlation of ANN activation and spike count, mean over "

@@ -26,7 +26,7 @@ def against_reference(study: StudyData) -> Table:
     ]
     return Table(
         title="Against the reference",
-        caption="Test images at the validation-selected epoch. Δ: mean difference from the reference on the same data "
+        caption="Test images at the epoch that the recipe selects. Δ: mean difference from the reference on the same data "
         "set and network, with the 95 % t-interval over paired seeds; spikes: geometric mean of the ratio. A network "
         "that is trained without time steps runs at the headline's T. Noisiest "
         "layer: the largest rate over layers and seeds of neurons that fire where the ANN is not active. ANN − SNN "

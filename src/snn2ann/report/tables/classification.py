@@ -33,7 +33,7 @@ def classification(study: StudyData) -> Table:
     ]
     return Table(
         title="Classification accuracy",
-        caption="Mean test accuracy over seeds with its 95 % interval; validation selects the epoch, the test "
+        caption="Mean test accuracy over seeds with its 95 % interval, at the epoch that the recipe selects; the test "
         "images are read once. T is that of the evaluation. Published rows differ in network and "
         "augmentation: for orientation only.",
         frame=pd.DataFrame(rows),

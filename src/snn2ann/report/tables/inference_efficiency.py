@@ -43,7 +43,7 @@ def inference_efficiency(study: StudyData) -> Table:
     ]
     return Table(
         title="Inference efficiency",
-        caption="Test images at the validation-selected epoch, mean ± half of the 95 % t-interval over seeds. Spikes "
+        caption="Test images at the epoch that the recipe selects, mean ± half of the 95 % t-interval over seeds. Spikes "
         "of the hidden layers that feed another layer; energy at 4.6 pJ a multiply-accumulate and 0.9 pJ an "
         "accumulate (45 nm, Horowitz 2014), the first, analog-input layer in multiply-accumulates. Ratios: "
         f"geometric mean over paired seeds with its 95 % interval; the reference is {_reference_words(study)}. "
