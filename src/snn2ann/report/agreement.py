@@ -211,7 +211,7 @@ def agreement_content(rows: list[Agreement], here: Path, there: Path) -> dict[st
 
 
 def machines_of(folder: Path) -> list[str]:
-    """Processors on which a published study was made, with their kernels where these are recorded; those of a second, too."""
+    """Processors on which a published study and its second making were made, with kernels where these are recorded."""
     paths = [path for path in (folder / "made-with.json", folder / "second" / "made-with.json") if path.exists()]
     made = [each for path in paths for each in read_json(path)["machine"]]
     words = [each.get("processor", "") + (f" ({each['kernels']})" if each.get("kernels") else "") for each in made]

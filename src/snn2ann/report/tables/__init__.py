@@ -14,8 +14,8 @@ TABLES = {
         reading="Test accuracy of every method that this study ran, then rows that others published, each with its source, "
         "then the cells of the paper itself, which are not at hand. Read a row across: T is the number of time "
         "steps of the evaluation, brackets hold the 95 % interval over seeds. The epoch is what the recipe "
-        "selects, such as the best on validation images; the last one stands beside it. Published rows have other networks and augmentations, so they "
-        "orient and do not compare.",
+        "selects, such as the best on validation images; the last one stands beside it. Published rows have other "
+        "networks and augmentations, so they orient and do not compare.",
     ),
     "by_class": Entry(
         "By class",
