@@ -11,6 +11,10 @@ from snn2ann.report.findings import Finding
 from snn2ann.report.statistics import Estimate, t_value
 from snn2ann.report.verdicts import FAILS, HOLDS, difference_verdict, ratio_verdict
 
+COLUMNS = [
+    *("claim", "judged", "network", "dataset", "verdict", "n", "spread", "standard_error", "unit"),
+    *("holds", "undecided", "fails", "contradiction", "worst_contradiction"),
+]
 DRAWS = 10_000
 SEED = 0
 
@@ -102,7 +106,7 @@ def repeatability_rows(found: list[Finding], margin: float) -> pd.DataFrame:
                 "worst_contradiction": worst.contradiction,
             }
         )
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=COLUMNS)
 
 
 def _accuracy_of(finding: Finding, found: list[Finding]) -> Finding | None:
