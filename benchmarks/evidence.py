@@ -21,6 +21,8 @@ from snn2ann.files import write_text
 from snn2ann.study import Run, load_parameters, resolve
 
 RESULTS, PAGE = Path("benchmarks/results/evidence.csv"), Path("docs/evidence.md")
+# What other recipes came to on validation images, of five folds: the recipe was chosen by them.
+TUNING = Path("benchmarks/results/evidence_tuning.csv")
 COLUMNS = ["network", "method", "kernels", "fold", "seed", "select", "validation", "test"]
 SELECTIONS = ("last", "best", "average")
 KERNELS = ("default", "AVX2")
@@ -160,14 +162,31 @@ def worth(data: pd.DataFrame) -> list[list[str]]:
     return rows
 
 
+def tuning() -> str:
+    """Validation accuracy of other recipes, its spread over folds and seeds, for each selection: as a table."""
+    data = pd.read_csv(TUNING)
+    data["percent"] = 100 * data["validation"]
+    rows = []
+    for (recipe, method), here in data.groupby(["recipe", "method"], sort=False):
+        found = here.groupby("select")["percent"].agg(["mean", "std", "count"])
+        last, best = found.loc["last"], found.loc["best"]
+        if last["count"] > 2:
+            numbers = (last["mean"], last["std"], best["mean"], best["std"])
+            rows.append([recipe, method, int(last["count"]), *(f"{each:.2f}" for each in numbers)])
+    head = ["Recipe", "Method", "n", "Last epoch", "Spread", "Best epoch", "Spread"]
+    return tabulate(rows, head, tablefmt="github", disable_numparse=True)
+
+
 def fill(page: Path) -> None:
     """Put the figures into a page, between its marks."""
     head = ["Network", "Accuracy of", "n", "Mean", "Seed", "Processor", "Split", "Selection", "Best − last"]
     head += ["Average − last", "Spread", "Standard error"]
     table = tabulate(worth(rows_so_far()), head, tablefmt="github", disable_numparse=True)
-    before, mark, rest = page.read_text().partition("<!-- evidence: made by `python -m benchmarks.evidence` -->\n")
-    after = rest[rest.index("<!-- end of evidence -->") :]
-    write_text(page, f"{before}{mark}\n{table}\n\n{after}")
+    text = page.read_text()
+    for name, block in (("evidence", table), ("tuning", tuning())):
+        before, mark, rest = text.partition(f"<!-- {name}: made by `python -m benchmarks.evidence` -->\n")
+        text = f"{before}{mark}\n{block}\n\n{rest[rest.index(f'<!-- end of {name} -->') :]}"
+    write_text(page, text)
 
 
 def main() -> None:
@@ -179,13 +198,15 @@ def main() -> None:
     parser.add_argument(
         "--one", nargs=4, metavar=("NETWORK", "METHOD", "SEED", "KERNELS"), help="a training, for itself"
     )
+    parser.add_argument("--fill", action="store_true", help="only fill the page from what is there")
     chosen = parser.parse_args()
     if chosen.one:
         network, method, seed, kernels = chosen.one
         for row in train_once(network, method, int(seed), kernels):
             print(",".join(map(str, row)))
         return
-    measure(chosen.networks, chosen.methods, chosen.seeds, chosen.kernels)
+    if not chosen.fill:
+        measure(chosen.networks, chosen.methods, chosen.seeds, chosen.kernels)
     fill(PAGE)
 
 
