@@ -125,7 +125,9 @@ def agreement_words():
     if not content["values"]:
         return ""
     machines = ", ".join(content["reference_machines"])
-    return f"{content['summary']}. The reference: ``{content['there']}``" + (f", made on {machines}" if machines else "")
+    return f"{content['summary']}. The reference: ``{content['there']}``" + (
+        f", made on {machines}" if machines else ""
+    )
 
 
 def frontier_picture():
