@@ -1,4 +1,5 @@
 # Two commands: `make reproduce` makes the study that params.yaml names and its report, `make test` checks everything.
+# `make docs` builds the site of the documentation.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,14 +10,14 @@ HASH := $(shell cksum < requirements.lock)
 
 IMAGE := snn2ann:0.1.0
 
-.PHONY: reproduce test benchmark soak environment image lock clean
+.PHONY: reproduce test docs benchmark soak environment image lock clean
 
 # Private: the environment itself is made with the system's Python.
-reproduce test benchmark soak: private export PATH := $(CURDIR)/$(BIN):$(PATH)
+reproduce test docs benchmark soak: private export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 # Snakemake needs a folder for its cache, also where the home can't be written.
 CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)
-reproduce test benchmark soak: private export XDG_CACHE_HOME := $(shell { mkdir -p "$(CACHE)" && test -w "$(CACHE)"; } 2>/dev/null \
+reproduce test docs benchmark soak: private export XDG_CACHE_HOME := $(shell { mkdir -p "$(CACHE)" && test -w "$(CACHE)"; } 2>/dev/null \
 	&& echo "$(CACHE)" || echo "$(CURDIR)/.snakemake/cache")
 
 # In the end it says whether what came out agrees with the reference run of the documentation, where there is one.
@@ -34,6 +35,10 @@ test: environment
 	snakefmt --check Snakefile workflow
 	snakemake --lint
 	OMP_NUM_THREADS=1 pytest -n 2 --dist loadgroup
+
+docs: environment
+	NO_MKDOCS_2_WARNING=1 mkdocs build --quiet
+	@echo "Open site/index.html"
 
 # ARGUMENTS=--quick takes three minutes; see benchmarks/engine.py for others. BEFORE=COMMIT compares with its engine as well.
 benchmark: environment
@@ -65,11 +70,11 @@ image:
 # Resolves the ranges of pyproject.toml anew, in an environment of its own.
 lock:
 	rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
-	$(VENV)-lock/bin/python -m pip install --quiet ".[workflow,dev]" "setuptools>=77"
+	$(VENV)-lock/bin/python -m pip install --quiet ".[workflow,dev,docs]" "setuptools>=77"
 	{ sed '/^[^#]/,$$d' requirements.lock; \
 		$(VENV)-lock/bin/python -m pip freeze --all | grep -viE '^(nvidia-|cuda-|triton=|pip=|snn2ann)'; } > requirements.new
 	mv requirements.new requirements.lock
 	rm -rf $(VENV)-lock
 
 clean:
-	rm -rf $(VENV) $(VENV)-lock .snakemake logs .mypy_cache .ruff_cache .pytest_cache .hypothesis build
+	rm -rf $(VENV) $(VENV)-lock .snakemake logs .mypy_cache .ruff_cache .pytest_cache .hypothesis build site

@@ -19,6 +19,7 @@ from snn2ann.methods import METHODS
 from snn2ann.network import supported as graph
 from snn2ann.options import CouplingOptions
 from snn2ann.report import parameter_tables, registered
+from snn2ann.report.behind import rests_on
 from snn2ann.report.configurations import network_name
 from snn2ann.report.judging import SENTENCES
 from snn2ann.report.publish import BLOCKS, block_of
@@ -97,7 +98,7 @@ def test_the_table_of_relatives_has_every_trained_method() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_link_to_a_file_leads_there(page: Path) -> None:
-    links = re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text())
+    links = re.findall(r"(?:\]\(|\bsrc=\")(?!https?://|#)([^)#\"]+)", page.read_text())
     missing = [link for link in links if not (page.parent / link).exists()]
     assert missing == []
 
@@ -106,15 +107,22 @@ def test_every_link_to_a_file_leads_there(page: Path) -> None:
 def test_blocks_of_a_page_are_the_reference_runs(page: Path) -> None:
     text = page.read_text()
     expected = {"claims": verdict_table(read_verdicts(REFERENCE / "digits" / "claims.json"))}
-    printed = [name for name in BLOCKS if name != "claims" and (REFERENCE / "digits" / BLOCKS[name]).exists()]
+    printed = [
+        name for name in BLOCKS if BLOCKS[name].endswith(".txt") and (REFERENCE / "digits" / BLOCKS[name]).exists()
+    ]
     expected |= {name: (REFERENCE / "digits" / BLOCKS[name]).read_text().rstrip("\n") for name in printed}
+    findings, made_with = (
+        json.loads((REFERENCE / "digits" / BLOCKS[name]).read_text()) for name in ("claims", "made-with")
+    )
+    expected["made-with"] = rests_on(findings["findings"], made_with)
     shown = {name: block_of(text, name) for name in BLOCKS}
     assert {name: block for name, block in shown.items() if block is not None}.items() <= expected.items()
     assert text.count("made by `snn2ann publish`") == len([block for block in shown.values() if block is not None])
 
 
 def test_blocks_stand_where_readers_look_for_them() -> None:
-    assert block_of((ROOT / "README.md").read_text(), "claims") is not None
+    readme = (ROOT / "README.md").read_text()
+    assert None not in (block_of(readme, "claims"), block_of(readme, "made-with"))
     reading = (ROOT / "docs" / "reading.md").read_text()
     assert None not in (block_of(reading, "compare"), block_of(reading, "show"))
 

@@ -71,15 +71,28 @@ class CouplingOptions:
 
     @classmethod
     def expected(cls, option: str, value: Any) -> str | None:
-        """Say what is expected of an option that there is where `value` is not allowed, else None."""
+        """Say what is expected of an option where a value is not allowed.
+
+        Args:
+            option: name of one that there is.
+            value: what it is to be.
+
+        Returns:
+            In words; None where the value is allowed.
+        """
         return _problem(option, value, get_type_hints(cls)[option])
 
     def penalty_at(self, progress: float) -> float:
-        """Return the price of a spike a neuron when a share `progress` of the training is done."""
+        """Return the price of a spike a neuron, in units of the loss, when a share `progress` of the training is done."""
         return self.spike_penalty * (1 + (self.spike_penalty_end - 1) * progress)
 
     def bias_spread(self, time_steps: int, constant: bool) -> int:
-        """Return over how many of `time_steps` a layer's bias is spread; `constant`: its input is the same at each."""
+        """Return over how many steps a layer's bias is spread.
+
+        Args:
+            time_steps: T.
+            constant: whether the layer's input is the same at every step.
+        """
         return 1 if constant and self.input_coding == "direct" else time_steps
 
     def with_options(self, changes: dict[str, Any]) -> "CouplingOptions":

@@ -14,7 +14,7 @@ from snn2ann.report.verdict_rows import read_verdicts, verdict_table
 
 from .synthetic import METHODS, write_study
 
-PARTS = ("claims", "compare", "show")
+PARTS = ("claims", "made-with", "compare", "show")
 
 
 @pytest.fixture
@@ -61,9 +61,14 @@ def test_pages_show_the_verdicts_and_what_commands_print(study: Path, tmp_path: 
     assert block_of(text, "claims") == verdict_table(read_verdicts(study / "claims.json"))
     for name in ("compare", "show"):
         assert block_of(text, name) == (output / f"{name}.txt").read_text().rstrip("\n")
+    assert str(block_of(text, "made-with")) == (
+        "Accuracy, time steps and spikes: n = 1 seeds of VGG (small) on digits. Training time and memory: "
+        "n = 7 rounds of VGG-13 and of ResNet-17. Made on ? cores of made up (device: cpu; threads of a job: 2), with "
+        "Python ? and PyTorch 2."
+    )
     assert str(block_of(text, "compare")).startswith("1  {}\n2  {}\n".format(*runs_of(study)))
     assert str(block_of(text, "show")).startswith(runs_of(study)[0])
-    assert text.startswith("before\n") and text.count("\nbetween\n") == 3 and text.endswith("after\n")
+    assert text.startswith("before\n") and text.count("\nbetween\n") == 4 and text.endswith("after\n")
     publish(study, output, [page])
     assert page.read_text() == text
     publish(study, output, [page_with(tmp_path, "claims")])

@@ -25,7 +25,7 @@ def couple(
     """Couple a network with a spiking one that shares its weights, to train it by SNN2ANN.
 
     Each call of a ReLU becomes a layer of integrate-and-fire neurons. The network itself is not changed: it is trained
-    through what is returned.
+    through what is returned. The method is that of Tang et al. 2022 (arXiv 2206.09449), as released or refined here.
 
     Args:
         model: made of what `docs/library.md` lists; takes images and gives logits [B, classes].

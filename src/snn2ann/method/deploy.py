@@ -35,6 +35,9 @@ def deploy(
         time_steps: T of training.
         bias_steps: over how many steps biases, and an image that is divided, are spread.
         frames: whether every step has an image of its own, so that nothing is the same at every step.
+
+    Returns:
+        The spiking network, in evaluation mode: from images [B, C, H, W], or frames [T, B, C, H, W], to logits [B, classes].
     """
     writer = _Writer(network, options, bias_steps, frames)
     with weights_made(network.model):

@@ -61,7 +61,7 @@ class SpikingNetwork(nn.Module):
         self.layers = nn.ModuleDict(layers)
         self.steps = steps
         self.time_steps = time_steps
-        self.last = {name: number for number, step in enumerate(steps) for name in step.inputs}
+        self._last = {name: number for number, step in enumerate(steps) for name in step.inputs}
 
     @torch.no_grad()
     def forward(self, images: Tensor, time_steps: int | None = None, every_step: bool = False) -> Tensor:
@@ -89,7 +89,7 @@ class SpikingNetwork(nn.Module):
         for number, step in enumerate(self.steps):
             taken = [values[name] for name in step.inputs]
             # A layer's spikes are freed when no later one needs them.
-            values = {name: value for name, value in values.items() if self.last[name] > number}
+            values = {name: value for name, value in values.items() if self._last[name] > number}
             layer = self.layers[step.layer]
             values[step.layer] = layer(*taken, count) if step.timed else layer(*taken)
         by_step = values[self.steps[-1].layer].unflatten(0, (count, -1))

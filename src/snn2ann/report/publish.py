@@ -12,11 +12,18 @@ from pathlib import Path
 from snn2ann.errors import UserError
 from snn2ann.files import read_json, write_json, write_text
 from snn2ann.report.agreement import agreement_text, compare_studies
+from snn2ann.report.behind import rests_on
 from snn2ann.report.verdict_rows import read_verdicts, verdict_table
 from snn2ann.runs.folder import RunFolder
 
 # What a page of the documentation may hold between two marks, and where in the published folder it stands as well.
-BLOCKS = {"claims": "claims.json", "compare": "compare.txt", "show": "show.txt", "agree": "agreement.txt"}
+BLOCKS = {
+    "claims": "claims.json",
+    "made-with": "made-with.json",
+    "compare": "compare.txt",
+    "show": "show.txt",
+    "agree": "agreement.txt",
+}
 
 
 def publish(study_folder: Path, output: Path, pages: Sequence[Path] = (), second: Path | None = None) -> None:
@@ -34,11 +41,14 @@ def publish(study_folder: Path, output: Path, pages: Sequence[Path] = (), second
     """
     study = read_json(study_folder / "study.json")
     # Read before anything is replaced: an unfinished study leaves the documentation as it was.
-    blocks = {"claims": verdict_table(read_verdicts(study_folder / "claims.json")), **_terminal(study_folder)}
     made_with = _made_with(study_folder)
     second_made_with = _made_with(second) if second else None
+    claims = study_folder / "claims.json"
+    printed = _terminal(study_folder)
     if second:
-        blocks["agree"] = agreement_text(compare_studies(study_folder, second))
+        printed["agree"] = agreement_text(compare_studies(study_folder, second))
+    blocks = {"claims": verdict_table(read_verdicts(claims)), **printed}
+    blocks["made-with"] = rests_on(read_json(claims)["findings"], made_with)
     texts = {page: _with_blocks(page, blocks) for page in pages}
     for page, text in texts.items():
         write_text(page, text)
@@ -48,8 +58,8 @@ def publish(study_folder: Path, output: Path, pages: Sequence[Path] = (), second
             target = output / path.relative_to(study_folder)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
-    for name in (name for name in blocks if name != "claims"):
-        write_text(output / BLOCKS[name], blocks[name] + "\n")
+    for name, text in printed.items():
+        write_text(output / BLOCKS[name], text + "\n")
     if second:
         write_json(output / "second" / "made-with.json", second_made_with)
         shutil.copyfile(second / "claims.json", output / "second" / "claims.json")
@@ -106,7 +116,7 @@ def _with_blocks(page: Path, blocks: dict[str, str]) -> str:
         raise UserError(f"{page}: the marks {wanted} are missing; put them where the block should stand")
     for name in here:
         begin, end = (re.escape(mark) for mark in marks(name))
-        content = blocks[name] if name == "claims" else f"```text\n{blocks[name]}\n```"
+        content = blocks[name] if name in ("claims", "made-with") else f"```text\n{blocks[name]}\n```"
         filled = "\n".join([marks(name)[0], content, marks(name)[1]])
         text = re.sub(f"{begin}.*?{end}", lambda _, filled=filled: filled, text, flags=re.DOTALL)  # type: ignore[misc]
     return text
