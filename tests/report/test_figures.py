@@ -104,6 +104,12 @@ def test_a_methods_look_is_the_same_in_figures_with_and_without_the_ablation(sma
     }
 
 
+def test_figures_without_the_ablation_have_nothing_of_a_calibration_that_they_leave_out(drawn: Path) -> None:
+    shown = data(drawn, "firing_rate")
+    own = shown[(shown["method"] == "snn2ann") & (shown["network"] == "vgg-small")]
+    assert set(own["ata"]) == {"training"} and set(own["n"].astype(int)) == {2}
+
+
 def test_convergence_shows_the_histories(drawn: Path) -> None:
     runs = json.loads((drawn / "study.json").read_text())["runs"]
     own = [run for run in runs if (run["method"], run["training_time_steps"]) == ("stbp", 8)]

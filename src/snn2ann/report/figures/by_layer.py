@@ -43,7 +43,10 @@ def by_layer(study: StudyData, value: LayerValue, measure: str) -> pd.DataFrame:
         path = run.folder / run.evaluation
         entries = try_read(read_evaluation, path, study.problems) if path.exists() else None
         for entry in entries or []:
-            if (entry["checkpoint"], entry["split"]) == ("selected", "test"):
+            calibrated = entry["thresholds"] == "calibrated"
+            # A run whose calibration is left out of what is shown has it in its evaluation all the same.
+            shown = run.calibration is not None or not calibrated
+            if shown and (entry["checkpoint"], entry["split"]) == ("selected", "test"):
                 rows += _layers(study, run, entry, value)
     if not rows:
         return pd.DataFrame(columns=COLUMNS)
