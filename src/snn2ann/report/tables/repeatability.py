@@ -8,6 +8,7 @@ from snn2ann.report.repeatability import DRAWS, repeatability_rows
 from snn2ann.report.selection import comparison
 from snn2ann.report.study_data import StudyData
 from snn2ann.report.table import Column, Row, Table, number, shown, text
+from snn2ann.report.tables.cell_columns import missing_notes
 
 
 def repeatability(study: StudyData) -> Table:
@@ -34,6 +35,7 @@ def repeatability(study: StudyData) -> Table:
         "is most frequent. A ratio's spread is that of its logarithm. The claim on time steps is judged by accuracy.",
         frame=repeatability_rows(findings(study), comparison(study).margin),
         columns=columns,
+        notes=missing_notes(study),
         group=lambda row: (row["judged"], row["claim"]),
     )
 
