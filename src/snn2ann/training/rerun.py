@@ -67,6 +67,8 @@ def code_differences(run: Recorded) -> list[str]:
 
 def surroundings(run: Recorded) -> Iterator[str]:
     """Say in sentences what else differs and may move the last bits: packages, machine."""
+    import torch  # noqa: F401 - what kernels it has here is told only where it is loaded
+
     here = provenance()
     for name, made in run.training["versions"].items():
         if (now := here["versions"].get(name)) != made:
