@@ -77,6 +77,7 @@ config["front_page"] = {
     "study": STUDY.name,
     "title": STUDY.parameters["studies"][STUDY.name]["title"],
     "verdicts": verdict_rows(),
+    "labels": phone_labels(verdict_rows()),
     "agreement": agreement_words(),
     "frontier": frontier_picture(),
 }

@@ -92,7 +92,7 @@ def test_effects_of_the_ablation_are_paired_differences_from_the_headline(drawn:
     shown = shown[shown["network"] == "vgg-small"]
     expected = sorted(100 * (each - headline).mean() for each in values.values())
     assert sorted(shown["accuracy_mean"].astype(float)) == pytest.approx(expected)
-    assert len(expected) == 7
+    assert len(expected) == len(shown) > 2
 
 
 def test_a_methods_look_is_the_same_in_figures_with_and_without_the_ablation(small_study: Path) -> None:

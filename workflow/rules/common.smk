@@ -116,6 +116,14 @@ def parts_of(kind, names):
     return [page_of(kind, name) for name in names] + [f"{FOLDER}/{kind}s/{name}{end}" for name in names for end in ends]
 
 
+def phone_labels(rows):
+    """Styles that name the cells of the verdicts where a phone has no room for their header; on one line."""
+    cells = [(f".prose td:nth-child({place})", header) for place, header in enumerate(rows[0] if rows else [], start=1)]
+    return " ".join(
+        f'{cell}::before {{ content: "{header}: " }} {cell} p {{ display: inline }}' for cell, header in cells[1:]
+    )
+
+
 def agreement_words():
     """What the study comes to beside its reference run, for the front page; "" before it has been judged."""
     path = Path(f"{FOLDER}/agreement.json")
@@ -131,9 +139,12 @@ def agreement_words():
 
 
 def frontier_picture():
-    """The picture of accuracy against spikes as a data URI, for the front page; "" before it has been drawn."""
+    """The picture of accuracy against spikes as a data URI, for the front page: lines, since docutils takes no long ones."""
     path = Path(f"{FOLDER}/figures/accuracy_against_spikes.png")
-    return f"data:image/png;base64,{b64encode(path.read_bytes()).decode()}" if path.exists() else ""
+    if not path.exists():
+        return ""
+    text = f"data:image/png;base64,{b64encode(path.read_bytes()).decode()}"
+    return "\n   ".join(text[start : start + 5000] for start in range(0, len(text), 5000))
 
 
 def verdict_rows():

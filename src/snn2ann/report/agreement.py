@@ -123,6 +123,8 @@ def _value(row: Mapping[str, Any], ratio: bool, percent: float, verdict: str) ->
     factor = 1.0 if ratio else (percent if "measure" in row else 1.0)
     digits = 0 if row.get("measure") == "spikes_per_image" else 3 if ratio else 2
     ends = [math.nan if each is None else each * factor for each in (mean, low, high)]
+    if high is None and low is not None:  # JSON has no infinite numbers
+        ends[2] = math.inf
     text = interval_text(ends[0], ends[1], ends[2], digits)
     if low is None or high is None or (ratio and low <= 0):
         error = math.inf
@@ -148,7 +150,8 @@ def _compare(key: Key, first: Value, second: Value, confidence: float, margin: f
         verdict = DIFFERS
     else:
         wide = MARGINS * margin if is_points else math.log(RATIO_FACTOR)
-        verdict = AGREES if half <= wide or first.verdict == second.verdict != "" else FEW
+        alike = first.verdict == second.verdict in (HOLDS, FAILS)
+        verdict = AGREES if half <= wide or alike else FEW
     return Agreement(_words(key), first.text, second.text, words, verdict)
 
 
