@@ -3,22 +3,17 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+INSTALL := $(if $(shell command -v uv),uv pip install --python $(BIN)/python,$(BIN)/python -m pip install --disable-pip-version-check) --quiet
+# TORCH=cpu takes PyTorch's own builds of the same versions without CUDA, which are 4 GB smaller; a lock's == admits 2.0+cpu for 2.0.
+TORCH_INDEX := https://download.pytorch.org/whl
 # Holds the hash of the lock file that the environment was made from.
 STAMP := $(VENV)/made-from
 HASH := $(shell cksum < requirements.lock)
 
-IMAGE := snn2ann:0.1.0
-
-.PHONY: reproduce test docs benchmark soak environment image lock clean
+.PHONY: reproduce test verify docs benchmark soak environment image lock clean
 
 # Private: the environment itself is made with the system's Python.
 reproduce test docs benchmark soak: private export PATH := $(CURDIR)/$(BIN):$(PATH)
-
-# Snakemake needs a folder for its cache, also where the home can't be written.
-CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)
-reproduce test docs benchmark soak: private export XDG_CACHE_HOME := $(shell { mkdir -p "$(CACHE)" && test -w "$(CACHE)"; } 2>/dev/null \
-	&& echo "$(CACHE)" || echo "$(CURDIR)/.snakemake/cache")
 
 # In the end it says whether what came out agrees with the reference run of the documentation, where there is one.
 reproduce: environment
@@ -50,29 +45,36 @@ benchmark: environment
 soak: environment
 	python -m tests.workflow.soak $(ARGUMENTS)
 
-# Made anew where it is missing, half made, or from another lock.
+# What an artifact's reader can check with Python alone: lock, data, reference runs.
+verify:
+	@$(PYTHON) verify.py
+
+# Made anew where it is missing, half made, or from another lock: by uv, where it is there, in a third of the time.
 environment:
 	@if [ "$$(cat $(STAMP) 2>/dev/null)" != "$(HASH)" ]; then set -e; \
 		$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=python3.11')"; \
 		rm -rf $(VENV); \
 		$(PYTHON) -m venv $(VENV); \
 		echo "Installing the versions of requirements.lock into $(VENV) (a few minutes)"; \
-		$(PIP) install -r requirements.lock; \
-		$(PIP) install --no-deps --no-build-isolation -e .; \
+		$(if $(TORCH),$(INSTALL) --no-deps --index-url $(TORCH_INDEX)/$(TORCH) $$(grep -oE '^torch(vision|audio)?==[^ ;]*' requirements.lock);) \
+		$(if $(TORCH),awk '/^[^ ]/ {here = !/^(torch|torchvision|torchaudio|nvidia|cuda|triton)[-=]/} here',cat) requirements.lock > $(VENV)/lock; \
+		$(INSTALL) --no-deps --require-hashes -r $(VENV)/lock; \
+		$(INSTALL) --no-deps --no-build-isolation -e .; \
 		echo "$(HASH)" > $(STAMP); \
 	fi
 
-# The archive that `snakemake --software-deployment-method apptainer` takes.
+# The archive that `snakemake --software-deployment-method apptainer` takes. BASE=... names another base than the Dockerfile's,
+# ARGUMENTS=... what else the tool's build is told.
 image:
-	@tool=$$(command -v docker || command -v podman) || { echo "Docker or Podman is needed to build the image"; exit 1; }; \
-		"$$tool" build --tag $(IMAGE) . && rm -f $(subst :,-,$(IMAGE)).tar && "$$tool" save --output $(subst :,-,$(IMAGE)).tar $(IMAGE)
+	workflow/image/build $(if $(BASE),--build-arg BASE=$(BASE)) $(ARGUMENTS)
 
-# Resolves the ranges of pyproject.toml anew, in an environment of its own.
+# Resolves the ranges of pyproject.toml anew, for Linux on every processor; nothing of it is installed.
 lock:
 	rm -rf $(VENV)-lock && $(PYTHON) -m venv $(VENV)-lock
-	$(VENV)-lock/bin/python -m pip install --quiet ".[workflow,dev,docs]" "setuptools>=77"
-	{ sed '/^[^#]/,$$d' requirements.lock; \
-		$(VENV)-lock/bin/python -m pip freeze --all | grep -viE '^(nvidia-|cuda-|triton=|pip=|snn2ann)'; } > requirements.new
+	$(VENV)-lock/bin/python -m pip install --quiet uv
+	echo "setuptools>=77" | $(VENV)-lock/bin/uv pip compile pyproject.toml - --extra workflow --extra dev --extra docs --universal \
+		--python-version 3.11 --generate-hashes --no-annotate --no-header --quiet --output-file $(VENV)-lock/all
+	{ sed '/^[^#]/,$$d' requirements.lock; awk '/^[^ ]/ {here = !/sys_platform == .win32/} here' $(VENV)-lock/all; } > requirements.new
 	mv requirements.new requirements.lock
 	rm -rf $(VENV)-lock
 

@@ -12,9 +12,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from snn2ann.engine.firing import Feed, NeuronSettings, fire_by_events, fire_densely
+from snn2ann.engine.firing import Feed, NeuronSettings, fire_densely, sum_and_fire
 from snn2ann.engine.signals import Spikes
 from snn2ann.engine.stages import Fire, Layer, Neurons, Weigh
+from snn2ann.engine.ways import Way
 from snn2ann.evaluation.cost import timed
 from snn2ann.files import write_csv
 from snn2ann.runs.made_with import provenance
@@ -39,7 +40,7 @@ def row(channels: int, size: int, rate: float, rounds: int) -> dict[str, Any]:
     # Each as the layer before it would hand it on: bytes with channels last, floats with channels first.
     held = spikes.byte().permute(1, 0, 3, 4, 2).contiguous().permute(1, 0, 4, 2, 3)
     by_events = partial(
-        fire_by_events, layer, Feed(Spikes(held, binary=True), None, unit, None), settings, add_up=False
+        sum_and_fire, layer, Feed(Spikes(held, binary=True), None, unit, None), settings, Way.EVENTS, add_up=False
     )
     densely = partial(fire_densely, layer, Feed(Spikes(spikes.float(), binary=True), None, unit, None), settings)
     device = torch.device("cpu")

@@ -212,16 +212,16 @@ def main() -> None:
     parser.add_argument(
         "--fashion-mnist", type=Path, default=Path("/usr/share/datasets/fashion-mnist"), metavar="FOLDER"
     )
+    parser.add_argument("--images", nargs="+", choices=DATASETS, default=list(DATASETS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--table", action="store_true", help="only fill the table from the file")
     options = parser.parse_args()
     measured: list[Any] = pd.read_csv(RESULTS).to_dict("records") if RESULTS.exists() else []
     there = {(row["dataset"], row["network"], row["seed"]) for row in measured}
     if not options.table:
-        for dataset, data, epochs in (
-            ("digits", digits(), 12),
-            ("fashion-mnist", fashion_mnist(options.fashion_mnist), 2),
-        ):
+        for dataset in options.images:
+            data = digits() if dataset == "digits" else fashion_mnist(options.fashion_mnist)
+            epochs = 12 if dataset == "digits" else 2
             for seed in range(options.seeds):
                 for name in NAMES:
                     if (dataset, name, seed) in there:

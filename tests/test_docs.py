@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from benchmarks import from_trained
+from benchmarks import from_trained, mutants
 from benchmarks.tables import TABLES, blocks
 from snn2ann.methods import METHODS
 from snn2ann.network import supported as graph
@@ -82,6 +82,12 @@ def test_the_librarys_table_is_the_committed_file() -> None:
     assert block[2].rstrip("\n") == expected, "run `python -m benchmarks.from_trained --table`"
 
 
+def test_the_table_of_mutants_is_the_committed_file() -> None:
+    block = mutants.BLOCK.search(mutants.PAGE.read_text())
+    assert block is not None
+    assert block[2] == f"{mutants.table(mutants.read())}\n", "run `python -m benchmarks.mutants --each 0`"
+
+
 @pytest.mark.parametrize(
     ("page", "names"),
     [("method.md", ["relatives"]), ("data.md", ["datasets"]), ("parameters.md", list(parameter_tables.TABLES))],
@@ -93,7 +99,7 @@ def test_tables_of_registries_are_up_to_date(page: str, names: list[str]) -> Non
 
 def test_the_table_of_relatives_has_every_trained_method() -> None:
     rows = {line.split("`")[1] for line in registered.relatives().splitlines() if line.startswith("| `")}
-    assert rows == {name for name, entry in METHODS.items() if entry.source is None} - {"ann"}
+    assert rows == {name for name, entry in METHODS.items() if entry.trained} - {"ann"}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

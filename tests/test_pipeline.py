@@ -14,8 +14,10 @@ from snn2ann.data import dataset_spec
 from snn2ann.data.loading import verify
 from snn2ann.data.prepare import fetch_and_prepare
 from snn2ann.errors import UserError
+from snn2ann.files import write_json
 from snn2ann.pipeline import Ending, Watch, claim_folder, warn_of_no_commit, watch_command
 from snn2ann.runs.made_with import provenance
+from snn2ann.tracking.pages import Pages
 from snn2ann.tracking.store import open_store
 
 HOLDER = """
@@ -150,7 +152,7 @@ def ending(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ending:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(f"s\th:m:s\n{seconds}\t0\n")
         os.utime(path, (started + 1 - age,) * 2)
-    return Ending("tiny", folder, 7, started, Path("logs/benchmarks"), folder / ".made" / "tracked-1")
+    return Ending("tiny", folder, 7, 7, started, Path("logs/benchmarks"), folder / ".made" / "tracked-1")
 
 
 def test_the_summary_says_what_ran_in_this_start_and_where_to_look(ending: Ending) -> None:
@@ -162,9 +164,12 @@ def test_the_summary_says_what_ran_in_this_start_and_where_to_look(ending: Endin
     assert [line.split()[0] for line in lines[2:]] == ["verdicts", "tables", "report"]
     assert lines[-1].endswith("snakemake --report results/tiny/report.html")
     (ending.folder / "report.html").touch()
-    Path("mlflow.db").touch()
-    *_, report, curves = ending.summary().splitlines()
-    assert report.split() == ["report", "results/tiny/report.html"] and curves.split() == ["curves", "mlflow", "ui"]
+    write_json(ending.tracked, {"pages": Pages("mlflow ui", "http://x/#/runs", "http://x/#/tables").lines()})
+    *_, report, curves, tables = ending.summary().splitlines()
+    assert report.split() == ["report", "results/tiny/report.html"]
+    assert curves.split() == ["curves", "mlflow", "ui,", "then", "http://x/#/runs"] and tables.endswith(
+        " http://x/#/tables"
+    )
 
 
 def test_the_summary_of_a_failure_says_so_and_names_what_is_not_there_nowhere(ending: Ending) -> None:
@@ -173,9 +178,10 @@ def test_the_summary_of_a_failure_says_so_and_names_what_is_not_there_nowhere(en
 
 
 def test_a_study_that_mlflow_lacks_is_named_once_and_recorded_by_the_next_start(ending: Ending) -> None:
-    ending.tracked.write_text("MLflow store http://x: does not answer\n")
+    write_json(ending.tracked, {"lacks": "MLflow store http://x: does not answer"})
     assert "  not in MLflow: MLflow store http://x: does not answer" in ending.summary().splitlines()
     assert not ending.tracked.exists()
     assert "not in MLflow" not in ending.summary()
+    # So is one that says neither.
     ending.tracked.touch()
-    assert "not in MLflow" not in ending.summary() and ending.tracked.exists()
+    assert "not in MLflow" not in ending.summary() and not ending.tracked.exists()

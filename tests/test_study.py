@@ -120,7 +120,7 @@ def test_the_relatives_stand_beside_rows_of_digits_and_are_measured() -> None:
     assert len(shared) == 2 * 3 * (1 + 2 + 1 + 1)
     assert relatives.measurement_spec and digits.measurement_spec
     measured = {method["name"] for method in relatives.measurement_spec["methods"]}
-    assert measured == {name for name in methods if METHODS[name].source is None}
+    assert measured == {name for name in methods if METHODS[name].trained}
     kept = ("networks", "image_shape", "batch_size", "precision")
     assert [relatives.measurement_spec[key] for key in kept] == [digits.measurement_spec[key] for key in kept]
 

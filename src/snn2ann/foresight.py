@@ -12,6 +12,7 @@ from snn2ann.models import PAPERS
 from snn2ann.report.configurations import Configuration, ata_word, matches
 from snn2ann.specs import training_images
 from snn2ann.study import Run, Study
+from snn2ann.uses import network_uses
 
 # The pair that a study compares where it does not say otherwise; one without these methods compares nothing.
 USUAL = {"headline": "snn2ann", "reference": "stbp"}
@@ -134,12 +135,11 @@ def _recipe_of(run: Run) -> str:
 
 def _needs_a_look(study: Study) -> bool:
     """Whether a network may turn out not to be trainable although its parameters are right."""
-    uses = [(run.spec["network"], run.spec["recipe"]["batch_size"]) for run in (*study.runs, *study.not_run)]
-    if (measured := study.measurement_spec) is not None:
-        uses += [(network, measured["batch_size"]) for network in measured["networks"]]
     return any(
-        network["kind"] not in PAPERS or not 1 < batch < LARGE_BATCH or _weights(network) > MANY_WEIGHTS
-        for network, batch in uses
+        use.network["kind"] not in PAPERS
+        or not 1 < use.batch_size < LARGE_BATCH
+        or _weights(use.network) > MANY_WEIGHTS
+        for use in network_uses(study)
     )
 
 

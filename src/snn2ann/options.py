@@ -1,6 +1,7 @@
 """The options in which variants of the method differ, and the two named presets. Free of torch, so that it loads at once."""
 
 from dataclasses import dataclass, fields, replace
+from functools import cache
 from math import isfinite
 from typing import Any, Literal, get_args, get_type_hints
 
@@ -80,10 +81,10 @@ class CouplingOptions:
         Returns:
             In words; None where the value is allowed.
         """
-        return _problem(option, value, get_type_hints(cls)[option])
+        return _problem(option, value, _hints()[option])
 
-    def penalty_at(self, progress: float) -> float:
-        """Return the price of a spike a neuron, in units of the loss, when a share `progress` of the training is done."""
+    def penalty_at(self, progress: Any) -> Any:
+        """Return the price of a spike a neuron when a share `progress`, a number or a tensor, of the training is done."""
         return self.spike_penalty * (1 + (self.spike_penalty_end - 1) * progress)
 
     def bias_spread(self, time_steps: int, constant: bool) -> int:
@@ -106,6 +107,12 @@ class CouplingOptions:
             if name not in known:
                 raise UserError(f"option {name}: unknown; the options are {', '.join(known)}")
         return replace(self, **changes)
+
+
+@cache
+def _hints() -> dict[str, Any]:
+    """The types of the options; to work them out takes a hundred times as long as to check a value."""
+    return get_type_hints(CouplingOptions)
 
 
 def _problem(name: str, value: Any, hint: Any) -> str | None:

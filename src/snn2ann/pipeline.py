@@ -4,7 +4,6 @@ import errno
 import fcntl
 import os
 import shutil
-import sqlite3
 import subprocess
 import sys
 import time
@@ -13,15 +12,15 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from snn2ann.errors import UserError
-from snn2ann.files import CURES
+from snn2ann.files import CURES, read_json
 from snn2ann.locks import warn_of_no_locks
 from snn2ann.parameters import digest
 from snn2ann.passwords import without_password
 from snn2ann.runs.made_with import commit_or_why
-from snn2ann.tracking.own_database import ARTIFACTS, DATABASE, bring_home, home_of
+from snn2ann.tracking.own_database import ARTIFACTS, DATABASE, home_of
 from snn2ann.tracking.store import chosen_store
 
 # With less room on a disk nothing is started.
@@ -54,6 +53,18 @@ def claim_folder(lock: Path) -> IO[str]:
     except OSError as error:
         warn_of_no_locks(lock, error)
     return file
+
+
+def find_cache() -> None:
+    """Let Snakemake keep its cache in the project where a home can't be written; it would end with a traceback.
+
+    The default profile calls it, which is read before all else.
+    """
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    with suppress(OSError):
+        cache.mkdir(parents=True, exist_ok=True)
+    if not os.access(cache, os.W_OK | os.X_OK):
+        os.environ["XDG_CACHE_HOME"] = str(Path(".snakemake/cache").absolute())
 
 
 def warn_of_no_commit() -> None:
@@ -123,13 +134,6 @@ class StorePlace:
         """The store that the parameters name, or the environment."""
         return cls(chosen_store(store), home_of(Path()) / DATABASE)
 
-    def bring_home(self) -> None:
-        """Let the pages of a project that was moved or copied show its own artifacts, before anything is recorded."""
-        if not self.uri and self.database.exists():
-            # What is wrong with a database, the recording says.
-            with suppress(sqlite3.Error):
-                bring_home(self.database)
-
     @property
     def lost(self) -> bool:
         """Whether the project's own database or its artifacts are gone."""
@@ -181,6 +185,7 @@ class Ending:
         study: its name.
         folder: results/<study>.
         runs: how many the study has.
+        made: how many of them are there, evaluated.
         started: when Snakemake started, in seconds since 1970.
         benchmarks: the folder of Snakemake's benchmarks, <rule>/<job>.tsv.
         tracked: the study's mark of what MLflow holds; it says why, where the store lacks the study.
@@ -189,6 +194,7 @@ class Ending:
     study: str
     folder: Path
     runs: int
+    made: int
     started: float
     benchmarks: Path
     tracked: Path
@@ -196,14 +202,16 @@ class Ending:
     def summary(self, *, failed: bool = False) -> str:
         """What ran, how long it took, and where to look."""
         state = "NOT complete, the failed jobs' logs are above; the same command goes on" if failed else "done"
-        lines = [f"Study {self.study}: {self.runs} runs, {state}, {time.time() - self.started:.0f} s"]
+        counted = f"{self.runs} runs" if self.made == self.runs else f"{self.made} of {self.runs} runs are there"
+        lines = [f"Study {self.study}: {counted}, {state}, {time.time() - self.started:.0f} s"]
         lines += [
             f"  {rule:<10} {len(times):>4} jobs {sum(times):>9.1f} s, the longest {max(times):.1f} s"
             for rule, times in self._seconds().items()
         ]
-        if reason := self._not_tracked():
+        recorded = self._recorded()
+        if reason := recorded.get("lacks"):
             lines.append(f"  not in MLflow: {reason}")
-        return "\n".join([*lines, *self._places()])
+        return "\n".join([*lines, *self._places(), *recorded.get("pages", [])])
 
     def _seconds(self) -> dict[str, list[float]]:
         """Seconds of each job that ran, by rule."""
@@ -214,12 +222,18 @@ class Ending:
                 found[path.parent.name].append(float(values.split("\t")[header.split("\t").index("s")]))
         return found
 
-    def _not_tracked(self) -> str:
-        """Why MLflow's store lacks the study, and "" where it has it; the next `snakemake` then records it."""
-        reason = self.tracked.read_text().strip() if self.tracked.exists() else ""
-        if reason:
+    def _recorded(self) -> dict[str, Any]:
+        """Lines that say where MLflow shows the study, or why its store lacks it; the next `snakemake` then records it."""
+        if not self.tracked.exists():
+            return {}
+        try:
+            recorded = read_json(self.tracked)
+        except UserError:
+            # Written before marks said where.
+            recorded = {}
+        if "pages" not in recorded:
             self.tracked.unlink()
-        return reason
+        return recorded
 
     def _places(self) -> Iterable[str]:
         folder, page = self.folder, self.folder / "report.html"
@@ -229,6 +243,5 @@ class Ending:
             folder / "results.csv": f"  tables      {folder}/tables/   figures {folder}/figures/   "
             f"results {folder}/results.csv",
             folder / "study.json": f"  report      {report}",
-            Path(DATABASE): "  curves      mlflow ui",
         }
         return [line for path, line in places.items() if path.exists()]

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
-from snn2ann.data import DATASETS
+from snn2ann.data import DATASETS, DatasetSpec
 from snn2ann.errors import UserError
 from snn2ann.methods import METHODS
 from snn2ann.models import NETWORKS
@@ -20,6 +20,13 @@ from snn2ann.parameters.section import Section
 from snn2ann.parameters.whole import Parameters, part_of
 from snn2ann.parameters.words import near, shown
 
+# These are open, since methods and networks of one's own bring their own keys; what checks them is the class of the method
+# or of the kind. Of the other sections a specification has the keys that were written, which no type can say;
+# `parameters.jobs` gives them types again.
+Options = dict[str, Any]
+NetworkSpec = dict[str, Any]
+SectionSpec = dict[str, Any]
+
 
 class MethodSpec(TypedDict):
     """The `method` part of a run's specification; None where a method has no time steps or variants."""
@@ -28,18 +35,24 @@ class MethodSpec(TypedDict):
     revision: int
     time_steps: int | None
     variant: str | None
-    options: dict[str, Any]
+    options: Options
 
 
 class RunSpec(TypedDict):
-    """Everything that can change a run's weights, resolved; `source` is the run whose weights it starts from."""
+    """Everything that can change a run's weights, resolved.
 
-    dataset: dict[str, Any]
-    network: dict[str, Any]
+    `source` is the run whose weights it starts from, `checkpoint` the digest of the file that they are taken from,
+    `training_revision` that of the code which trains, from its second on.
+    """
+
+    dataset: DatasetSpec
+    network: NetworkSpec
     method: MethodSpec
-    recipe: dict[str, Any]
+    recipe: SectionSpec
     seed: int
     source: str | None
+    checkpoint: NotRequired[str]
+    training_revision: NotRequired[int]
 
 
 @dataclass(frozen=True)
@@ -53,14 +66,14 @@ class Chosen:
     ata: bool | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 
-    def given(self, *names: str) -> dict[str, Any]:
+    def given(self, *names: str) -> Options:
         """Those of the keys that are named."""
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
 
 def network_spec(
     parameters: Mapping[str, Any], name: str, image_shape: Sequence[int], key: str | None = None
-) -> dict[str, Any]:
+) -> NetworkSpec:
     """Return a network's parameters with those that depend on the image's side resolved.
 
     Args:
@@ -77,9 +90,9 @@ def network_spec(
     return resolved_network(described, name, image_shape, key)
 
 
-def resolved_network(described: Section, name: str, image_shape: Sequence[int], key: str) -> dict[str, Any]:
+def resolved_network(described: Section, name: str, image_shape: Sequence[int], key: str) -> NetworkSpec:
     """Return what `network_spec` does, of a network that is typed already."""
-    network: dict[str, Any] = {"name": name}
+    network: NetworkSpec = {"name": name}
     given = described.as_given()
     choose(f"{key}.kind", given["kind"], NETWORKS)
     _, height, width = image_shape
@@ -163,7 +176,7 @@ def refuse_two_values(beside: Mapping[str, Any], options: Mapping[str, Any], key
             raise UserError(f"{key}.{option}: stands twice, {both}; expected one of the two")
 
 
-def checked_options(method: str, options: Mapping[str, Any], key: str) -> dict[str, Any]:
+def checked_options(method: str, options: Mapping[str, Any], key: str) -> Options:
     """Return options, some or all, of a method if each is one that it has and has a value that is allowed.
 
     Raises:
@@ -176,7 +189,7 @@ def checked_options(method: str, options: Mapping[str, Any], key: str) -> dict[s
     return dict(options)
 
 
-def _checked_coupling(options: Mapping[str, Any], key: str) -> dict[str, Any]:
+def _checked_coupling(options: Mapping[str, Any], key: str) -> Options:
     known = [each.name for each in fields(CouplingOptions)]
     for option, value in options.items():
         if option not in known:
@@ -190,7 +203,7 @@ def _checked_coupling(options: Mapping[str, Any], key: str) -> dict[str, Any]:
     return dict(options)
 
 
-def changed_options(method: MethodSpec) -> dict[str, Any]:
+def changed_options(method: MethodSpec) -> Options:
     """Return the options of a resolved method that are not the preset's; unit and ATA have a place of their own."""
     variant = method["variant"]
     preset = asdict(VARIANTS[variant]) if variant else METHODS[method["name"]].defaults

@@ -1,12 +1,17 @@
 """Data of one's own, against independent readers of the same files; and what is refused."""
 
+import gzip
+import hashlib
 import io
 import os
 import re
 import shutil
+import struct
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +28,7 @@ from snn2ann.data.own import scan as scanning
 from snn2ann.data.prepare import fetch_and_prepare
 from snn2ann.errors import UserError
 from snn2ann.files import read_json
-from tests.data.conftest import idx
+from tests.data.conftest import Server, idx
 
 RANDOM = np.random.default_rng(0)
 
@@ -268,10 +273,10 @@ BOMB = _png(8, 8).replace((8).to_bytes(4, "big") * 2, (60_000).to_bytes(4, "big"
         (_with("flower/x.png", _png(16, 12, "I;16")), {}, "images of several types"),
         (write_folder, {"resize": 0}, r"datasets.mine.resize: 0 is not allowed; expected a side"),
         (write_folder, {"resize": [3]}, r"datasets.mine.resize: \[3\] is not allowed"),
-        (write_folder, {"kind": "folders"}, "datasets.mine.kind: 'folders' is unknown; allowed: folder, npz"),
-        (write_folder, {"path": None}, "datasets.mine.path: missing; kind folder needs a folder of class folders"),
+        (write_folder, {"kind": "folders"}, "datasets.mine.kind: 'folders' is unknown; did you mean 'folder'"),
+        (write_folder, {"path": None}, "datasets.mine.path: null is not allowed; expected a folder of class folders"),
         (write_folder, {"path": 3}, "datasets.mine.path: 3 is not allowed"),
-        (write_folder, {"paht": "x"}, "datasets.mine.paht: unknown key; allowed: kind, path, resize"),
+        (write_folder, {"paht": "x"}, r"datasets.mine.paht: unknown key \(value \"x\"\); did you mean 'path'"),
         (write_folder, {"local": "x"}, "datasets.mine.local: unknown key"),
         (write_folder, {"layout": "NCHW"}, "datasets.mine.layout: unknown key"),
         (write_folder, {"train_images": 1}, "at least 2"),
@@ -529,6 +534,48 @@ def test_a_torchvision_data_set_is_that_of_torchvision(monkeypatch: pytest.Monke
     assert dataset_spec("mine", {"kind": "torchvision", "class": "MNIST"}) == spec
 
 
+@pytest.fixture
+def served_mnist(server: Server, monkeypatch: pytest.MonkeyPatch) -> Server:
+    """MNIST's four files, of 60 and 30 images, on the server that torchvision is told of."""
+    generator, resources = np.random.default_rng(1), []
+    for name, _ in MNIST.resources:
+        count = 60 if name.startswith("train") else 30
+        pixels = generator.integers(0, 256, (count, 28, 28), dtype=np.uint8)
+        content = gzip.compress(idx(pixels if "images" in name else (np.arange(count) % 10).astype(np.uint8)))
+        server.files[name] = content
+        resources.append((name, hashlib.md5(content).hexdigest()))
+    monkeypatch.setattr(MNIST, "mirrors", [server.url])
+    monkeypatch.setattr(MNIST, "resources", resources)
+    return server
+
+
+def test_a_torchvision_data_set_is_downloaded_once(served_mnist: Server) -> None:
+    options = {"kind": "torchvision", "class": "MNIST"}
+    spec = dataset_spec("mine", options)
+    assert spec["parts"] == {"train": 60, "validation": 0, "test": 30}
+    asked = list(served_mnist.requests)
+    assert {name for name, _ in asked} == set(served_mnist.files)
+    prepared = made(spec)
+    np.testing.assert_array_equal(prepared.images[:60, 0], MNIST("data/raw/mine", train=True).data.numpy())
+    assert dataset_spec("mine", options) == spec and served_mnist.requests == asked
+
+
+@pytest.mark.parametrize("fault", ["404", "other content"])
+def test_a_torchvision_download_that_fails_is_named_and_leaves_nothing(served_mnist: Server, fault: str) -> None:
+    name = "train-images-idx3-ubyte.gz"
+    content = served_mnist.files.pop(name)
+    if fault == "other content":
+        served_mnist.files[name] = content[:-9] + bytes(9)
+    with pytest.raises(
+        UserError, match=r"^datasets\.mine\.class: torchvision\.datasets\.MNIST cannot be made \("
+    ) as caught:
+        dataset_spec("mine", {"kind": "torchvision", "class": "MNIST"})
+    assert "\n" not in str(caught.value) and not list(Path("data/raw").glob("*mine-*"))
+    # The same command goes on once the server is mended.
+    served_mnist.files[name] = content
+    assert dataset_spec("mine", {"kind": "torchvision", "class": "MNIST"})["parts"]["train"] == 60
+
+
 @pytest.mark.parametrize(
     ("options", "cause"),
     [
@@ -551,3 +598,96 @@ def test_a_channel_that_is_the_same_everywhere_is_normalised_to_nothing() -> Non
     prepared = made(dataset_spec("mine", {"kind": "npz", "path": "data.npz"}))
     given, _ = next(batches(prepared, "train", 100, shuffle=False, seed=0, epoch=0))
     assert abs(float(given[:, 1].max())) < 1e-6 and prepared.std[1] == 1
+
+
+def _filtered(row: np.ndarray, above: np.ndarray, kind: int, size: int) -> bytes:
+    """A line of a PNG by one of its five filters (PNG specification, 9.2)."""
+    left, corner = (np.concatenate([np.zeros(size, np.int64), each[:-size]]) for each in (row, above))
+    guess = left + above - corner
+    away = [np.abs(guess - each) for each in (left, above, corner)]
+    nearest = np.where((away[0] <= away[1]) & (away[0] <= away[2]), left, np.where(away[1] <= away[2], above, corner))
+    expected = (np.zeros_like(row), left, above, (left + above) // 2, nearest)[kind]
+    return bytes([kind]) + ((row - expected) % 256).astype(np.uint8).tobytes()
+
+
+def _deep_png(values: np.ndarray) -> bytes:
+    """A PNG of 16 bits, [H, W, 2 to 4], with every kind of filter."""
+    height, width, channels = values.shape
+    rows = values.astype(">u2").view(np.uint8).reshape(height, -1).astype(np.int64)
+    above = [np.zeros_like(rows[0]), *rows[:-1]]
+    lines = [
+        _filtered(row, up, number % 5, 2 * channels) for number, (row, up) in enumerate(zip(rows, above, strict=True))
+    ]
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
+
+    colour = {2: 4, 3: 2, 4: 6}[channels]
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 16, colour, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"".join(lines))) + chunk(b"IEND", b"")
+
+
+def _deep_tiff(values: np.ndarray, order: str) -> bytes:
+    """An uncompressed TIFF of 16 bits, [H, W, 3], in one strip."""
+    height, width, _ = values.shape
+    pixels = values.astype(f"{order}u2").tobytes()
+    bits = 8 + 2 + 9 * 12 + 4
+    tags = [
+        (256, 1, width),
+        (257, 1, height),
+        (258, 3, bits),
+        (259, 1, 1),
+        (262, 1, 2),
+        (273, 1, bits + 6),
+        (277, 1, 3),
+    ]
+    tags += [(278, 1, height), (279, 1, len(pixels))]
+    wide = {258: 3}
+    entries = b"".join(struct.pack(f"{order}HHII", tag, wide.get(tag, 4), count, value) for tag, count, value in tags)
+    head = {"<": b"II", ">": b"MM"}[order] + struct.pack(f"{order}HI", 42, 8) + struct.pack(f"{order}H", len(tags))
+    return head + entries + bytes(4) + struct.pack(f"{order}3H", 16, 16, 16) + pixels
+
+
+DEEP = RANDOM.integers(0, 65_536, (2, 12, 16, 4), dtype=np.uint16)
+
+
+@pytest.mark.parametrize(
+    ("ending", "write", "channels"),
+    [
+        ("png", _deep_png, 3),
+        ("png", _deep_png, 4),
+        ("tif", partial(_deep_tiff, order="<"), 3),
+        ("tif", partial(_deep_tiff, order=">"), 3),
+    ],
+    ids=["png", "png with transparency", "tiff", "tiff, high bytes first"],
+)
+def test_16_bits_of_colour_are_read_whole(ending: str, write: Callable[..., bytes], channels: int) -> None:
+    for name in ("bird", "cat"):
+        Path("pictures", name).mkdir(parents=True)
+        for number in range(10):
+            content = write(np.roll(DEEP[int(name == "cat")], number, axis=0)[..., :channels])
+            Path("pictures", name, f"{number}.{ending}").write_bytes(content)
+    Path("pictures/cat/grey.png").write_bytes(_png(16, 12, "I;16"))
+    spec = dataset_spec("mine", FOLDER)
+    prepared = made(spec)
+    assert prepared.images.dtype == np.uint16 and prepared.maximum_value == 65_535
+    for name, first in (("bird", 0), ("cat", 10)):
+        for number in range(10):
+            expected = np.moveaxis(np.roll(DEEP[int(name == "cat")], number, axis=0)[..., :3], 2, 0)
+            np.testing.assert_array_equal(prepared.images[first + number], expected)
+    assert dataset_spec("mine", FOLDER | {"resize": 6})["shape"] == [3, 6, 6]
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("x.ppm", b"P6 16 12 65535\n" + DEEP[0, ..., :3].astype(">u2").tobytes()),
+        ("x.png", _deep_png(DEEP[0, ..., :2])),
+    ],
+)
+def test_16_bits_of_colour_in_other_files_are_refused(file: str, content: bytes) -> None:
+    _with(f"flower/{file}", content)()
+    with pytest.raises(
+        UserError, match=rf"flower/{file}: 16 bits of .* are not read whole; save it as PNG or TIFF in RGB"
+    ):
+        dataset_spec("mine", FOLDER)

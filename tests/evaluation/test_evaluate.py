@@ -120,6 +120,22 @@ def test_calibration_reaches_its_target_and_leaves_the_weights() -> None:
     assert all(later[name] >= sooner[name] for sooner, later in pairwise(means) for name in later)
 
 
+def test_calibration_raises_a_layer_by_a_share_of_its_mean_threshold() -> None:
+    model = noisy_model()
+    layers = model.network.by_label()
+    for layer in layers.values():
+        # Far from symmetric, so that a mean is no median.
+        layer.threshold.copy_(layer.threshold**4)
+    before = {name: layer.threshold.clone() for name, layer in layers.items()}
+    first, second = calibrate_thresholds(model, training_images, time_steps=3, target=0.02, step=0.2, passes=1)
+    raised = [name for name, rate in first["noisy_spike_rate"].items() if rate > 0.02]
+    assert raised
+    for name, layer in layers.items():
+        share = 0.2 if name in raised else 0.0
+        torch.testing.assert_close(layer.threshold, before[name] + share * before[name].mean())
+        assert second["threshold_mean"][name] == pytest.approx(float(layer.threshold.mean()), rel=1e-5)
+
+
 def test_calibration_stops_at_its_limit_of_passes() -> None:
     rows = list(calibrate_thresholds(noisy_model(), training_images, time_steps=3, target=0.0, step=0.01, passes=2))
     assert [row["pass"] for row in rows] == [0, 1, 2]

@@ -123,3 +123,19 @@ def test_what_is_no_images_is_refused(given: Any, message: str, images: Tensor) 
         snn2ann.measure(network, given)
     with pytest.raises(UserError, match="expected what `snn2ann"):
         snn2ann.measure(network.spiking(), images)  # type: ignore[arg-type]
+
+
+def test_frames_are_measured_at_every_step_where_they_are_not_zero() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(2, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 3))
+    network = snn2ann.couple(model, 5, image_shape=(2, 8, 8), threshold_start=0.2).eval()
+    frames = (torch.rand(5, 6, 2, 8, 8) < 0.2).float()
+    network(frames)
+    measured = snn2ann.measure(network, [(frames[:, :4], torch.zeros(4)), (frames[:, 4:], torch.zeros(2))])
+    assert measured.images == 6
+    assert measured.total.spikes == pytest.approx(network.layers()[0].spikes_per_image)
+    first, _ = measured.rows
+    met = sum(effective(model[0], frame) for frame in frames)
+    assert first.accumulates == 0 and first.multiply_accumulates * 6 == pytest.approx(met)
+    with pytest.raises(UserError, match="5 frames for 7 steps"):
+        snn2ann.measure(network, frames, time_steps=7)

@@ -61,6 +61,40 @@ def test_deployed_equals_branch(variant: str, images: Tensor) -> None:
         torch.testing.assert_close(coupled.branches(images)[0], logits)
 
 
+class Kinds(nn.Module):
+    """Channels of unlike size before every kind of weights: grouped, of one dimension, linear, and beside each other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.grouped = nn.Conv2d(2, 8, 3, padding=1), nn.Conv2d(8, 8, 3, padding=1, groups=4)
+        self.beside, self.rows = nn.Conv2d(16, 4, 1), nn.Conv1d(4, 6, 3, padding=1)
+        self.norm, self.hidden, self.out = nn.BatchNorm2d(8), nn.Linear(6 * 64, 12), nn.Linear(12, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        first = self.first(x).relu()
+        second = self.norm(self.grouped(first)).relu()
+        third = self.beside(torch.cat([first, second], 1)).relu()
+        fourth = self.rows(third.flatten(2)).relu()
+        return self.out(self.hidden(fourth.flatten(1)).relu())
+
+
+def test_whatever_weights_take_a_channels_spikes_they_are_worth_the_same(images: Tensor) -> None:
+    torch.manual_seed(0)
+    model = statistics_seen(Kinds()).double().eval()
+    with torch.no_grad():
+        model.get_parameter("first.weight").mul_(torch.logspace(-1, 1, 8)[:, None, None, None])
+    images = images.double()
+    coupled = snn2ann.couple(model, 6, calibrate=images)
+    logits = coupled(images)
+    torch.testing.assert_close(coupled.spiking()(images), logits)
+    torch.testing.assert_close(coupled.branches(images)[0], logits)
+    # A spike is worth what its channel's activations need, which is a hundredfold here.
+    worth = [layer.worth for layer in coupled.by_label().values()]
+    assert worth[0] is not None and worth[0].shape == (1, 8, 1, 1) and float(worth[0].max() / worth[0].min()) > 20
+    expected = model(images).detach()
+    assert float((logits - expected).norm()) < 0.5 * float((expected - expected.mean(0)).norm())
+
+
 def test_more_steps_come_nearer_to_the_ann(images: Tensor) -> None:
     model = own()
     expected = model(images).detach()
@@ -118,13 +152,16 @@ def test_a_layer_that_is_never_active_gets_a_threshold_of_one(images: Tensor) ->
 
 @pytest.mark.parametrize("start", [0.0, 0.5])
 def test_of_what_counts_can_say_exactly_they_say_the_mean(start: float) -> None:
-    activation = 3.0 * torch.arange(5).repeat(20)[None] / 4
+    # Three channels, each with a largest activation of its own, and one that is never active.
+    activation = torch.tensor([3.0, 0.3, 20.0, 0.0]) * torch.arange(5).repeat(20)[:, None] / 4
     settings = NeuronSettings(4, "subtract", start, 0.0, "spikes")
-    threshold, worth = calibration.nearest(activation[None] + 1e-3, activation, settings)
-    current = (activation + 1e-3).expand(4, *activation.shape)
-    spikes = integrate_and_fire(current, torch.tensor(threshold), reset="subtract", membrane_start=start)
-    assert float(spikes.mean()) * worth == pytest.approx(float(activation.mean()))
-    assert float((spikes.mean(0) * worth - activation).abs().max()) < 0.4
+    current = activation * 1.0003
+    threshold, worth = calibration.nearest(current[None], activation, settings)
+    assert threshold.shape == worth.shape == (1, 4) and threshold[0, 3] == worth[0, 3] == 1
+    spikes = integrate_and_fire(current.expand(4, *activation.shape), threshold, reset="subtract", membrane_start=start)
+    rates = spikes.mean(0) * worth
+    torch.testing.assert_close(rates.mean(0), activation.mean(0))
+    assert bool(((rates - activation).abs().amax(0) <= 0.14 * activation.amax(0)).all())
 
 
 def nothing() -> Iterator[Tensor]:

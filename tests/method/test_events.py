@@ -164,6 +164,15 @@ def both_ways(model: Snn2Ann, images: Tensor, steps: int = 1) -> list[tuple[Snn2
     return found
 
 
+@pytest.fixture(params=["events", "triton"])
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Each way that is not densely; Triton's kernels are interpreted where there is no GPU."""
+    monkeypatch.setenv("SNN2ANN_ENGINE", request.param)
+    if request.param == "triton":
+        pytest.importorskip("triton", reason="Triton has no wheel for this platform")
+    return str(request.param)
+
+
 @pytest.mark.parametrize("kind", ["vgg", "resnet"])
 @pytest.mark.parametrize(
     "options",
@@ -176,7 +185,7 @@ def both_ways(model: Snn2Ann, images: Tensor, steps: int = 1) -> list[tuple[Snn2
 )
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
 def test_a_network_trains_the_same_either_way(
-    kind: str, options: dict[str, Any], dropout: float, build: Any, images: Tensor
+    engine: str, kind: str, options: dict[str, Any], dropout: float, build: Any, images: Tensor
 ) -> None:
     model = build(kind, 4, membrane_dropout=dropout, **options)
     make_exact(model)
@@ -186,6 +195,8 @@ def test_a_network_trains_the_same_either_way(
         layer.fire.neurons.threshold.mul_(2)
     images = (images * 8).round() / 8
     (by_events, seen), (densely, expected) = both_ways(model, images)
+    ways = {layer.fire.neurons.way for layer in layers_of(by_events)}
+    assert ways == {"by events" if engine == "events" else "by Triton's kernels"}
     for one, other in zip(seen, expected, strict=True):
         assert one.outgoing.value.dtype == torch.uint8 and other.outgoing.value.dtype == torch.float32
         assert torch.equal(one.outgoing.value.float(), other.outgoing.value)
@@ -199,7 +210,7 @@ def test_a_network_trains_the_same_either_way(
 
 
 @pytest.mark.parametrize("kind", ["vgg", "resnet"])
-def test_batch_statistics_either_way(kind: str, build: Any, images: Tensor) -> None:
+def test_batch_statistics_either_way(engine: str, kind: str, build: Any, images: Tensor) -> None:
     model = build(kind, 4, statistics="batch")
     (by_events, seen), (densely, expected) = both_ways(model, images)
     # Statistics of a batch are not exact, so that a current may fall on the other side of a threshold.

@@ -56,6 +56,18 @@ def test_the_window_has_slope_one_over_threshold_below_saturation() -> None:
     assert pre.grad.tolist() == [0, 2, 2, 0, 0]
 
 
+def test_the_slope_is_bounded_where_a_threshold_is_near_zero() -> None:
+    thresholds = torch.tensor([0.0, 0.01, 0.05, 0.1, 0.2, 1.0])
+    for factor in (1.0, 0.25):
+        pre = torch.full((6,), 1e-4).requires_grad_()
+        taken = (thresholds * factor).clamp_min(1e-3)
+        mapped = map_spikes(pre, torch.ones(6), "stsu", window=(taken, 2), factor=factor)
+        mapped.dense().sum().backward()
+        assert pre.grad is not None
+        # Counts are multiplied by the factor, and a tenth of it is the least that a spike is taken to be worth.
+        assert pre.grad.tolist() == pytest.approx([10, 10, 10, 10, 5, 1], rel=1e-5)
+
+
 @pytest.mark.parametrize("window", [None, (torch.tensor(0.5), 2)])
 def test_a_penalty_is_the_gradient_of_a_price_on_every_spike(window: tuple[Tensor, int] | None) -> None:
     pre = torch.randn(4, 3, 5, 5, generator=torch.Generator().manual_seed(1)).requires_grad_()

@@ -1,4 +1,4 @@
-"""Max pooling of the charge: causal, and in total the maximum of the totals, as SciPy has it."""
+"""Max pooling: PyTorch's own, ties included; of the charge causal, in total the maximum of the totals, as SciPy has it."""
 
 import torch
 from hypothesis import given, settings
@@ -35,3 +35,29 @@ def test_later_steps_change_nothing_before_and_the_maxima_of_steps_add_up_to_mor
 def test_a_current_that_is_the_same_at_every_step_is_pooled_as_ever() -> None:
     current = currents(1, 1).expand(4, -1, -1, -1, -1)
     assert torch.equal(pool_charge(current, max_pool), max_pool2d(current[0], 2).expand(4, -1, -1, -1, -1))
+
+
+def test_the_gradient_is_pytorchs_where_all_four_the_first_or_the_last_ones_are_equal() -> None:
+    # Every pattern of two values in a window: 1 where it is the largest, several times in most.
+    windows = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * 4).reshape(16, 1, 2, 2)
+    upstream = torch.arange(1.0, 17).reshape(16, 1, 1, 1)
+    ours, theirs = windows.clone().requires_grad_(), windows.clone().requires_grad_()
+    max_pool(ours).backward(upstream)
+    max_pool2d(theirs, 2).backward(upstream)
+    assert ours.grad is not None and theirs.grad is not None
+    assert torch.equal(ours.grad, theirs.grad)
+    assert int((ours.grad != 0).sum()) == 16
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**31), height=st.integers(2, 7), width=st.integers(2, 7))
+def test_values_and_gradient_are_pytorchs_on_whole_numbers_and_odd_sides(seed: int, height: int, width: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    ours = torch.randint(-1, 2, (2, 3, height, width), generator=generator).float().requires_grad_()
+    theirs = ours.detach().clone().requires_grad_()
+    one, other = max_pool(ours), max_pool2d(theirs, 2)
+    assert torch.equal(one, other)
+    upstream = torch.randn(one.shape, generator=generator)
+    one.backward(upstream)
+    other.backward(upstream)
+    assert ours.grad is not None and theirs.grad is not None and torch.equal(ours.grad, theirs.grad)

@@ -56,6 +56,47 @@ class Averages(nn.Module):
         return self.out(self.conv3(second).relu().mean((2, 3)))
 
 
+class Rows(nn.Module):
+    """Convolutions in one dimension, over the rows of an image, and numbers that are multiplied with and added."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.conv2 = nn.Conv1d(8, 16, 3, padding=1), nn.Conv1d(16, 12, 3, stride=2)
+        self.norm, self.out = nn.BatchNorm1d(16), nn.Linear(36, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        first = (self.norm(self.conv1(x.flatten(1, 2))) * 1.5 - 0.25).relu()
+        return self.out(self.conv2(first).relu().flatten(1)) * 0.5
+
+
+class Numbers(nn.Module):
+    """A chain with a BatchNorm of spikes, and numbers that are multiplied with and added."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.norm, self.conv2 = nn.Conv2d(1, 8, 3), nn.BatchNorm2d(8), nn.Conv2d(8, 8, 3)
+        self.out = nn.Linear(8 * 16, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        first = (2 * self.conv1(x) - 0.1).relu()
+        return self.out(self.conv2(self.norm(first)).relu().flatten(1)) * 0.5
+
+
+class Differences(nn.Module):
+    """A difference of signals, a BatchNorm of spikes, and numbers between them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv1, self.norm = nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8)
+        self.conv2, self.side = nn.Conv2d(8, 8, 3, padding=1), nn.Conv2d(8, 8, 1)
+        self.hidden, self.out = nn.Linear(8 * 64, 24), nn.Linear(24, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        first = self.conv1(2 * x - 1).relu()
+        second = (self.conv2(self.norm(first)) - 0.5 * self.side(first)).relu()
+        return self.out((self.hidden(second.flatten(1)) + 0.1).relu())
+
+
 @pytest.fixture(scope="module")
 def digits() -> tuple[Tensor, Tensor]:
     found = load_digits()
@@ -120,7 +161,19 @@ def test_norse_gives_every_spike(digits: tuple[Tensor, Tensor], tmp_path: Path) 
     assert 0.01 < spikes.mean() < 0.9
 
 
-@pytest.mark.parametrize("model", [Averages, lambda: Shortcut(nn.ReLU(), sides=True)], ids=["averages", "spikes"])
+def test_norse_runs_numbers_and_normalised_spikes(digits: tuple[Tensor, Tensor], tmp_path: Path) -> None:
+    snn = trained(Numbers(), digits)
+    simulator = norse_from_nir(written_and_read(snn, tmp_path))
+    expected = snn(digits[0][:20], every_step=True)
+    torch.testing.assert_close(means(one_by_one(simulator, digits[0][:20])), expected)
+    assert (expected[-1] - expected[0]).abs().max() > 0.05
+
+
+@pytest.mark.parametrize(
+    "model",
+    [Averages, lambda: Shortcut(nn.ReLU(), sides=True), Rows, Differences],
+    ids=["averages", "spikes", "rows", "differences"],
+)
 def test_spikingjelly_gives_every_steps_logits(
     model: Callable[[], nn.Module], digits: tuple[Tensor, Tensor], tmp_path: Path
 ) -> None:

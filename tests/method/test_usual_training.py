@@ -1,12 +1,13 @@
 """The usual ways of training, with a coupled network in the place of an ordinary one."""
 
 from copy import deepcopy
+from typing import Any, cast
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from torch.optim.swa_utils import AveragedModel
+from torch.optim.swa_utils import AveragedModel, update_bn
 from torch.utils.checkpoint import checkpoint
 
 from snn2ann import couple
@@ -117,3 +118,87 @@ def test_a_network_that_is_run_again_in_backward_is_refused(images: Tensor, reen
     with pytest.raises(UserError, match="activation checkpointing runs a coupled network twice"):
         loss.backward()
     assert all(torch.equal(value, thresholds[name]) for name, value in coupled.thresholds().items())
+
+
+WHOLE = torch.zeros(2, 1, 8, 8, dtype=torch.uint8)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (WHOLE, r"the images are uint8; give .* images\.to\(torch\.float32\) / 255"),
+        (WHOLE.double(), r"the images are float64 and the weights float32; give images\.to\(torch\.float32\)"),
+        (WHOLE.numpy(), "the images are no tensor but ndarray"),
+        (WHOLE[0].float(), r"give a batch \[B, ...\] of images of 1×8×8"),
+        (WHOLE.float().expand(2, 3, 8, 8), "images of 2×3×8×8: give a batch"),
+    ],
+)
+@pytest.mark.parametrize("call", ["training", "evaluation", "deployed"])
+def test_what_is_no_batch_of_images_is_refused(given: Any, message: str, call: str) -> None:
+    coupled = couple(network(), time_steps=4, image_shape=(1, 8, 8)).train(call == "training")
+    run = coupled.spiking() if call == "deployed" else coupled
+    with pytest.raises(UserError, match=message):
+        run(given)
+
+
+def test_a_batch_of_none_is_refused_in_training_only(images: Tensor) -> None:
+    coupled = couple(network(normalised=False), time_steps=4, image_shape=(1, 8, 8))
+    with pytest.raises(UserError, match="this training batch is empty"):
+        coupled(images[:0])
+    assert coupled.eval()(images[:0]).shape == (0, 4)
+
+
+def test_gradients_of_gradients_are_refused(images: Tensor) -> None:
+    images.requires_grad_()
+    loss = loss_of(couple(network(), time_steps=4), images)
+    with pytest.raises(UserError, match="a gradient of a gradient"):
+        torch.autograd.grad(loss, images, create_graph=True)
+
+
+def test_transforms_of_functions_are_refused(images: Tensor) -> None:
+    coupled = couple(network(), time_steps=4, image_shape=(1, 8, 8))
+    parameters = {name: value.detach() for name, value in coupled.named_parameters()}
+
+    def loss(parameters: dict[str, Tensor]) -> Tensor:
+        return functional.cross_entropy(torch.func.functional_call(coupled, parameters, (images,)), LABELS)
+
+    with pytest.raises(UserError, match=r"torch\.func's transforms"):
+        torch.func.grad(loss)(parameters)
+    assert coupled.batches == 0
+
+
+def test_statistics_are_made_anew_as_the_mean_of_all_batches(images: Tensor) -> None:
+    coupled = couple(network(), time_steps=4, image_shape=(1, 8, 8), ata=False)
+    first = cast(nn.Sequential, coupled.model)[0]
+    update_bn([images[:4], images[4:]], coupled)
+    means = torch.stack([first(part).mean((0, 2, 3)) for part in (images[:4], images[4:])])
+    torch.testing.assert_close(coupled.state_dict()["model.1.running_mean"], means.mean(0))
+
+
+def test_thresholds_of_a_step_that_the_scaler_skips_stay_in_bounds(images: Tensor) -> None:
+    coupled = couple(network(), time_steps=4, image_shape=(1, 8, 8), threshold_start=0.05)
+    before = deepcopy(coupled.state_dict())
+    optimiser, scaler = torch.optim.SGD(coupled.parameters(), lr=0.1), torch.amp.GradScaler("cpu", init_scale=2.0**127)
+    scaler.scale(1e9 * loss_of(coupled, images)).backward()
+    scaler.step(optimiser)
+    scaler.update()
+    assert scaler.get_scale() == 2.0**126
+    assert all(torch.equal(value, before[f"model.{name}"]) for name, value in coupled.model.named_parameters())
+    for name, value in coupled.thresholds().items():
+        assert value.min() > 0.0499 and value.max() <= 0.05 + coupled.options.ata_step, name
+
+
+def test_a_frozen_part_changes_no_gradient_of_the_rest(images: Tensor) -> None:
+    whole = couple(network(), time_steps=4, image_shape=(1, 8, 8))
+    part = deepcopy(whole)
+    frozen = [value.requires_grad_(False) for name, value in part.named_parameters() if name.startswith("model.0.")]
+    for coupled in (whole, part):
+        loss_of(coupled, images).backward()
+    assert all(value.grad is None for value in frozen)
+    for (name, one), other in zip(whole.named_parameters(), part.parameters(), strict=True):
+        assert not other.requires_grad or torch.equal(one.grad, other.grad), name  # type: ignore[arg-type]
+
+
+def test_a_coupled_network_is_not_coupled_again() -> None:
+    with pytest.raises(UserError, match=r"couple that one, its `\.model`"):
+        couple(couple(network(), time_steps=4), time_steps=4)

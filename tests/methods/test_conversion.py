@@ -3,15 +3,19 @@
 Without max pooling, that is: it lets the largest current of each step pass, not the largest rate, and so keeps a bias.
 """
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+import snn2ann
 from snn2ann.methods import METHODS
 from snn2ann.methods.build import build_model
 from snn2ann.methods.conversion import Conversion
 from snn2ann.methods.model import Model
+from snn2ann.runs.folder import RunFolder
+from snn2ann.runs.weights import load_state, save_state, split_state
 from tests.stages import layers_of
 
 NETWORKS: dict[str, dict[str, Any]] = {
@@ -21,7 +25,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
 DATASET = {"shape": (2, 8, 8), "classes": 5}
 
 
-def pair(kind: str, percentile: float) -> tuple[Model, Conversion, torch.Tensor]:
+def pair(kind: str, percentile: float, **others: Any) -> tuple[Model, Conversion, torch.Tensor]:
     """A plain ANN with lived-in BatchNorms, its conversion, and the images that it was converted on."""
     torch.manual_seed(0)
     images = torch.rand(32, 2, 8, 8)
@@ -30,7 +34,7 @@ def pair(kind: str, percentile: float) -> tuple[Model, Conversion, torch.Tensor]
     for _ in range(30):
         ann.ann_forward(torch.rand(32, 2, 8, 8))
     ann.eval()
-    options = METHODS["conversion"].defaults | {"percentile": percentile}
+    options = METHODS["conversion"].defaults | {"percentile": percentile} | others
     converted = build_model(spec | {"method": {"name": "conversion", "time_steps": None, "options": options}})
     assert isinstance(converted, Conversion)
     converted.network.model.load_state_dict(ann.network.model.state_dict())
@@ -95,3 +99,30 @@ def test_a_lower_percentile_gives_lower_thresholds() -> None:
     high = pair("resnet", 100.0)[1].network.by_label()
     low = pair("resnet", 90.0)[1].network.by_label()
     assert all(low[name].threshold.mean() < high[name].threshold.mean() for name in high)
+
+
+@pytest.mark.parametrize("kind", ["vgg", "resnet"])
+def test_thresholds_for_some_t_are_the_librarys_and_come_nearer_to_the_ann(kind: str, tmp_path: Path) -> None:
+    ann, nearest, images = pair(kind, 99.9, thresholds_for=5)
+    expected = ann.ann_forward(images).detach()
+    errors = {
+        percentile: float((pair(kind, percentile)[1].spiking_forward(images, 5)[-1] - expected).norm())
+        for percentile in (99.0, 99.9)
+    }
+    logits = nearest.spiking_forward(images, 5)[-1]
+    assert float((logits - expected).norm()) < min(errors.values())
+    coupled = snn2ann.couple(ann.network.model, 5, calibrate=images, membrane_dropout=0.0)
+    torch.testing.assert_close(coupled(images), logits)
+    # And they are saved and loaded, one a channel.
+    save_state(RunFolder(tmp_path), *split_state(nearest))
+    again = pair(kind, 99.9, thresholds_for=5)[1]
+    for layer in again.network.by_label().values():
+        layer.threshold.fill_(1)
+        assert layer.worth is not None and layer.worth.numel() == layer.threshold.shape[1]
+        layer.worth.fill_(1)
+    load_state(again, RunFolder(tmp_path).weights, RunFolder(tmp_path).thresholds)
+    assert torch.equal(again.spiking_forward(images, 5)[-1], logits)
+
+
+def test_what_is_left_out_is_no_part_of_what_a_run_is_named_by() -> None:
+    assert "thresholds_for" not in METHODS["conversion"].defaults

@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy
 from torch.nn.utils import parametrizations, parametrize, prune
 from torch.nn.utils.spectral_norm import spectral_norm
 from torch.nn.utils.weight_norm import weight_norm
+from torch.utils.flop_counter import FlopCounterMode
 
 import snn2ann
 from snn2ann.errors import UserError
@@ -56,6 +57,8 @@ MAKERS: dict[str, Callable[[nn.Module], Any]] = {
     "parametrized": lambda module: parametrize.register_parametrization(module, "weight", Half()),
     "parametrized weight norm": parametrizations.weight_norm,
     "parametrized spectral norm": parametrizations.spectral_norm,
+    "parametrized orthogonal": parametrizations.orthogonal,
+    "pruned by channels": lambda module: prune.ln_structured(module, "weight", 0.5, n=2, dim=0),
 }
 
 
@@ -193,14 +196,20 @@ def test_what_would_not_be_run_is_refused_by_name(case: str, images: Tensor) -> 
 
 
 @pytest.mark.parametrize("kind", ["forward_hook", "forward_pre_hook", "full_backward_hook"])
-def test_hooks_of_all_modules_are_refused(kind: str) -> None:
+def test_hooks_of_all_modules_are_refused_before_coupling_and_after(kind: str, images: Tensor) -> None:
+    coupled = snn2ann.couple(network(), time_steps=4)
     handle = getattr(nn.modules.module, f"register_module_{kind}")(_hook)
     try:
-        with pytest.raises(UserError, match=r"every module: its .*hook _hook would not be run"):
-            snn2ann.couple(network(), time_steps=4)
+        for call in (lambda: snn2ann.couple(network(), time_steps=4), lambda: coupled(images)):
+            with pytest.raises(UserError, match=r"every module: its .*hook _hook would not be run"):
+                call()
     finally:
         handle.remove()
     snn2ann.couple(network(), time_steps=4)
+    # What PyTorch counts operations by looks on.
+    with FlopCounterMode(display=False) as counted:
+        coupled(images)
+    assert counted.get_total_flops() > 0
 
 
 def test_a_class_that_changes_what_its_forward_runs_is_none_of_the_supported() -> None:

@@ -39,6 +39,8 @@ CASES: dict[str, Function] = {
     "functions": lambda x: torch.div(torch.sub(torch.add(x, 1), 0.5), 2).mul(3).neg().add(1),
     "padded by zeros": lambda x: functional.pad(x, (1, 0, 2, 1)),
     "padded by reflection": lambda x: functional.pad(x, (1, 1, 1, 1), mode="reflect"),
+    "padding in one": nn.Sequential(nn.Flatten(2), nn.ZeroPad1d(1), nn.ReflectionPad1d(2), nn.ConstantPad1d(1, 0.0)),
+    "summed": lambda x: 0.2 * x.sum((2, 3), keepdim=True) + torch.sum(x, dim=1, keepdim=True)[:, :, :1, :1],
     "modules of padding": nn.Sequential(nn.ZeroPad2d(1), nn.ReflectionPad2d((1, 0, 0, 1)), nn.ReplicationPad2d(1)),
     "circular": nn.CircularPad2d(1),
     "some channels": lambda x: x[:, 1:],

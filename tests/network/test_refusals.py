@@ -79,7 +79,14 @@ MODULES: list[tuple[nn.Module, str]] = [
     (nn.Flatten(0), "reaches into the batch"),
     (nn.Dropout(1.0), "drops everything"),
     (nn.LazyConv2d(4, 3), "no shape yet"),
-    (nn.Unfold(2), "not supported"),
+    (nn.Unfold(2), "it is not supported; write it with what is"),
+    (nn.AlphaDropout(), "it draws random numbers otherwise"),
+    (nn.Conv3d(1, 1, 1), "use the form for two dimensions"),
+    (nn.AdaptiveMaxPool2d(2), "use nn.MaxPool2d"),
+    (nn.ConstantPad2d(1, 0.5), "only zeros can be padded with"),
+    (nn.PReLU(), "only a ReLU's activation"),
+    (nn.InstanceNorm2d(4, track_running_stats=True), "statistics are the signal's own"),
+    (nn.Softshrink(), "only a ReLU's activation"),
 ]
 
 
@@ -243,3 +250,79 @@ def test_a_first_batch_that_does_not_fit_leaves_the_mode(training: bool) -> None
         coupled.branches(torch.rand(2, 3, 4, 4))
     assert [module.training for module in coupled.modules()] == [training] * len(list(coupled.modules()))
     assert coupled.branches(torch.rand(2, 1, 4, 4))[0].shape == (2, 2)
+
+
+def _compiled_inside(model: nn.Module) -> nn.Module:
+    compiled: Any = torch.compile(model)
+    return nn.Sequential(compiled)
+
+
+WRAPPED: dict[str, tuple[Callable[[nn.Module], Any], str]] = {
+    "DataParallel": (nn.DataParallel, r"\(DataParallel\): couple the network in it, its `module`"),
+    "AveragedModel": (torch.optim.swa_utils.AveragedModel, r"\(AveragedModel\): couple the network in it"),
+    "compiled": (torch.compile, r"\(OptimizedModule\): couple the network that was compiled, its `_orig_mod`"),
+    "scripted": (torch.jit.script, r"ScriptModule\): it is a program made of a network; couple the network that"),
+    "traced": (torch.fx.symbolic_trace, r"\(Sequential\): it is a program made of a network"),
+    "coupled": (lambda model: snn2ann.couple(model, 2), r"\(CoupledNetwork\): it is coupled already"),
+    "spiking": (
+        lambda model: snn2ann.couple(model, 2, image_shape=(1, 4, 4)).spiking(),
+        r"\(SpikingNetwork\): it is a spiking network already",
+    ),
+    "compiled inside": (_compiled_inside, r"0 \(OptimizedModule\): couple the"),
+}
+
+
+@pytest.mark.parametrize("case", WRAPPED)
+def test_what_wraps_a_network_is_refused_with_what_to_couple_instead(case: str) -> None:
+    wrap, message = WRAPPED[case]
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 2))
+    with pytest.raises(UserError, match=message) as refusal:
+        snn2ann.couple(wrap(model), 2)
+    assert len(str(refusal.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize("model", [None, "resnet18", nn.ReLU, lambda images: images])
+def test_what_is_no_module_is_refused(model: Any) -> None:
+    with pytest.raises(UserError, match=r"model: .* is not allowed; expected a torch\.nn\.Module"):
+        snn2ann.couple(model, 2)
+
+
+@pytest.mark.parametrize("kind", [torch.uint8, torch.int64, torch.float64, torch.float16, torch.complex64])
+@pytest.mark.parametrize("training", [True, False])
+def test_images_of_another_type_are_refused_in_either_mode(kind: torch.dtype, training: bool) -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten(), nn.Linear(8, 2))
+    coupled = snn2ann.couple(model, 2, image_shape=(1, 4, 4)).train(training)
+    with pytest.raises(UserError, match=f"the images are {kind} and the weights torch.float32; give images.to"):
+        coupled(torch.ones(3, 1, 4, 4).to(kind))
+
+
+def test_a_variance_below_zero_is_named() -> None:
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.ReLU(), nn.Flatten(), nn.Linear(8, 2))
+    coupled = snn2ann.couple(model.eval(), 2, image_shape=(1, 4, 4))
+    model[1].running_var.fill_(-0.5)  # type: ignore[operator]
+    with pytest.raises(UserError, match=r"not finite .*: 1\.running_var"):
+        coupled(torch.rand(3, 1, 4, 4))
+
+
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [
+        (lambda net, x: torch.maximum(net.relu(x), net.conv(x)), "it chooses between values"),
+        (lambda net, x: net.relu(x).abs(), "it chooses between values"),
+        (
+            lambda net, x: torch.cat(net.relu(x).chunk(2, 1), 1),
+            "it gives several signals; take parts of one by an index",
+        ),
+        (lambda net, x: torch.stack([net.relu(x), net.relu(x)], 1), "beside each other by torch.cat alone"),
+        (lambda net, x: net.relu(x).float(), "leave it out of the forward"),
+        (lambda net, x: net.relu(x).detach(), "freeze parameters instead"),
+        (lambda net, x: net.relu(x).sum(), "a sum must be over given dimensions"),
+        (lambda net, x: functional.adaptive_max_pool2d(net.relu(x), 1), "use nn.MaxPool2d"),
+        (lambda net, x: functional.lp_pool2d(net.relu(x), 2, 2), "use nn.AvgPool2d or nn.MaxPool2d"),
+        (lambda net, x: functional.alpha_dropout(net.relu(x)), "it draws random numbers otherwise"),
+    ],
+)
+def test_a_refusal_says_what_to_do_instead(function: Callable[[Calls, Tensor], Any], reason: str) -> None:
+    with pytest.raises(UserError) as refusal:
+        snn2ann.couple(Calls(function), time_steps=5)
+    assert reason in str(refusal.value)

@@ -223,7 +223,18 @@ def _entry(
         "energy": [120_000 * 4.6e-12 + value * 150 * 0.9e-12 for value in spikes],
         "ann_energy": None if method.spiking else 2_500_000 * 4.6e-12,
         "layers": per_layer,
+        "confusion": _confusion(method.accuracy + shift),
+        "confusion_time_steps": method.time_steps or 5,
     }
+
+
+def _confusion(accuracy: float, classes: int = 4, images: int = 90) -> list[list[int]]:
+    """Images by class and answer: what is wrong is taken for the next class."""
+    right = round(min(accuracy, 1) * images)
+    wrong = [[0] * classes for _ in range(classes)]
+    for each, row in enumerate(wrong):
+        row[each], row[(each + 1) % classes] = right, images - right
+    return wrong
 
 
 def _calibration(method: Method, layers: list[str]) -> dict[str, Any]:

@@ -152,7 +152,7 @@ def test_a_wrong_file_is_named_and_the_rest_is_printed(
 def test_mistakes(runs: dict[str, Path]) -> None:
     root, name = runs["ann"].parent, runs["ann"].name
     with pytest.raises(UserError, match=f"did you mean {name}"):
-        show_run(name[:-1], root)
+        show_run(f"{name[:-2]}xy", root)
     with pytest.raises(UserError, match=r"holds 4 runs"):
         show_run("x", root)
     with pytest.raises(UserError, match="give two runs or more"):

@@ -11,9 +11,9 @@ import pytest
 
 from snn2ann.report.figures import FIGURES
 from snn2ann.report.registry import listed
-from snn2ann.report.so_far import report_so_far
+from snn2ann.report.results import read_study
+from snn2ann.report.so_far import report_on
 from snn2ann.report.tables import TABLES
-from snn2ann.runs.problems import WrongFiles
 
 from .synthetic import METHODS, write_study
 
@@ -33,10 +33,11 @@ def runs_of(study: Path) -> dict[str, Path]:
     return {run["method"] + str(run["seed"]): study.parent / "runs" / run["name"] for run in runs}
 
 
-def test_what_is_there_is_reported_and_what_is_missing_is_said(half: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_there_is_reported_and_what_is_missing_is_said(half: Path) -> None:
     before = sorted(half.rglob("*"))
-    index = report_so_far(half)
-    printed = capsys.readouterr().out
+    made = report_on(half, read_study(half))
+    index, printed = made.index, made.text
+    assert not made.finished
     missing = [runs_of(half)[key].name for key in ("stbp1", "snn2ann0")]
     text = index.read_text()
     for name in missing:
@@ -56,13 +57,13 @@ def test_what_is_there_is_reported_and_what_is_missing_is_said(half: Path, capsy
 def test_a_wrong_file_is_named_and_the_rest_is_made(half: Path) -> None:
     wrong = runs_of(half)["stbp0"] / "history.csv"
     wrong.write_text("nonsense")
-    command = [sys.executable, "-m", "snn2ann.cli", "report", "--study-folder", str(half)]
+    command = [sys.executable, "-m", "snn2ann.cli", "report", str(half), "--json"]
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 2
     assert str(wrong) in done.stderr and "Traceback" not in done.stderr
+    told = json.loads(done.stdout)
     index = half.parent / f"{half.name}-so-far" / "index.html"
+    assert told["index"] == str(index) and not told["finished"] and len(told["missing"]) == 2 and told["verdicts"]
+    assert len(told["problems"]) == 1 and str(wrong) in told["problems"][0]
     assert str(wrong) in index.read_text()
     assert (index.parent / "tables" / "classification.html").exists()
-    with pytest.raises(WrongFiles) as error:
-        report_so_far(half)
-    assert len(error.value.problems) == 1

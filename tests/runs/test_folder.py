@@ -17,7 +17,7 @@ def test_no_other_file_spells_them() -> None:
     sources = [*(ROOT / "src").rglob("*.py"), *(ROOT / "workflow").rglob("*.smk"), ROOT / "Snakefile"]
     found = {path.relative_to(ROOT).as_posix() for path in sources if spelled.search(path.read_text())}
     # Help of the command line says what a file is called.
-    assert found - {"src/snn2ann/cli.py"} == {"src/snn2ann/runs/folder.py"}
+    assert found - {"src/snn2ann/cli/jobs.py"} == {"src/snn2ann/runs/folder.py"}
 
 
 def test_files_of_training_are_named_once_and_those_that_repeat_are_among_them() -> None:

@@ -28,7 +28,8 @@ def study(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, empty_store: Path) ->
     spiking = [entry("test", "trained", [0.25, 0.5, 0.75]), entry("test", "calibrated", [0.5, 0.625, 0.75])]
     write_run(results / "runs" / NAMES[1], "snn2ann", spiking)
     runs = [descriptor(NAMES[0], "ann"), descriptor(NAMES[1], "snn2ann")]
-    parameters = {key: {"of": key} for key in ("calibration", "evaluation", "report")}
+    parameters: dict[str, object] = {key: {"of": key} for key in ("calibration", "evaluation", "report")}
+    parameters["studies"] = {"small": {"title": "Small"}}
     content = {"study": "small", "digest": "0badcafe", "runs": runs, "not_run": [], "parameters": parameters}
     write_json(results / "small/study.json", content)
     for name in ("results.csv", "claims.md", "tables/classification.csv", "figures/convergence.png"):

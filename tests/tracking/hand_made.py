@@ -125,7 +125,8 @@ def points_of_files(folder: Path, evaluation: str, trained_steps: int | None) ->
         name = "last_epoch_" * (entry["checkpoint"] == "last") + "calibrated_" * (entry["thresholds"] == "calibrated")
         name += entry["split"]
         if entry["ann_accuracy"] is not None:
-            found.append((f"{name}_ann_accuracy", 0, entry["ann_accuracy"]))
+            found += [(f"{name}_ann_accuracy", 0, entry["ann_accuracy"])]
+            found += [(f"{name}_accuracy", 0, entry["ann_accuracy"])] * (not entry["time_steps"])
         for measure in ("accuracy", "spikes_per_image", "firing_rate", "synaptic_operations", "energy"):
             over = list(zip(entry["time_steps"], entry[measure], strict=True))
             found += [(f"{name}_{measure}_over_time_steps", steps, value) for steps, value in over]

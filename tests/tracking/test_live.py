@@ -6,8 +6,6 @@ import os
 import resource
 import shutil
 import signal
-import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -29,6 +27,7 @@ from snn2ann.tracking.store import NAME_TAG
 from snn2ann.tracking.track import track_study
 from snn2ann.training.live import LiveFiles
 from tests.tracking.hand_made import entry, points, points_of_files, tracked
+from tests.tracking.server import free_port, mlflow_at
 
 PARAMETERS = Path(__file__).parents[1] / "workflow/params.yaml"
 STUDY = resolve(load_parameters(PARAMETERS), "tiny")
@@ -135,7 +134,8 @@ def database(runs: Path) -> str:
 
 def write_study(runs: Path) -> Path:
     content = {"study": "tiny", "digest": "0badcafe", "runs": [RUN.descriptor()], "report": {}}
-    content["parameters"] = {key: {} for key in ("calibration", "evaluation", "report")}
+    parameters: dict[str, Any] = {key: {} for key in ("calibration", "evaluation", "report")}
+    content["parameters"] = parameters | {"studies": {"tiny": {"title": "Tiny"}}}
     write_json(runs.parent / "tiny/study.json", content)
     return runs.parent / "tiny"
 
@@ -235,37 +235,16 @@ def test_full_disk_is_one_warning(runs: Path) -> None:
     assert points(study, tracked(study, "tiny")[RUN.name]) == files
 
 
-@contextmanager
-def server(runs: Path, port: int) -> Iterator[None]:
-    """A tracking server over the project's database."""
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", database(runs), "--artifacts-destination", str(runs.parent / "artifacts")]
-    with (runs.parent / "server.txt").open("a") as log:
-        running = subprocess.Popen(command, stdout=log, stderr=log, start_new_session=True)
-    try:
-        wait_for(lambda: _listens(port))
-        yield
-    finally:
-        os.killpg(running.pid, signal.SIGKILL)
-        running.wait()
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as tried:
-        return tried.connect_ex(("127.0.0.1", port)) == 0
-
-
 @pytest.mark.slow
 def test_server_that_dies_half_way_is_one_warning_and_filled_in_later(
     runs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     uri = f"http://127.0.0.1:{port}"
+    stored = ("--backend-store-uri", database(runs), "--artifacts-destination", str(runs.parent / "artifacts"))
     with watching(runs, uri) as printed:
-        with server(runs, port):
+        with mlflow_at(port, runs.parent, "server", *stored):
             training = Training(runs)
             training.epoch()
             wait_for(lambda: epochs(database(runs)) == 1)
@@ -278,7 +257,7 @@ def test_server_that_dies_half_way_is_one_warning_and_filled_in_later(
     assert printed.read_text().count("warning") == 1
     assert uri in printed.read_text()
     study = write_study(runs)
-    with server(runs, port):
+    with mlflow_at(port, runs.parent, "server", *stored):
         track_study(study, uri)
     after = tracked(study, "tiny")[RUN.name]
     assert before is not None

@@ -4,13 +4,14 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from contextlib import chdir
 from pathlib import Path
 
 import pytest
 
 from snn2ann.errors import UserError
 from snn2ann.passwords import without_password
-from snn2ann.tracking.own_database import ARTIFACTS, DATABASE, former_homes, path_of
+from snn2ann.tracking.own_database import ARTIFACTS, DATABASE, places_elsewhere
 from snn2ann.tracking.store import open_store
 from snn2ann.tracking.track import track_study
 from tests.tracking.hand_made import NAMES, client, tracked
@@ -115,11 +116,12 @@ def test_passwords_are_not_shown(uri: str) -> None:
     assert "secret" not in without_password(uri) and without_password(uri).startswith(uri.partition("//")[0])
 
 
-def artifacts_of(study: Path) -> set[str]:
-    """The study's artifacts as MLflow finds them in its own folder, and nowhere else."""
-    run = tracked(study)["small"]
-    assert path_of(run.info.artifact_uri).is_relative_to(study.parents[1])
-    return {each.path for each in client(study).list_artifacts(run.info.run_id)}
+def artifacts_of(study: Path) -> dict[str, str]:
+    """The study's artifacts as MLflow finds them when it is started in the project's folder."""
+    run = tracked(study)["small"].info.run_id
+    with chdir(study.parents[1]):
+        found = [each.path for each in client(study).list_artifacts(run) if not each.is_dir]
+        return {path: Path(client(study).download_artifacts(run, path)).read_text() for path in found}
 
 
 @pytest.mark.parametrize("left", ["a copy", "a copy without artifacts", "moved"])
@@ -127,17 +129,30 @@ def test_a_moved_or_copied_store_is_that_of_its_new_folder(study: Path, tmp_path
     project, new = study.parents[1], tmp_path / "a new place"
     track_study(study)
     before = artifacts_of(study)
+    assert before["claims.md"] == "claims.md"
     shutil.copytree(project, new)
     if left == "a copy without artifacts":
         shutil.rmtree(new / ARTIFACTS)
+        track_elsewhere(new / "results/small")
     if left == "moved":
         shutil.rmtree(project)
     original = {path: path.stat().st_mtime_ns for path in project.rglob("*")}
-    assert former_homes(new / DATABASE) == [project.as_uri()]
-    track_elsewhere(new / "results/small")
-    assert former_homes(new / DATABASE) == [] and artifacts_of(new / "results/small") == before
+    assert artifacts_of(new / "results/small") == before
     (new / "results/small/claims.md").write_text("Other verdicts")
     track_elsewhere(new / "results/small")
-    (kept,) = (new / ARTIFACTS).rglob("claims.md")
-    assert kept.read_text() == "Other verdicts"
+    assert artifacts_of(new / "results/small") == before | {"claims.md": "Other verdicts"}
     assert {path: path.stat().st_mtime_ns for path in project.rglob("*")} == original
+
+
+def test_a_store_whose_places_hold_for_another_folder_is_settled(study: Path) -> None:
+    track_study(study)
+    database = study.parents[1] / DATABASE
+    with sqlite3.connect(database) as opened:
+        for table, column in (("experiments", "artifact_location"), ("runs", "artifact_uri")):
+            opened.execute(
+                f"UPDATE {table} SET {column} = 'file:///an%20old/place/' || {column} WHERE {column} LIKE 'mla%'"
+            )
+    opened.close()
+    assert len(places_elsewhere(database)) == 4
+    track_elsewhere(study)
+    assert places_elsewhere(database) == [] and artifacts_of(study)["claims.md"] == "claims.md"

@@ -18,7 +18,8 @@ from snn2ann.methods.build import build_model
 from snn2ann.parameters import merge
 from snn2ann.runs.folder import RunFolder
 from snn2ann.study import Run, Study, load_parameters, resolve
-from snn2ann.training.loop import train
+from snn2ann.tracking.recorded_model import deployed
+from snn2ann.training.loop import plain_batches, train
 from tests.method.test_frames import moving_bars
 
 STEPS = 5
@@ -83,6 +84,15 @@ def test_directions_of_moving_bars_are_learnt(place: Path, entry: dict[str, Any]
         # The first layer multiplies at each step what is there, and nothing is done once.
         assert selected["multiply_accumulates"] == 0
         assert 0 < selected["energy"][0] < selected["energy"][-1]
+
+    # As MLflow keeps it: a batch comes first, then its frames.
+    network = deployed(run.spec, place / "runs" / run.name, STEPS)
+    images, labels = next(iter(plain_batches(load(place / "data" / run.dataset_folder), "test", 10**4, None, "cpu")))
+    images = images.transpose(0, 1)
+    exported = torch.export.export(network, (images,)).module()
+    with torch.no_grad():
+        for each in (network, exported):
+            assert float((each(images).argmax(1) == labels).double().mean()) == pytest.approx(accuracy)
 
 
 def made(run: Run, place: Path) -> list[dict[str, Any]]:

@@ -16,7 +16,7 @@ from tests.stages import layers_of
 
 NETWORK = {"kind": "vgg", "blocks": [[6, 6], [8]], "pooled_blocks": [1], "dropout": [0.2, 0]}
 DATASET = {"shape": (2, 8, 8), "classes": 5}
-TRAINED = [name for name, entry in METHODS.items() if entry.source is None]
+TRAINED = [name for name, entry in METHODS.items() if entry.trained]
 
 
 def gradient(name: str, precision: str) -> Tensor:

@@ -19,7 +19,8 @@ from snn2ann.options import VARIANTS
 
 RECORD = Path(__file__).with_name("revisions.json")
 NETWORK = {"kind": "resnet", "channels": [4, 4, 6], "strides": [1, 1, 2], "blocks_per_stage": 1, "dropout": 0.2}
-CASES = [*(name for name in METHODS if name != "snn2ann"), *(f"snn2ann {variant}" for variant in VARIANTS)]
+OWN = [name for name, entry in METHODS.items() if entry.options != "variants"]
+CASES = [*OWN, *(f"snn2ann {variant}" for variant in VARIANTS)]
 
 
 def tiny_run(case: str) -> dict[str, Any]:

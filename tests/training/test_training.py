@@ -4,6 +4,7 @@ import csv
 import json
 from dataclasses import asdict
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,14 @@ from snn2ann.data.loading import PreparedDataset, load
 from snn2ann.data.prepare import fetch_and_prepare
 from snn2ann.errors import UserError
 from snn2ann.methods import METHODS
-from snn2ann.methods.model import Step
+from snn2ann.methods.build import build_model
+from snn2ann.methods.model import Model, Step
 from snn2ann.methods.snn2ann import Snn2Ann
 from snn2ann.options import RELEASED
-from snn2ann.runs.weights import load_tensors, save_tensors
+from snn2ann.runs.weights import load_tensors, save_tensors, split_state
 from snn2ann.training import loop
+from snn2ann.training.accuracy import Score
+from snn2ann.training.checkpoint import load_checkpoint, save_checkpoint
 
 DATASET = dataset_spec("digits", {"train_images": 200})
 FILES = ["weights.safetensors", "thresholds.safetensors", "last/weights.safetensors", "last/thresholds.safetensors"]
@@ -97,6 +101,54 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
     assert epochs_run == [1, 2, 3, 3, 4]
     assert bytes_of(tmp_path / "unbroken") == bytes_of(tmp_path / "broken")
     assert not (tmp_path / "broken" / "checkpoint.pt").exists()
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "selected"),
+    [([0.5, 0.7, 0.7, 0.6], 3), ([0.6, 0.4, 0.6, 0.6], 4), ([0.7, 0.7, 0.3, 0.1], 2), ([0.4, 0.3, 0.2, 0.1], 1)],
+)
+def test_of_equal_epochs_the_later_one_is_selected_and_its_own_state_is_kept(
+    accuracies: list[float], selected: int, digits: PreparedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    states: list[dict[str, torch.Tensor]] = []
+
+    def scored(model: Model, *arguments: Any) -> Score:
+        weights, thresholds = split_state(model)
+        states.append(weights | thresholds)
+        return Score(1.0, accuracies[len(states) - 1], None)
+
+    def raising(self: Snn2Ann, *arguments: Any) -> Step:
+        for layer in self.network.by_label().values():
+            layer.threshold.add_(0.01)
+        return original(self, *arguments)
+
+    original = Snn2Ann.training_step
+    monkeypatch.setattr(Snn2Ann, "training_step", raising)
+    monkeypatch.setattr(loop, "score", scored)
+    loop.train(spec("snn2ann", epochs=4), digits, tmp_path, "cpu")
+    assert json.loads((tmp_path / "training.json").read_text())["selected_epoch"] == selected
+    for folder, epoch in ((tmp_path, selected), (tmp_path / "last", 4)):
+        kept = load_tensors(folder / "weights.safetensors") | load_tensors(folder / "thresholds.safetensors")
+        assert kept.keys() == states[epoch - 1].keys()
+        assert all(torch.equal(value, states[epoch - 1][name]) for name, value in kept.items())
+    # States of different epochs differ in every trained tensor, thresholds among them.
+    name = "layers.block1_1.threshold"
+    assert all(not torch.equal(one[name], other[name]) for one, other in pairwise(states))
+
+
+def test_every_epoch_draws_from_a_seed_of_the_runs_own_and_its_number(
+    digits: PreparedDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seeds: list[int] = []
+    original = Snn2Ann.training_step
+
+    def watched(self: Snn2Ann, *arguments: Any) -> Step:
+        seeds.append(torch.initial_seed())
+        return original(self, *arguments)
+
+    monkeypatch.setattr(Snn2Ann, "training_step", watched)
+    loop.train(spec("snn2ann", seed=3, epochs=2), digits, tmp_path, "cpu")
+    assert list(dict.fromkeys(seeds)) == [3_000_010, 3_000_011]
 
 
 def test_the_model_is_told_how_far_its_training_is(
@@ -183,6 +235,18 @@ def test_a_damaged_checkpoint_or_another_runs_is_not_gone_on_from(digits: Prepar
     (tmp_path / "damaged" / "checkpoint.pt").write_bytes(b"not a checkpoint")
     loop.train(spec("ann"), digits, tmp_path / "damaged", "cpu")
     assert bytes_of(tmp_path / "clean") == bytes_of(tmp_path / "damaged")
+    # A whole one, of the same network and another recipe.
+    other = spec("ann")
+    other["recipe"] |= {"learning_rate": 0.02}
+    model = build_model(other)
+    trainer = loop.Trainer(other, digits, model, torch.device("cpu"))
+    trainer.history = [{"epoch": 1}]
+    (tmp_path / "others").mkdir()
+    checkpoint = tmp_path / "others" / "checkpoint.pt"
+    save_checkpoint(checkpoint, trainer._state())
+    assert load_checkpoint(checkpoint, other) is not None and load_checkpoint(checkpoint, spec("ann")) is None
+    loop.train(spec("ann"), digits, tmp_path / "others", "cpu")
+    assert bytes_of(tmp_path / "clean") == bytes_of(tmp_path / "others")
 
 
 def test_a_runs_folder_says_what_happened(digits: PreparedDataset, tmp_path: Path) -> None:
@@ -192,8 +256,7 @@ def test_a_runs_folder_says_what_happened(digits: PreparedDataset, tmp_path: Pat
     training = json.loads((tmp_path / "training.json").read_text())
     accuracies = [float(row["validation_accuracy"]) for row in history]
     assert [row["epoch"] for row in history] == ["1", "2", "3"]
-    # The later one of equal epochs is selected.
-    assert training["selected_epoch"] == max(range(1, 4), key=lambda epoch: (accuracies[epoch - 1], epoch))
+    assert accuracies[training["selected_epoch"] - 1] == max(accuracies)
     with (tmp_path / "layers.csv").open() as file:
         layers = list(csv.DictReader(file))
     assert [(row["epoch"], row["layer"]) for row in layers[:3]] == [

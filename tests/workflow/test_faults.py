@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from snn2ann.tracking.own_database import former_homes
+from snn2ann.tracking.own_database import places_elsewhere
 from tests.test_devices import pretend
 from tests.tracking.hand_made import tracked
 from tests.workflow.project import Project, new_project
@@ -57,15 +57,12 @@ def test_a_lost_or_another_store_is_filled(small: Project, tmp_path: Path) -> No
     assert project.planned() == {} and _mark(project)
 
 
-def test_a_moved_projects_pages_show_its_own_artifacts_after_the_next_snakemake(small: Project, tmp_path: Path) -> None:
+def test_a_moved_projects_store_names_places_from_its_folder_on(small: Project, tmp_path: Path) -> None:
     project = small.copy(tmp_path / "first")
     project.snakemake()
     moved = Project(project.folder.rename(tmp_path / "second"))
     assert moved.planned() == {}
-    (former,) = former_homes(moved.folder / "mlflow.db")
-    assert former.endswith("/first")
-    assert "Nothing to be done" in moved.snakemake()
-    assert former_homes(moved.folder / "mlflow.db") == []
+    assert places_elsewhere(moved.folder / "mlflow.db") == [] and "Nothing to be done" in moved.snakemake()
     shutil.rmtree(moved.folder / "mlartifacts")
     assert moved.planned() == {"record": 1, "all": 1}
     moved.snakemake()
@@ -172,3 +169,8 @@ def test_jobs_in_the_image_use_its_own_environment(finished: Project, tmp_path: 
     project.run("env", place, "snakemake", "--cores", "2", "--software-deployment-method", "apptainer", "--", "claims")
     assert (tmp_path / "pulled").read_text().strip() == f"docker-archive:{project.folder}/snn2ann-0.1.0.tar"
     assert (tmp_path / "called").read_text() == "claims --study-folder results/tiny\n"
+
+
+def test_a_home_that_cannot_be_written_costs_nothing(finished: Project) -> None:
+    printed = finished.run("env", "--unset=XDG_CACHE_HOME", "HOME=/proc/none", "snakemake", "--cores", "2", "--dry-run")
+    assert "Nothing to be done" in printed and (finished.folder / ".snakemake/cache").is_dir()

@@ -67,7 +67,7 @@ def test_models_load_without_this_package_and_give_the_same(small: Project, tmp_
             str(tmp_path / "logits.pt"),
         ]
         environment = {key: value for key, value in project.environment.items() if key != "PYTHONPATH"}
-        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
+        done = subprocess.run(command, cwd=project.folder, env=environment, capture_output=True, text=True, check=True)
         assert done.stdout.split() == ["-1", "1", "8", "8", "-1", "10", "False"]
         folder = study.parent / "runs" / str(run.info.run_name)
         network = deployed(yaml.safe_load((folder / "run.yaml").read_text()), folder, 2)
@@ -75,8 +75,8 @@ def test_models_load_without_this_package_and_give_the_same(small: Project, tmp_
             torch.testing.assert_close(torch.load(tmp_path / "logits.pt"), network(images))
     # A second time, every model is there already.
     project.run("python", "-m", "snn2ann.cli", "track", "--study-folder", str(study), "--models", "all")
-    again = {run.data.tags.get("model_id") for run in tracked(study, "tiny").values()}
-    assert again == {None, *(run.data.tags["model_id"] for run in runs)}
+    again = [run for run in tracked(study, "tiny").values() if run.data.tags["kind"] == "model"]
+    assert {run.data.tags["model_id"] for run in again} == {run.data.tags["model_id"] for run in runs}
 
 
 def test_only_the_headline_has_a_model_where_so_chosen(small: Project, tmp_path: Path) -> None:
@@ -85,7 +85,7 @@ def test_only_the_headline_has_a_model_where_so_chosen(small: Project, tmp_path:
     (project.folder / "results/tiny/.made").joinpath(_mark(project)).unlink()
     project.snakemake("track")
     with_model = [
-        run for run in tracked(project.folder / "results/tiny", "tiny").values() if "model_id" in run.data.tags
+        run for run in tracked(project.folder / "results/tiny", "tiny").values() if "snn2ann.model" in run.data.tags
     ]
     assert [run.data.tags["method"] for run in with_model] == ["snn2ann"]
 

@@ -3,7 +3,6 @@
 import html
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from snn2ann.report.figures import FIGURES
 from snn2ann.report.judging import SENTENCES
 from snn2ann.report.registry import SECTIONS, listed
 from snn2ann.report.tables import TABLES
+from tests.browser import browser
 from tests.workflow.project import Project
 
 
@@ -21,14 +21,6 @@ from tests.workflow.project import Project
 def report(finished: Project) -> Path:
     finished.snakemake("--report", "results/tiny/report.html")
     return finished.folder / "results/tiny/report.html"
-
-
-def browser() -> str:
-    """The program, or a skip that says what is missing."""
-    program = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if program is None:
-        pytest.skip("no chromium or google-chrome is installed (Debian: chromium)")
-    return program
 
 
 def seen(page: Path, width: int, script: str, folder: Path) -> dict[str, Any]:

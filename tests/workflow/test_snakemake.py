@@ -30,7 +30,7 @@ def test_first_run_makes_every_output(finished: Project) -> None:
     assert (study / "results.csv").read_text().startswith("dataset,network,method,variant,")
     for name in listed(TABLES, {}):
         assert {(study / f"tables/{name}{end}").exists() for end in (".csv", ".md", ".tex")} == {True}
-    for name in FIGURES:
+    for name in listed(FIGURES, {}):
         assert {(study / f"figures/{name}{end}").exists() for end in (".png", ".svg", ".csv")} == {True}
     assert (study / ".made" / described["digest"]).exists()
     assert (finished.folder / "mlflow.db").exists()
@@ -232,8 +232,9 @@ def test_a_workflow_profile_that_takes_the_defaults_place_is_refused(
     finished: Project, tmp_path: Path, name: str
 ) -> None:
     project = finished.copy(tmp_path / "p", "results/tiny/claims.md")
-    printed = project.snakemake("--workflow-profile", name, "claims", fails=True)
-    assert "leave out --workflow-profile" in printed
+    for options in ((), ("--dry-run",)):
+        printed = project.snakemake("--workflow-profile", name, *options, "claims", fails=True)
+        assert "leave out --workflow-profile" in printed
     assert not (project.folder / "results/tiny/claims.md").exists()
 
 

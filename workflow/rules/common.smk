@@ -4,6 +4,11 @@ import atexit
 import json
 from base64 import b64encode
 
+from snakemake.logging import logger
+
+from snn2ann.state import evaluated
+from snn2ann.study_progress import StudyProgress, runs_to_count
+
 ARRAYS = [
     "images.npy",
     "labels.npy",
@@ -204,27 +209,36 @@ def mark_of(wildcards):
 
 def recorded_mark(wildcards):
     """The study's mark; what was recorded in a store that is gone is recorded anew."""
-    if Path(TRACKED).exists():
-        if not workflow.dryrun:
-            STORE.bring_home()
-        if STORE.lost:
-            workflow.dag.forcerules.add(workflow.get_rule("record"))
+    if Path(TRACKED).exists() and STORE.lost:
+        workflow.dag.forcerules.add(workflow.get_rule("record"))
     return mark_of(wildcards)
 
 
 WRITTEN = [Path(name) for name in (".", "results", "results/runs", FOLDER, "data", "logs")]
-folder_lock = watch = None
+folder_lock = watch = bar = None
 
 
-def begin():
-    """Before the first job: claim the folder, and watch what is trained."""
-    global folder_lock, watch
-    # Where --workflow-profile names another one, or none that is there, Snakemake does not say so and the default is not read.
-    if not workflow.execution_settings.ignore_incomplete:
+def refuse_other_profile(read):
+    """Refuse to go on where a setting of the default profile says that it was not read.
+
+    Where --workflow-profile names another one, or none that is there, Snakemake says nothing and takes its own defaults.
+    """
+    if not read:
         raise WorkflowError(
             "the settings of profiles/default were not read, and without them this workflow is not right;"
             " leave out --workflow-profile; a cluster's are added by --profile profiles/slurm"
         )
+
+
+# In a dry run nothing begins, and no settings but those of the output are known yet.
+if workflow.is_main_process:
+    refuse_other_profile(workflow.output_settings.show_failed_logs)
+
+
+def begin():
+    """Before the first job: claim the folder, watch what is trained, and show how far the study is."""
+    global folder_lock, watch, bar
+    refuse_other_profile(workflow.execution_settings.ignore_incomplete)
     pipeline.warn_of_no_commit()
     pipeline.warn_of_password(PARAMETERS["tracking"]["store"])
     try:
@@ -241,6 +255,21 @@ def begin():
     made = (job.wildcards.run for job in workflow.dag.needrun_jobs() if job.rule.name == "make_run")
     if PARAMETERS["tracking"]["live"] and any(not folder_of(RUNS[name]).trained for name in made):
         watch = pipeline.Watch.start(pipeline.watch_command(STUDY.name), Path(f"logs/watch/{STUDY.name}.log"))
+    bar = start_bar()
+
+
+def start_bar():
+    """A bar for the whole study in a terminal, unless another logger or quiet is asked for."""
+    asked = {str(each).rpartition(".")[2].lower() for each in workflow.output_settings.quiet or ()}
+    if asked & {"all", "progress"} or workflow.output_settings.log_handler_settings:
+        return None
+    needed = {job.wildcards.run for job in workflow.dag.needrun_jobs() if hasattr(job.wildcards, "run")}
+    runs = runs_to_count(STUDY.runs, needed, RUN.path.parent)
+    shown = StudyProgress.start(f"Study {STUDY.name}", runs if needed else (), RUN.path.parent, logger.handlers)
+    if shown is not None:
+        # A terminal without its cursor is worse than one without a bar.
+        atexit.register(shown.end)
+    return shown
 
 
 def take_over():
@@ -258,12 +287,15 @@ def lacking():
 
 def end(failed=False):
     """After the last job; "done" is said of what is there."""
+    if bar is not None:
+        bar.end()
     if watch is not None:
         watch.end()
     lost = [] if failed else lacking()
     if not failed and not lost:
         atexit.unregister(pipeline.say_if_full)
-    ending = pipeline.Ending(STUDY.name, Path(FOLDER), len(RUNS), STARTED, Path("logs/benchmarks"), Path(TRACKED))
+    made = evaluated(STUDY.runs, RUN.path.parent)
+    ending = pipeline.Ending(STUDY.name, Path(FOLDER), len(RUNS), made, STARTED, Path("logs/benchmarks"), Path(TRACKED))
     print(ending.summary(failed=failed or bool(lost)))
     if lost:
         more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""

@@ -5,11 +5,16 @@ This module stays light, so that a workflow can resolve a study without loading 
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from snn2ann.errors import UserError
+
+if TYPE_CHECKING:
+    from snn2ann.parameters.dataset import BuiltIn, Own, Split
+
+DatasetSpec = dict[str, Any]
 
 # Where the files come from changes nothing in the arrays: checksums see to that, or a digest of the content.
 _BUILT_IN_PLACES = ("local", "mirrors")
@@ -103,18 +108,39 @@ def dataset_entry(name: str) -> DatasetEntry:
     return DATASETS[name]
 
 
-def dataset_spec(name: str, parameters: Mapping[str, Any], seed: int = 0) -> dict[str, Any]:
+def dataset_section(name: str, parameters: Mapping[str, Any], key: str) -> "BuiltIn | Own":
+    """Give types to the section of a data set, without looking at its images.
+
+    Args:
+        name: a name of `DATASETS`, or of data of one's own.
+        parameters: the section `datasets: <name>:` of `params.yaml`, in which a study's own values are.
+        key: where it stands, for messages.
+
+    Raises:
+        UserError: unknown name, kind or key, wrong type, or value out of range.
+    """
+    from snn2ann.parameters import choose
+    from snn2ann.parameters.dataset import KINDS, BuiltIn
+    from snn2ann.parameters.whole import part_of
+
+    if "kind" not in parameters:
+        dataset_entry(name)
+        return part_of(BuiltIn, parameters, key)
+    if name in DATASETS:
+        raise UserError(f"{key}.kind: {name} is a data set that is built in; give yours another name")
+    return part_of(KINDS[choose(f"{key}.kind", parameters["kind"], KINDS)], parameters, key)
+
+
+def dataset_spec(
+    name: str, parameters: "Mapping[str, Any] | BuiltIn | Own", key: str = "", seed: int = 0
+) -> DatasetSpec:
     """Resolve the parameters of a data set into the `dataset` part of a run's specification.
 
     Args:
-        name: a name of `DATASETS`.
-        parameters: the section `datasets: <name>:` of `params.yaml`:
-            `validation` (fraction of the training part held out, 0.1), `test` (fraction, 0.2; only
-            where there is no official test part), `split_seed` (0), `train_images` (at most so
-            many training images, a stratified subset; null = all), `folds` (in the place of `test`: the test part is
-            that of so many folds which is the seed's), `local` (file or folder taken
-            instead of a download) and `mirrors` (URLs tried before the built-in ones).
-        seed: of the run; it counts where the data set has folds.
+        name: a name of `DATASETS`, or of data of one's own.
+        parameters: what `dataset_section` gives, or takes.
+        key: where they stand, for messages; else `datasets.<name>`.
+        seed: of the run, which chooses its test part where the data are cut into folds.
 
     Returns:
         `name`, `digest`, `shape`, `classes`, every parameter that changes the prepared arrays, and
@@ -123,122 +149,93 @@ def dataset_spec(name: str, parameters: Mapping[str, Any], seed: int = 0) -> dic
         `digest` alone.
 
     Raises:
-        UserError: unknown name or key, wrong type, or value out of range.
+        UserError: as `dataset_section`; or a share that leaves a part without images.
     """
-    if "kind" in parameters:
-        return _own_spec(name, parameters, seed)
+    from snn2ann.parameters.dataset import BuiltIn
+
+    key = key or f"datasets.{name}"
+    section = dataset_section(name, parameters, key) if isinstance(parameters, Mapping) else parameters
+    if not isinstance(section, BuiltIn):
+        return _own_spec(name, section, key, seed)
     entry = dataset_entry(name)
-    resolved = _resolve(name, parameters, _BUILT_IN_PLACES, entry.classes, {"test": entry.official_test}, seed)
+    parts = {"train": entry.images, "validation": 0, "test": entry.test_images}
+    resolved = _resolve(section, key, entry.classes, parts, seed)
     identity = {
         "name": name,
         "checksums": {file: list(sums) for file, sums in entry.checksums.items()},
         "revision": entry.revision,
         **resolved,
     }
-    text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
-    return {
-        "name": name,
-        "digest": hashlib.sha256(text.encode()).hexdigest()[:8],
-        "shape": list(entry.shape),
-        "classes": entry.classes,
-        **resolved,
-        **_places(name, parameters),
-    }
+    places = {place: value for place in _BUILT_IN_PLACES if (value := getattr(section, place))}
+    known = {"shape": list(entry.shape), "classes": entry.classes}
+    return {"name": name, "digest": _digest(identity), **known, **resolved, **places}
 
 
-def _own_spec(name: str, parameters: Mapping[str, Any], seed: int) -> dict[str, Any]:
+def _own_spec(name: str, section: "Own", key: str, seed: int) -> DatasetSpec:
     """Likewise of data of one's own, whose content is hashed here; `docs/your-images.md` has the keys."""
-    from snn2ann.data.own import REVISION, option_names, own_options, own_scan
+    from snn2ann.data.own import REVISION, own_keys, own_scan
 
-    if name in DATASETS:
-        raise UserError(f"datasets.{name}.kind: {name} is a data set that is built in; give yours another name")
-    options = own_options(name, parameters)
-    scan = own_scan(name, options)
-    official = {part: scan.parts[part] > 0 for part in ("validation", "test")}
-    resolved = _resolve(name, parameters, option_names(options["kind"]), len(scan.class_names), official, seed)
+    options, scan = own_keys(section), own_scan(name, section)
+    resolved = _resolve(section, key, len(scan.class_names), scan.parts, seed)
     known: dict[str, Any] = {
-        "kind": options["kind"],
+        "kind": section.kind,
         "content": scan.content[:16],
         "shape": scan.shape,
         "classes": len(scan.class_names),
         **({"frames": scan.frames} if scan.frames else {}),
         "parts": scan.parts,
-        **{key: options[key] for key in ("resize", "layout") if key in options},
+        **{each: options[each] for each in ("resize", "layout") if each in options},
         **resolved,
     }
-    text = json.dumps({"name": name, "revision": REVISION, **known}, sort_keys=True, separators=(",", ":"))
-    places = {key: value for key, value in options.items() if key in PLACES}
-    digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-    return {"name": name, "digest": digest, **known, **places}
+    places = {each: value for each, value in options.items() if each in PLACES}
+    return {"name": name, "digest": _digest({"name": name, "revision": REVISION, **known}), **known, **places}
 
 
-def _resolve(
-    name: str,
-    parameters: Mapping[str, Any],
-    places: Sequence[str],
-    classes: int,
-    official: Mapping[str, bool],
-    seed: int,
-) -> dict[str, Any]:
+def _digest(identity: Mapping[str, Any]) -> str:
+    text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _resolve(section: "Split", key: str, classes: int, parts: Mapping[str, int], seed: int) -> dict[str, Any]:
     """The parameters that change the prepared arrays, with their defaults filled in.
 
     Args:
-        name: of the data set.
-        parameters: its section.
-        places: further keys that are allowed.
+        section: of the data set; its values are in their ranges.
+        key: where it stands.
         classes: how many.
-        official: which of the parts `validation` and `test` come with the data.
-        seed: of the run, which chooses its fold.
+        parts: images of the training, validation and test part that the data come with.
+        seed: of the run.
     """
-    defaults: dict[str, Any] = {"validation": 0.1, "split_seed": 0, "train_images": None, "test": 0.2}
-    folds = parameters.get("folds")
-    if folds is not None and (official["test"] or not _is_integer(folds, 2)):
-        expected = "an integer of at least 2; only data without a test part of their own are cut into folds"
-        raise _wrong(name, "folds", folds, expected)
-    for part in [part for part, there in official.items() if there]:
-        del defaults[part]
-        if part in parameters and "kind" in places:
-            raise UserError(f"datasets.{name}.{part}: not allowed, since the data have a {part} part of their own")
-    allowed = sorted([*defaults, "folds", *places])
-    for key in parameters:
-        if key not in allowed:
-            raise UserError(f"datasets.{name}.{key}: unknown key; allowed: {', '.join(allowed)}")
-    resolved = {key: parameters.get(key, default) for key, default in defaults.items()}
-    if folds is not None:
+    resolved: dict[str, Any] = {}
+    for name in ("validation", "split_seed", "train_images", "test"):
+        if not parts.get(name):
+            resolved[name] = getattr(section, name)
+        elif name in section.model_fields_set:
+            raise UserError(f"{key}.{name}: not allowed, since the data have a {name} part of their own")
+    if section.folds is not None:
+        if parts.get("test"):
+            expected = "null: only data without a test part of their own are cut into folds"
+            raise _wrong(f"{key}.folds", section.folds, expected)
         del resolved["test"]
-        resolved |= {"folds": folds, "fold": seed % folds}
-    fractions = [key for key in ("validation", "test") if key in resolved]
-    for key in fractions:
-        if not isinstance(resolved[key], float) or not 0 < resolved[key] < 1:
-            raise _wrong(name, key, resolved[key], "a fraction between 0 and 1 (both excluded)")
-    if sum(resolved[key] for key in fractions) >= 1:
-        raise _wrong(name, "validation", resolved["validation"], "validation + test below 1")
-    if not _is_integer(resolved["split_seed"], 0):
-        raise _wrong(name, "split_seed", resolved["split_seed"], "an integer of at least 0")
+        resolved |= {"folds": section.folds, "fold": seed % section.folds}
+    _refuse_empty_parts(resolved, key, parts["train"])
     images = resolved["train_images"]
-    if images is not None and not _is_integer(images, classes):
-        expected = f"null or an integer of at least {classes} (one image a class)"
-        raise _wrong(name, "train_images", images, expected)
+    if images is not None and images < classes:
+        raise _wrong(f"{key}.train_images", images, f"null, or at least {classes}, one image a class")
     return resolved
 
 
-def _places(name: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """`local` and `mirrors`, where they were given."""
-    local, mirrors = parameters.get("local"), parameters.get("mirrors")
-    if local is not None and (not isinstance(local, str) or not local):
-        raise _wrong(name, "local", local, "null or the path of a file or folder")
-    if mirrors is not None and not (
-        isinstance(mirrors, list)
-        and all(isinstance(url, str) and url.startswith(("http://", "https://")) for url in mirrors)
-    ):
-        raise _wrong(name, "mirrors", mirrors, "null or a list of http:// or https:// URLs")
-    places = {"local": local, "mirrors": mirrors}
-    return {key: value for key, value in places.items() if value}
+def _refuse_empty_parts(shares: Mapping[str, Any], key: str, images: int) -> None:
+    """Refuse shares of which it is known that they leave a part without images, as `splits.split_indices` takes them."""
+    if sum(shares.get(name, 0) for name in ("validation", "test")) >= 1:
+        raise _wrong(f"{key}.validation", shares["validation"], "validation + test below 1")
+    for name in ("test", "validation"):
+        if name in shares:
+            taken = round(shares[name] * images)
+            if not 0 < taken < images:
+                raise _wrong(f"{key}.{name}", shares[name], f"a share that is neither none nor all of {images} images")
+            images -= taken
 
 
-def _is_integer(value: Any, minimum: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= minimum
-
-
-def _wrong(name: str, key: str, value: Any, expected: str) -> UserError:
-    return UserError(f"datasets.{name}.{key}: {value!r} given, {expected} was expected")
+def _wrong(key: str, value: Any, expected: str) -> UserError:
+    return UserError(f"{key}: {value!r} is not allowed; expected {expected}")

@@ -4,7 +4,7 @@ A `Counts` is a float tensor to autograd and bytes in memory: its `link` has the
 """
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -13,10 +13,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from snn2ann.errors import UserError
+
 _UNPAID = (
     "the price on spikes is no part of the loss that backward was called of, and nothing keeps spikes few: "
     "add `coupled.price` to the loss, or couple with spike_penalty=0"
 )
+
+
+Number = float | Tensor
+"""A number, or a tensor: one number a channel, or a scalar that a compiled network reads at every call."""
+
+
+def is_one(factor: Number) -> bool:
+    """Whether nothing is multiplied."""
+    return not isinstance(factor, Tensor) and factor == 1
 
 
 def count_type(time_steps: int) -> torch.dtype:
@@ -31,13 +42,13 @@ class Counts:
     Attributes:
         link: carries the gradient, [B, C, H, W]; one number, expanded.
         value: the counts, whole numbers, [B, C, H, W].
-        factor: what the ANN branch multiplies them by.
+        factor: what the ANN branch multiplies them by: a number, or one a channel, [1, C, ...].
         price: what they cost, a scalar with gradient; None where they cost nothing.
     """
 
     link: Tensor
     value: Tensor
-    factor: float = 1.0
+    factor: Number = 1.0
     price: Tensor | None = None
 
     def dense(self) -> Tensor:
@@ -63,10 +74,10 @@ def substitute(
     pre_activation: Tensor,
     count: Tensor,
     active: Tensor,
-    slope: float = 1.0,
+    slope: Number = 1.0,
     gain: Tensor | None = None,
-    factor: float = 1.0,
-    penalty: float = 0.0,
+    factor: Number = 1.0,
+    penalty: Number = 0.0,
 ) -> Counts:
     """Put counts in the place of an activation.
 
@@ -79,12 +90,31 @@ def substitute(
         factor: see `Counts`.
         penalty: the price of each count of an image, in a mean over the batch. Its gradient is that of the counts.
     """
-    if not penalty:
+    if isinstance(penalty, float) and not penalty:
         return Counts(_Substitute.apply(pre_activation, active, slope, gain), count, factor)
+    each = penalty / len(count)
+    each = each.to(torch.get_default_dtype()) if isinstance(each, Tensor) else each
     # PyTorch's own type for a sum of bytes is five times as slow.
-    price = count.sum(dtype=torch.int32) * (penalty / len(count))
-    link, price = _Substitute.apply(pre_activation, active, slope, gain, penalty, price)
+    price = count.sum(dtype=torch.int32) * each
+    link, price = _Substitute.apply(pre_activation, active, slope, gain, each, price)
     return Counts(link, count, factor, price)
+
+
+def _times(value: Tensor, factor: Number) -> Tensor:
+    return value if is_one(factor) else value * factor
+
+
+def _keep(ctx: Any, tensors: Sequence[Tensor | None], numbers: Sequence[Number]) -> None:
+    """Keep for backward, numbers where they are none as what they are."""
+    ctx.save_for_backward(*tensors, *[each if isinstance(each, Tensor) else None for each in numbers])
+    ctx.numbers = [None if isinstance(each, Tensor) else each for each in numbers]
+
+
+def _kept(ctx: Any) -> list[Any]:
+    """Give what `_keep` was given: tensors, then numbers."""
+    saved, own = list(ctx.saved_tensors), ctx.numbers
+    last = len(saved) - len(own)
+    return saved[:last] + [saved[last + place] if each is None else each for place, each in enumerate(own)]
 
 
 def _link(like: Tensor) -> Tensor:
@@ -97,31 +127,36 @@ class _Substitute(torch.autograd.Function):
         ctx: Any,
         pre_activation: Tensor,
         active: Tensor,
-        slope: float,
+        slope: Number,
         gain: Tensor | None,
-        penalty: float = 0.0,
+        each: Number = 0.0,
         price: Tensor | None = None,
     ) -> Tensor | tuple[Tensor, Tensor]:
-        ctx.save_for_backward(active, gain)
-        ctx.slope, ctx.penalty = slope, penalty
+        _keep(ctx, (active, gain), (slope, each))
+        ctx.priced = price is not None
         ctx.set_materialize_grads(False)
         return _link(pre_activation) if price is None else (_link(pre_activation), price)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
-        active, gain = ctx.saved_tensors
+        if torch.is_grad_enabled() and not torch.compiler.is_compiling():
+            raise UserError(
+                "a gradient of a gradient (create_graph=True) is asked for, and a spike count has none; leave it out, or "
+                "take it of the network itself, without neurons"
+            )
+        active, gain, slope, each = _kept(ctx)
         activation, price = (*gradients, None)[:2]
         gradient = None if activation is None else activation * active
         if price is not None:
             # As many times as the loss is that the price is part of.
-            cost = active * (price * (ctx.penalty / len(active)))
+            cost = active * (price * each)
             # In the gradient's type, as it would be added to it as a number: bfloat16 rounds otherwise.
             cost = cost if gradient is None else cost.to(gradient.dtype)
             gradient = cost if gradient is None else gradient.add_(cost)
-        elif ctx.penalty:
+        elif ctx.priced:
             warnings.warn(_UNPAID, stacklevel=2)
-        if gradient is not None and ctx.slope != 1:
-            gradient.mul_(ctx.slope)
+        if gradient is not None and not is_one(slope):
+            gradient.mul_(slope)
         if gradient is not None and gain is not None:
             gradient.mul_(gain)
         return gradient, None, None, None, None, None
@@ -129,14 +164,14 @@ class _Substitute(torch.autograd.Function):
 
 class _Dense(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, link: Tensor, value: Tensor, factor: float) -> Tensor:
-        ctx.factor = factor
-        return value.to(link.dtype) if factor == 1 else value.to(link.dtype) * factor
+    def forward(ctx: Any, link: Tensor, value: Tensor, factor: Number) -> Tensor:
+        _keep(ctx, (), (factor,))
+        return _times(value.to(link.dtype), factor)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
-        gradient = gradients[0] if ctx.factor == 1 else gradients[0] * ctx.factor
-        return gradient, None, None
+        (factor,) = _kept(ctx)
+        return _times(gradients[0], factor), None, None
 
 
 class _Convolve(torch.autograd.Function):
@@ -147,14 +182,14 @@ class _Convolve(torch.autograd.Function):
         weight: Tensor,
         bias: Tensor | None,
         value: Tensor,
-        factor: float,
+        factor: Number,
         convolution: nn.Conv2d,
         total: Tensor | None,
     ) -> Tensor:
-        ctx.save_for_backward(weight, value)
-        ctx.factor, ctx.convolution = factor, convolution
+        _keep(ctx, (weight, value), (factor,))
+        ctx.convolution = convolution
         if total is not None:
-            scaled = total if factor == 1 else total.mul_(factor)
+            scaled = total if is_one(factor) else total.mul_(factor)
             return scaled if bias is None else scaled.add_(bias.view(-1, 1, 1))
         dense = _Dense.apply(link, value, factor)
         return functional.conv2d(dense, weight, bias, convolution.stride, convolution.padding)
@@ -162,11 +197,11 @@ class _Convolve(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
         (gradient,) = gradients
-        weight, value = ctx.saved_tensors
+        weight, value, factor = _kept(ctx)
         convolution, outputs = ctx.convolution, [weight.shape[0]]
         biased = convolution.bias is not None
         # In bfloat16 the gradient is; the engine brings what is returned back to the type of what it belongs to.
-        weight = weight.to(gradient.dtype) if ctx.factor == 1 else weight.to(gradient.dtype) * ctx.factor
+        weight = weight.to(gradient.dtype)
 
         def derive(gradient: Tensor, dense: Tensor, wanted: list[bool]) -> tuple[Tensor, Tensor, Tensor | None]:
             geometry = convolution.stride, convolution.padding, convolution.dilation, False, [0, 0], convolution.groups
@@ -176,13 +211,14 @@ class _Convolve(torch.autograd.Function):
         # Channels-last is the faster layout for the input's gradient on a CPU, and the slower one for the weight's.
         contiguous = gradient.contiguous()
         dense = torch.empty(value.shape, dtype=gradient.dtype, device=value.device).copy_(value)
-        if ctx.factor != 1:
-            dense.mul_(ctx.factor)
+        if not is_one(factor):
+            dense.mul_(factor)
         if gradient.is_contiguous():
-            return (*derive(gradient, dense, [True, True, biased]), None, None, None, None)
-        to_input, *_ = derive(gradient, gradient.new_empty(()).expand(value.shape), [True, False, False])
-        _, to_weight, to_bias = derive(contiguous, dense, [False, True, biased])
-        return to_input, to_weight, to_bias, None, None, None, None
+            to_input, to_weight, to_bias = derive(gradient, dense, [True, True, biased])
+        else:
+            to_input, *_ = derive(gradient, gradient.new_empty(()).expand(value.shape), [True, False, False])
+            _, to_weight, to_bias = derive(contiguous, dense, [False, True, biased])
+        return to_input if is_one(factor) else to_input.mul_(factor), to_weight, to_bias, None, None, None, None
 
 
 class _LinearOfSum(torch.autograd.Function):
@@ -214,7 +250,13 @@ def linear_of_sum(layer: nn.Linear, value: Tensor, total: Tensor) -> Tensor:
 
 @contextmanager
 def counts_as_bytes() -> Iterator[Callable[[Tensor | Counts], Tensor]]:
-    """Within, counts that an operation keeps for backward are kept as bytes; gives what makes them dense."""
+    """Within, counts that an operation keeps for backward are kept as bytes; gives what makes them dense.
+
+    What a compiled network keeps is its compiler's choice.
+    """
+    if torch.compiler.is_compiling():
+        yield lambda value: value.dense() if isinstance(value, Counts) else value
+        return
     kept: list[tuple[Tensor, Counts]] = []
 
     def dense(value: Tensor | Counts) -> Tensor:
@@ -233,7 +275,7 @@ def counts_as_bytes() -> Iterator[Callable[[Tensor | Counts], Tensor]]:
         if isinstance(packed, Tensor):
             return packed
         counts, kind = packed
-        return counts.value.to(kind) if counts.factor == 1 else counts.value.to(kind) * counts.factor
+        return _times(counts.value.to(kind), counts.factor)
 
     with torch.autograd.graph.saved_tensors_hooks(pack, unpack):
         yield dense

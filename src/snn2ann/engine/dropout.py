@@ -6,6 +6,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from snn2ann.engine.compiled import one_operation
+from snn2ann.errors import UserError
+
 Dropping = nn.Dropout | nn.Dropout2d
 
 
@@ -32,6 +35,8 @@ class Dropout:
         """
         if module is None or not module.training or not module.p:
             return None
+        if module.p >= 1:
+            raise UserError(f"{module} drops everything; give it a probability below 1")
         if isinstance(module, nn.Dropout2d):
             shape = [*shape[:2], *[1] * len(shape[2:])]
         return Dropout(like.new_empty(tuple(shape)).bernoulli_(1 - module.p), 1 / (1 - module.p))
@@ -47,8 +52,16 @@ def draw_bits(shape: torch.Size, draws: int, device: torch.device) -> Tensor:
     A 64-bit draw serves four values, where a draw each was a third of a training step on a CPU.
     """
     count = shape.numel()
-    words = torch.empty(draws, -(-count // 4), dtype=torch.int64, device=device).random_(-(2**63), None)
-    return words.view(torch.int16)[:, :count].view(draws, *shape)
+    return _words(draws, -(-count // 4), device).view(torch.int16)[:, :count].view(draws, *shape)
+
+
+def _empty_words(draws: int, words: int, device: torch.device) -> Tensor:
+    return torch.empty(draws, words, dtype=torch.int64, device=device)
+
+
+@one_operation("draw_words", like=_empty_words, draws=True)
+def _words(draws: int, words: int, device: torch.device) -> Tensor:
+    return _empty_words(draws, words, device).random_(-(2**63), None)
 
 
 def bits_dropped(probability: float) -> int:

@@ -1,17 +1,16 @@
 """Event-driven layers: convolution and neurons whose work follows the spikes, on a CPU.
 
-The same sums as a dense convolution's, in another order, so that currents agree to rounding. `kernels.py` has the loops.
+The same sums as a dense convolution's, in another order, so that currents agree to rounding. `kernels.py` has the loops,
+`event_loops.py` calls them.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils.weak import WeakTensorKeyDictionary
 
+from snn2ann.engine import event_loops
 from snn2ann.engine.counts import count_type
-from snn2ann.engine.dropout import bits_dropped
 
 # Below these numbers of channels and of positions a dense convolution is as fast.
 FEWEST_CHANNELS = 64
@@ -35,6 +34,11 @@ class Neurons:
     start: float = 0.0
     bits: Tensor | None = None
     dropout: float = 0.0
+
+    @property
+    def settings(self) -> tuple[Tensor, bool, float, Tensor | None, float]:
+        """As the loops take them."""
+        return self.threshold, self.subtract, self.start, self.bits, self.dropout
 
 
 @dataclass(frozen=True)
@@ -96,11 +100,12 @@ def convolve(spikes: Tensor, convolution: nn.Conv2d, *, repeat: bool = False) ->
     Returns:
         Sums [T, B, C', H', W'].
     """
-    steps, samples, _, *size = spikes.shape
-    height, width = output_size(convolution, size)
-    sums = torch.empty(samples, steps, height, width, convolution.out_channels)
-    _kernels().convolve(_array(spikes), _table(convolution.weight), _geometry(convolution), repeat, sums.numpy())
-    return _steps_first(sums)
+    return _steps_first(event_loops.convolve(spikes, convolution.weight, *_geometry(convolution), repeat))
+
+
+def take_off(sums: Tensor, counts: Tensor, convolution: nn.Conv2d) -> None:
+    """Take the convolution of counts [B, C, H, W], bytes, off sums [B, C', H', W'], in place."""
+    event_loops.take_off(sums, counts, convolution.weight, *_geometry(convolution))
 
 
 def fire(
@@ -129,29 +134,16 @@ def fire(
     Returns:
         The spikes [T, B, C', H'', W''] and what was asked for.
     """
-    steps, samples, _, *size = spikes.shape
-    height, width = output_size(convolution, size)
-    result = _Result(neurons, steps, samples)
-    empty = torch.empty(0, 0, 0, 0, 0)
-    sums = torch.empty(samples, height, width, convolution.out_channels) if total else torch.empty(0, 0, 0, 0)
-    kept = torch.empty(samples, steps, height, width, convolution.out_channels) if currents else empty
-    _kernels().fire(
-        _array(spikes),
-        _table(convolution.weight),
-        _geometry(convolution),
-        (height, width),
-        scale.numpy(),
-        bias.numpy(),
-        _array(addend) if addend is not None else empty.numpy(),
-        result.settings,
-        result.threshold,
-        *result.dropout,
-        result.spikes.numpy(),
-        result.count.numpy(),
-        sums.numpy(),
-        kept.numpy(),
+    kernel, stride, padding = _geometry(convolution)
+    fired, count, sums, kept = event_loops.fire(
+        spikes, convolution.weight, kernel, stride, padding, scale, bias, addend, *neurons.settings, total, currents
     )
-    return result.fired(sums.permute(0, 3, 1, 2) if total else None, _steps_first(kept) if currents else None)
+    return Fired(
+        _steps_first(fired),
+        count.permute(0, 3, 1, 2),
+        sums.permute(0, 3, 1, 2) if total else None,
+        _steps_first(kept) if currents else None,
+    )
 
 
 def integrate(sums: Tensor, scale: Tensor, bias: Tensor, addend: Tensor | None, neurons: Neurons, steps: int) -> Fired:
@@ -165,43 +157,13 @@ def integrate(sums: Tensor, scale: Tensor, bias: Tensor, addend: Tensor | None, 
         neurons: the neurons.
         steps: T.
     """
-    result = _Result(neurons, steps, sums.shape[1])
-    currents = sums.permute(1, 0, 3, 4, 2).contiguous()
-    currents = currents.clone() if currents.data_ptr() == sums.data_ptr() else currents
-    _kernels().integrate(
-        currents.numpy(),
-        scale.numpy(),
-        bias.numpy(),
-        _array(addend) if addend is not None else torch.empty(0, 0, 0, 0, 0).numpy(),
-        result.settings,
-        result.threshold,
-        *result.dropout,
-        result.spikes.numpy(),
-        result.count.numpy(),
-    )
-    return result.fired(None, _steps_first(currents))
-
-
-class _Result:
-    """The neurons as the kernels take them, and the arrays that they write to."""
-
-    def __init__(self, neurons: Neurons, steps: int, samples: int) -> None:
-        _, channels, height, width = neurons.threshold.shape
-        self.settings = (_single(neurons.start), neurons.subtract)
-        self.threshold = neurons.threshold[0].permute(1, 2, 0).contiguous().numpy()
-        bits = neurons.bits if neurons.bits is not None else torch.empty(0, 0, 0, 0, 0, dtype=torch.int16)
-        self.dropout = (bits.numpy(), bits_dropped(neurons.dropout), _single(1 / (1 - neurons.dropout)))
-        self.spikes = torch.empty(samples, steps, height, width, channels, dtype=torch.uint8)
-        self.count = torch.empty(samples, height, width, channels, dtype=torch.uint8)
-
-    def fired(self, total: Tensor | None, currents: Tensor | None) -> Fired:
-        return Fired(_steps_first(self.spikes), self.count.permute(0, 3, 1, 2), total, currents)
+    fired, count, currents = event_loops.integrate(sums, scale, bias, addend, *neurons.settings, steps)
+    return Fired(_steps_first(fired), count.permute(0, 3, 1, 2), None, _steps_first(currents))
 
 
 def output_size(convolution: nn.Conv2d, size: list[int]) -> tuple[int, int]:
     """(height, width) of a convolution's output."""
-    kernel, stride, padding = _geometry(convolution)
-    height, width = ((side + 2 * padding - kernel) // stride + 1 for side in size)
+    height, width = (event_loops.output_side(side, *_geometry(convolution)) for side in size)
     return height, width
 
 
@@ -212,41 +174,3 @@ def _geometry(convolution: nn.Conv2d) -> tuple[int, int, int]:
 
 def _steps_first(value: Tensor) -> Tensor:
     return value.permute(1, 0, 4, 2, 3)
-
-
-def _array(value: Tensor) -> Any:
-    """[T, B, C, H, W] as the kernels take it: a contiguous array [B, T, H, W, C]."""
-    return value.permute(1, 0, 3, 4, 2).contiguous().numpy()
-
-
-def _single(value: float) -> Any:
-    return torch.tensor(value, dtype=torch.float32).numpy()[()]
-
-
-_tables: Any = WeakTensorKeyDictionary()
-
-
-def _table(weight: Tensor) -> Any:
-    """A convolution's weight [C', C, k, k] as rows by place and channel, in blocks of columns: [blocks, k² · C, block].
-
-    Kept until the weight changes. Columns are padded with zeros to a whole number of blocks.
-    """
-    state = (weight._version, weight.data_ptr())
-    known, table = _tables.get(weight, (None, None))
-    if known != state:
-        outputs = weight.shape[0]
-        blocks = _kernels().BLOCKS
-        block = next((block for block in blocks if outputs % block == 0), blocks[-1])
-        rows = weight.detach().permute(2, 3, 1, 0).reshape(-1, outputs)
-        rows = nn.functional.pad(rows, (0, -outputs % block))
-        table = rows.unflatten(1, (-1, block)).transpose(0, 1).contiguous().numpy()
-        _tables[weight] = (state, table)
-    return table
-
-
-def _kernels() -> Any:
-    # Numba takes a while to load, and is not needed on a GPU or for small layers.
-    from snn2ann.engine import kernels
-
-    kernels.use_threads(torch.get_num_threads())
-    return kernels

@@ -1,6 +1,6 @@
-"""How the neurons of a layer are fed and run: densely, in PyTorch on any device, or spike by spike on a CPU.
+"""How the neurons of a layer are fed and run: densely, in PyTorch on any device, spike by spike on a CPU, or by Triton.
 
-Both give the same spikes where their currents, whose sums are in another order, do not differ in rounding.
+All give the same spikes where their currents, whose sums are in another order, do not differ in rounding.
 """
 
 from dataclasses import dataclass
@@ -16,6 +16,7 @@ from snn2ann.engine.normalisation import weigh
 from snn2ann.engine.pooling import pool, pool_charge
 from snn2ann.engine.signals import Spikes
 from snn2ann.engine.stages import Fire, Layer, Weigh
+from snn2ann.engine.ways import Way
 
 Affine = tuple[Tensor, Tensor]
 
@@ -121,18 +122,21 @@ def _spikes(fire: Fire, value: Tensor, current: Tensor | None, count: Tensor | N
 
 
 @torch.no_grad()
-def sum_events(layer: Layer, incoming: Spikes, skipped: Spikes | None) -> Sums:
-    """Convolve a layer's input, and its shortcut's, spike by spike: sums at every step."""
+def sum_layer(layer: Layer, incoming: Spikes, skipped: Spikes | None, way: Way) -> Sums:
+    """Convolve a layer's input, and its shortcut's, without bias: sums at every step."""
+    convolve = _convolve_events if way is Way.EVENTS else _convolve_densely
     side = None
     if layer.side is not None:
         assert skipped is not None
-        side = events.convolve(_bytes(skipped), layer.side.convolution)
-    return Sums(events.convolve(_bytes(incoming), layer.main.convolution), side)
+        side = convolve(layer.side, skipped)
+    return Sums(convolve(layer.main, incoming), side)
 
 
 @torch.no_grad()
-def fire_on_sums(layer: Layer, sums: Sums, feed: Feed, settings: NeuronSettings) -> Spikes:
+def fire_on_sums(layer: Layer, sums: Sums, feed: Feed, settings: NeuronSettings, way: Way) -> Spikes:
     """Run a layer's neurons on sums that are there already; they may be overwritten."""
+    if way is Way.TRITON:
+        return _fire_fused(layer, sums, feed, settings, add_up=False)[0]
     addend = _scaled(sums.side, feed.side) if sums.side is not None else _addend(layer, feed, settings)
     # A shortcut may change over time where the image does not.
     later = addend is not None and len(addend) > len(sums.main)
@@ -146,21 +150,28 @@ def fire_on_sums(layer: Layer, sums: Sums, feed: Feed, settings: NeuronSettings)
 
 
 @torch.no_grad()
-def fire_on_image(layer: Layer, feed: Feed, settings: NeuronSettings) -> Spikes:
+def fire_on_image(layer: Layer, feed: Feed, settings: NeuronSettings, way: Way) -> Spikes:
     """Run the first layer's neurons: the image is convolved once, densely, and its current is every step's."""
+    if way is Way.TRITON:
+        return fire_on_sums(layer, sum_layer(layer, feed.incoming, feed.skipped, way), feed, settings, way)
     current = _weighted(layer.main, feed.incoming, feed.main)
     unchanged = (torch.ones(current.shape[2]), torch.zeros(current.shape[2]))
     feed = Feed(feed.incoming, feed.skipped, unchanged, feed.side)
-    return fire_on_sums(layer, Sums(current), feed, settings)
+    return fire_on_sums(layer, Sums(current), feed, settings, way)
 
 
 @torch.no_grad()
-def fire_by_events(layer: Layer, feed: Feed, settings: NeuronSettings, *, add_up: bool) -> tuple[Spikes, Sums | None]:
-    """Convolve a layer's input spike by spike and run its neurons in one go; `add_up` asks for the sums over time."""
+def sum_and_fire(
+    layer: Layer, feed: Feed, settings: NeuronSettings, way: Way, *, add_up: bool
+) -> tuple[Spikes, Sums | None]:
+    """Convolve a layer's input and run its neurons, in one go where that can be; `add_up` asks for the sums over time."""
+    if way is Way.TRITON:
+        every_step = sum_layer(layer, feed.incoming, feed.skipped, way)
+        return _fire_fused(layer, every_step, feed, settings, add_up=add_up)
     if not _in_one_go(layer, False, settings):
-        every_step = sum_events(layer, feed.incoming, feed.skipped)
+        every_step = sum_layer(layer, feed.incoming, feed.skipped, way)
         sums = every_step.over_time() if add_up else None
-        return fire_on_sums(layer, every_step, feed, settings), sums
+        return fire_on_sums(layer, every_step, feed, settings, way), sums
     side = side_sum = None
     if layer.side is not None:
         assert feed.skipped is not None
@@ -187,10 +198,55 @@ def _in_one_go(layer: Layer, constant: bool, settings: NeuronSettings) -> bool:
     return layer.halves and by_step and not settings.keeps_current(layer.fire)
 
 
+def _fire_fused(
+    layer: Layer, sums: Sums, feed: Feed, settings: NeuronSettings, *, add_up: bool
+) -> tuple[Spikes, Sums | None]:
+    # Triton takes a while to load, and is not needed on a CPU.
+    from snn2ann.engine import fused
+
+    side = None
+    if sums.side is not None:
+        assert feed.side is not None
+        side = fused.Scaled(sums.side, *feed.side)
+    main, neurons = fused.Scaled(sums.main, *feed.main), layer.fire.neurons
+    neurons.check(pooled_size(layer, sums.main))
+    fired = fused.fire(
+        main,
+        side,
+        None if side else _addend(layer, feed, settings),
+        _neurons(layer, feed, settings),
+        settings.time_steps,
+        charge=settings.pooling == "charge",
+        total=add_up,
+        currents=settings.keeps_current(layer.fire),
+    )
+    total = Sums(fired.total, fired.side_total) if fired.total is not None else None
+    return _spikes(layer.fire, fired.spikes, fired.currents, fired.count), total
+
+
+def pooled_size(layer: Layer, sums: Tensor) -> tuple[int, ...]:
+    """(C, H, W) of what feeds the neurons of a layer without pooling or with a plain 2×2 maximum."""
+    channels, *sides = sums.shape[-3:]
+    return (channels, *(side // 2 if layer.halves else side for side in sides))
+
+
+def _convolve_events(weights: Weigh, incoming: Spikes) -> Tensor:
+    return events.convolve(_bytes(incoming), weights.convolution)
+
+
+def _convolve_densely(weights: Weigh, incoming: Spikes) -> Tensor:
+    value, convolution = incoming.timed, weights.convolution
+    weight = convolution.weight.detach()
+    sums = convolution._conv_forward(value.flatten(0, 1).to(weight.dtype), weight, None)
+    return sums.unflatten(0, value.shape[:2])
+
+
 def _weighted(weights: Weigh, incoming: Spikes, affine: Affine) -> Tensor:
-    value = incoming.timed
+    value, worth = incoming.taken_by(weights.convolution)
     weight = weights.convolution.weight
-    current = weigh(weights.convolution, value.flatten(0, 1), *affine)
+    # What is one number is in the scale already.
+    worth = None if worth is None else incoming.worth_by_channel
+    current = weigh(weights.convolution, value.flatten(0, 1), *affine, worth)
     # Membranes are charged in single precision, whatever the convolution's.
     return current.to(weight.dtype).unflatten(0, value.shape[:2])
 

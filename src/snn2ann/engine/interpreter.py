@@ -2,8 +2,10 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from functools import wraps
+from typing import Generic, ParamSpec, TypeVar
 
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -14,8 +16,21 @@ S = TypeVar("S")
 """What travels between stages."""
 R = TypeVar("R")
 """What a network gives."""
+P = ParamSpec("P")
+G = TypeVar("G")
 
 ADDITION = Apply(Add())
+
+
+def without_gradient(method: Callable[P, G]) -> Callable[P, G]:
+    """Run an interpreter's method as `torch.no_grad` does; what that makes of a method, no compiler looks into."""
+
+    @wraps(method)
+    def run(*arguments: P.args, **named: P.kwargs) -> G:
+        with torch.no_grad():
+            return method(*arguments, **named)
+
+    return run
 
 
 class Interpreter(ABC, Generic[S, R]):

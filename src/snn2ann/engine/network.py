@@ -1,14 +1,16 @@
 """A network of any module: its plan, its neurons, and how an interpreter is led through it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from math import prod
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from snn2ann.engine.dropout import Dropping
+from snn2ann.engine.finite import tensors_of
 from snn2ann.engine.interpreter import AnnInterpreter, Interpreter, R, S
 from snn2ann.engine.normalisation import BatchNorm, Weighing
 from snn2ann.engine.processes import several
@@ -19,6 +21,7 @@ from snn2ann.network.besides import weights_made
 from snn2ann.network.operations import Operation, Shift
 from snn2ann.network.plan import Plan
 from snn2ann.network.refusals import refuse
+from snn2ann.network.structure import structure
 from snn2ann.network.trace import trace
 from snn2ann.network.unchanged import unchanged
 
@@ -26,6 +29,44 @@ from snn2ann.network.unchanged import unchanged
 def floats_of(model: nn.Module) -> Tensor:
     """Give a tensor of the type and on the device of a model's weights; an ordinary one where it has none."""
     return next((value.detach() for value in model.parameters() if value.is_floating_point()), torch.empty(0))
+
+
+def refuse_images(images: object, like: Tensor, shape: Sequence[int] | None, *, empty: bool = True) -> None:
+    """Refuse what are no images, before it is taken for some.
+
+    Args:
+        images: whatever was given.
+        like: of the weights' type.
+        shape: (C, H, W), where it is known.
+        empty: whether there may be none.
+
+    Raises:
+        UserError: they are no tensor, of another type than the weights, of other channels, or without a batch.
+    """
+    if not isinstance(images, Tensor):
+        raise UserError(
+            f"the images are no tensor but {type(images).__name__}; give a tensor, as torch.as_tensor makes one"
+        )
+    kind, own = (str(value.dtype).removeprefix("torch.") for value in (images, like))
+    device = images.device.type
+    low = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    if not images.is_floating_point():
+        raise UserError(
+            f"the images are {kind}; give numbers of the weights' type, scaled as those that it is trained on: "
+            f"images.to(torch.{own}) / 255, if they are so"
+        )
+    if kind != own and not low:
+        raise UserError(
+            f"the images are {kind} and the weights {own}; give images.to(torch.{own}), or bring the network to {kind}"
+        )
+    if shape is not None and (
+        images.dim() - len(shape) not in (1, 2) or (len(shape) and images.shape[-len(shape)] != shape[0])
+    ):
+        raise UserError(
+            f"images of {times(tuple(images.shape))}: give a batch [B, ...] of images of {times(tuple(shape))}"
+        )
+    if not empty and 0 in images.shape:
+        raise UserError("this training batch is empty; leave it out")
 
 
 def refuse_inference(model: nn.Module) -> None:
@@ -55,6 +96,7 @@ class Network(nn.Module):
     Attributes:
         model: the module.
         plan: its operations.
+        traced: what the module was made of then.
         neurons: layers of neurons, by name of the operation, in the order in which they run.
         image_shape: (C, H, W) of the images that the neurons were made for, where they were made here.
         logits_shape: of what one such image gives.
@@ -70,6 +112,7 @@ class Network(nn.Module):
         self.model = model
         refuse_inference(model)
         self.plan: Plan = trace(model)
+        self.traced = structure(model)
         self.image_shape: tuple[int, ...] | None = None
         self.logits_shape: tuple[int, ...] = ()
         self.smallest_batch = 1
@@ -95,7 +138,7 @@ class Network(nn.Module):
         of its layer: `<layer>.threshold`, and `<layer>.worth` after a conversion, are thresholds; what is trained is a
         weight.
         """
-        weights: dict[str, Tensor] = dict(self.model.state_dict())
+        weights = tensors_of(self.model)
         thresholds: dict[str, Tensor] = {}
         for label, layer in self.by_label().items():
             weights |= {f"{label}.{name}": value for name, value in layer.named_parameters()}
@@ -204,15 +247,17 @@ class Network(nn.Module):
         generator = torch.Generator("cpu").manual_seed(0)
         sample = torch.randn((3, *images.shape[1:]), generator=generator, device="cpu").to(images)
         for training in (True, False):
-            given = [
-                self._without_dropout(run, sample, training)
-                for run in (self.model, lambda images: self.run_by(AnnInterpreter(), images))
-            ]
+            runs = (self.model, lambda images: self.run_by(AnnInterpreter(), images))
+            given = [self._without_dropout(run, sample, training) for run in runs]
             if not _alike(*given):
-                what = f"the network itself ({type(self.model).__name__}): its own forward gives other values"
+                with recorded(self.model) as first:
+                    self._without_dropout(self.model, sample, training)
+                with recorded(self.model) as second:
+                    self._without_dropout(runs[1], sample, training)
                 mode = "training" if training else "evaluation"
-                advice = "it must do nothing that a trace does not see"
-                raise refuse([f"{what} in {mode} than its modules and functions do as they were traced; {advice}"])
+                what = f"the network itself ({type(self.model).__name__}): its own forward gives other values in {mode}"
+                where = f"than its modules and functions do as they were traced{_parting(first, second)}"
+                raise refuse([f"{what} {where}; it must do nothing that a trace does not see"])
         alone = self._without_dropout(self.model, sample[:1], False)
         if not _alike(given[0][:1], alone):
             raise refuse(
@@ -247,6 +292,35 @@ class Network(nn.Module):
         ]
         self.smallest_batch = 2 if any(single) else 1
         return found.shapes
+
+
+@contextmanager
+def recorded(model: nn.Module) -> Iterator[list[tuple[str, Tensor]]]:
+    """Within, what weights and BatchNorms give is taken down, call by call: their names and [N, ...]."""
+    found: list[tuple[str, Tensor]] = []
+
+    def take_down(name: str) -> Callable[[nn.Module, Any, Tensor], None]:
+        return lambda module, taken, given: found.append((name, given.clone()))
+
+    kinds = Weighing | BatchNorm
+    hooks = [
+        each.register_forward_hook(take_down(name)) for name, each in model.named_modules() if isinstance(each, kinds)
+    ]
+    try:
+        yield found
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+def _parting(own: list[tuple[str, Tensor]], planned: list[tuple[str, Tensor]]) -> str:
+    """Say at which layer two runs part: the first whose values differ in a call, or are missing."""
+    left = list(planned)
+    for name, value in own:
+        place = next((place for place, (other, _) in enumerate(left) if other == name), None)
+        if place is None or not _alike(value, left.pop(place)[1]):
+            return f", first at {name}"
+    return f", after {own[-1][0]}" if own else ""
 
 
 def _alike(one: Tensor, other: Tensor) -> bool:

@@ -45,13 +45,40 @@ def affine(
     return scale, (shift if norm.bias is None else shift + norm.bias) / time_steps
 
 
-def scaled_weight(weights: Weighing, scale: Tensor | None) -> Tensor:
-    """Give the weight times `scale` [C_out] per output channel, without gradient."""
+def scaled_weight(weights: Weighing, scale: Tensor | None, worth: Tensor | None = None) -> Tensor:
+    """Give the weight times `scale` [C_out] per output channel, and `worth` per input channel, without gradient.
+
+    Args:
+        weights: gives the weight.
+        scale: [C_out] or None.
+        worth: what an input of 1 stands for; see `folds`.
+    """
     weight = weights.weight.detach()
-    return weight if scale is None else weight * scale.view(-1, *[1] * (weight.dim() - 1))
+    if worth is not None and not worth.dim():
+        scale = worth if scale is None else scale * worth
+    if scale is not None:
+        weight = weight * scale.view(-1, *[1] * (weight.dim() - 1))
+    if worth is None or not worth.dim():
+        return weight
+    by_input = worth if worth.dim() == 2 else worth.flatten(2)[..., 0]
+    groups = 1 if isinstance(weights, nn.Linear) else weights.groups
+    grouped = weight.unflatten(0, (groups, -1))
+    return (grouped * by_input.reshape(groups, 1, -1, *[1] * (weight.dim() - 2))).flatten(0, 1)
 
 
-def weigh(weights: Weighing | None, value: Tensor, scale: Tensor | None, bias: Tensor | None) -> Tensor:
+def folds(weights: Weighing, worth: Tensor | None) -> bool:
+    """Whether weights can be multiplied by what an input of 1 stands for, instead of the input.
+
+    Args:
+        weights: take the input.
+        worth: a scalar; or one a channel, [1, C_in, ...], the same at every place of it; or None for 1.
+    """
+    return worth is None or not worth.dim() or (worth.dim() == 2) == isinstance(weights, nn.Linear)
+
+
+def weigh(
+    weights: Weighing | None, value: Tensor, scale: Tensor | None, bias: Tensor | None, worth: Tensor | None = None
+) -> Tensor:
     """Run a layer with its weight times `scale` per output channel and another bias; without a layer, a·x + b'.
 
     Args:
@@ -59,12 +86,13 @@ def weigh(weights: Weighing | None, value: Tensor, scale: Tensor | None, bias: T
         value: [N, ...].
         scale: a, [C] or None.
         bias: b', [C] or None.
+        worth: what an input of 1 stands for; see `scaled_weight`.
     """
     if weights is None:
         assert scale is not None and bias is not None
         shape = (-1,) + (1,) * (value.dim() - 2)
         return value * scale.to(value).view(shape) + bias.to(value).view(shape)
-    weight = scaled_weight(weights, scale)
+    weight = scaled_weight(weights, scale, worth)
     value = value.to(weight.dtype)
     if isinstance(weights, nn.Linear):
         return functional.linear(value, weight, bias)
@@ -96,8 +124,7 @@ def normalise(norm: BatchNorm | Shift, value: Tensor, label: str) -> tuple[Tenso
             "channel; train on batches of two images or more (a DataLoader's drop_last=True), or keep this BatchNorm in "
             "evaluation mode"
         )
-    assert norm.num_batches_tracked is not None and norm.momentum is not None
-    norm.num_batches_tracked.add_(1)
+    momentum = _count(norm)
     output, mean, inverse = torch.native_batch_norm(
         value,
         norm.weight,
@@ -105,10 +132,17 @@ def normalise(norm: BatchNorm | Shift, value: Tensor, label: str) -> tuple[Tenso
         norm.running_mean,
         norm.running_var,
         True,
-        norm.momentum,
+        momentum,
         norm.eps,
     )
     return output, (mean, inverse)
+
+
+def _count(norm: BatchNorm) -> float:
+    """Count a batch, and give its weight in the running statistics; without momentum they are the mean of all batches."""
+    assert norm.num_batches_tracked is not None
+    norm.num_batches_tracked.add_(1)
+    return 1 / float(norm.num_batches_tracked) if norm.momentum is None else norm.momentum
 
 
 def _normalise_over_all(norm: nn.SyncBatchNorm, value: Tensor) -> tuple[Tensor, Statistics]:
@@ -119,10 +153,9 @@ def _normalise_over_all(norm: nn.SyncBatchNorm, value: Tensor) -> tuple[Tensor, 
     output = (value - mean.view(shape)) * inverse.view(shape)
     if norm.affine:
         output = output * norm.weight.view(shape) + norm.bias.view(shape)
-    assert norm.num_batches_tracked is not None and norm.momentum is not None
     assert norm.running_mean is not None and norm.running_var is not None
     with torch.no_grad():
-        norm.num_batches_tracked.add_(1)
-        norm.running_mean.lerp_(mean, norm.momentum)
-        norm.running_var.lerp_(variance * (count / (count - 1)), norm.momentum)
+        momentum = _count(norm)
+        norm.running_mean.lerp_(mean, momentum)
+        norm.running_var.lerp_(variance * (count / (count - 1)), momentum)
     return output, (mean.detach(), inverse.detach())

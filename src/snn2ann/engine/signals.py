@@ -7,6 +7,7 @@ from torch import Tensor
 
 from snn2ann.engine.counts import Counts, count_type
 from snn2ann.engine.dropout import Dropout
+from snn2ann.engine.normalisation import Weighing, folds
 from snn2ann.engine.stages import Stage
 
 
@@ -20,8 +21,8 @@ class Spikes:
         binary: whether it is spikes, 0 or 1.
         current: [T, B, ...], what fed the neurons; kept where an identity shortcut takes it.
         counted: S, where it is known already.
-        worth: what a spike stands for in the stages after it, a scalar; None for 1, which it is unless thresholds are from
-            data or others are dropped.
+        worth: what a spike stands for in the stages after it, a scalar or, broadcast to spikes, [1, C, ...]; None for 1,
+            which it is unless thresholds are from data or others are dropped.
         rates: whether `value` is a mean over the steps so far, as what is read out may be.
     """
 
@@ -61,6 +62,17 @@ class Spikes:
     def amount(self) -> Tensor:
         """What the value stands for, with a time axis: [T, B, ...] or [1, B, ...]."""
         return self.timed if self.worth is None else self.timed * self.worth
+
+    @property
+    def worth_by_channel(self) -> Tensor | None:
+        """What a spike stands for where that differs by channel, [1, C, ...]; None where one number says it."""
+        return self.worth if self.worth is not None and self.worth.dim() else None
+
+    def taken_by(self, weights: Weighing | None) -> tuple[Tensor, Tensor | None]:
+        """Give the value, with a time axis, and what weights are to be multiplied by: spikes stay 0 or 1 up to there."""
+        if weights is not None and folds(weights, self.worth):
+            return self.timed, self.worth
+        return self.amount(), None
 
 
 @dataclass

@@ -22,7 +22,8 @@ class Neurons(nn.Module):
 
     Attributes:
         threshold: V, [1, ...], or empty until the first images say how many neurons there are.
-        worth: what a spike stands for, scalar; None for 1, which it is but where thresholds are from data.
+        worth: what a spike stands for, a scalar or one a channel, [1, C, ...]; None for 1, which it is but where thresholds
+            are from data.
         noisy_spike_rate: of the last batch, a scalar tensor, where both branches were run.
         spikes_per_image: of the last batch, a scalar tensor.
         way: how the last batch was run: "by events", or "densely" and why.
@@ -83,15 +84,16 @@ class Neurons(nn.Module):
         if saved is not None and 0 in (saved.numel(), self.threshold.numel()):
             with torch.inference_mode(False):
                 self.threshold = self.threshold.new_empty(saved.shape)
-        if self.worth is None and prefix + "worth" in state_dict:
+        worth = state_dict.get(prefix + "worth")
+        if worth is not None and (self.worth is None or self.worth.shape != worth.shape):
             with torch.inference_mode(False):
-                self.worth = self.threshold.new_ones(())
+                self.worth = self.threshold.new_ones(worth.shape)
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
 
 def times(shape: tuple[int, ...]) -> str:
     """Write a shape in words."""
-    return "×".join(str(length) for length in shape)
+    return "×".join(f"{length}" for length in shape)
 
 
 @dataclass(frozen=True)

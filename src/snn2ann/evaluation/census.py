@@ -1,7 +1,6 @@
 """What is counted while a network runs over a data set: spikes and accumulates of every layer, by time step."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,6 +8,7 @@ from torch import Tensor
 from snn2ann.engine.signals import Observation
 from snn2ann.engine.stages import firing
 from snn2ann.evaluation.arithmetic import stage_operations
+from snn2ann.runs.records import ByClass
 
 
 @dataclass
@@ -59,7 +59,7 @@ class ClassCensus:
         found = found.view(len(answers), self.classes, self.classes)
         self.counts = found if self.counts is None else self.counts + found
 
-    def entry(self, time_steps: int, reported: int) -> dict[str, Any]:
+    def entry(self, time_steps: int, reported: int) -> ByClass:
         """What an evaluation's entry says of it.
 
         Args:

@@ -22,6 +22,7 @@ from snn2ann.parameters.whole import part_of
 from snn2ann.progress import progress
 from snn2ann.runs.columns import TRAINING_COST
 from snn2ann.runs.made_with import provenance
+from snn2ann.runs.records import Values
 from snn2ann.training.precision import arithmetic
 
 
@@ -82,7 +83,7 @@ def measure(spec: Mapping[str, Any], output: Path, device: str) -> None:
         device: a torch device.
     """
     measurement = part_of(MeasurementJob, spec, "measurement")
-    rows: list[dict[str, Any]] = []
+    rows: list[Values] = []
     rounds = measurement.warmup + measurement.rounds
     with progress("measure", rounds * len(measurement.networks), "round") as advance:
         for network in measurement.networks:
@@ -93,7 +94,7 @@ def measure(spec: Mapping[str, Any], output: Path, device: str) -> None:
 
 def _measure_network(
     field: list[Contender], measurement: MeasurementJob, device: str, advance: Callable[[str], None]
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Values]:
     size = measurement.batch_size
     images, labels = random_batch(size, measurement.image_shape, measurement.classes, device)
     memory = [memory_of(contender, images, labels) for contender in field]
@@ -144,7 +145,7 @@ def _row(
     seconds: float,
     saved: int,
     peak: int | None,
-) -> dict[str, Any]:
+) -> Values:
     return {
         "network": contender.network,
         "method": contender.method,

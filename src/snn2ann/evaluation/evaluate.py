@@ -23,6 +23,7 @@ from snn2ann.parameters.recipe import Recipe
 from snn2ann.parameters.whole import part_of
 from snn2ann.progress import progress
 from snn2ann.runs.folder import RunFolder
+from snn2ann.runs.records import Measures
 from snn2ann.runs.weights import load_state
 from snn2ann.training.loop import plain_batches
 
@@ -71,7 +72,7 @@ def evaluate(
     states = [state for state in STATES if calibrated is not None or state[1] == "trained"]
     entries = []
     # The last epoch is often the selected one, and thresholds that met the target stay as they were: not measured twice.
-    measured: dict[tuple[bytes, bytes, str], dict[str, Any]] = {}
+    measured: dict[tuple[bytes, bytes, str], Measures] = {}
     with progress(f"evaluate {run.name}", len(states), "state") as advance:
         for checkpoint, thresholds, split in states:
             folder = RunFolder(run) if checkpoint == "selected" else RunFolder(run).last
@@ -94,7 +95,7 @@ def evaluate(
 @torch.no_grad()
 def evaluate_split(
     model: Model, batches: Batches, time_steps: int, coupled_time_steps: int, classes: int | None = None
-) -> dict[str, Any]:
+) -> Measures:
     """Measure a model on one split.
 
     Args:
@@ -109,14 +110,15 @@ def evaluate_split(
     """
     census = ClassCensus(classes)
     if not model.spiking:
-        return _evaluate_ann(model, batches(), census) | census.entry(1, 1)
-    entry = _evaluate_spiking(model, batches(), time_steps, census) | census.entry(time_steps, coupled_time_steps)
+        return {**_evaluate_ann(model, batches(), census), **census.entry(1, 1)}
+    measured = _evaluate_spiking(model, batches(), time_steps, census)
+    entry: Measures = {**measured, **census.entry(time_steps, coupled_time_steps)}
     if model.coupled:
         _add_agreement(entry, model, batches(), coupled_time_steps)
     return entry
 
 
-def _evaluate_ann(model: Model, batches: Iterator[tuple[Tensor, Tensor]], by_class: ClassCensus) -> dict[str, Any]:
+def _evaluate_ann(model: Model, batches: Iterator[tuple[Tensor, Tensor]], by_class: ClassCensus) -> Measures:
     correct = images_seen = 0
     for images, labels in batches:
         answers = model.ann_forward(images).argmax(1)
@@ -124,27 +126,24 @@ def _evaluate_ann(model: Model, batches: Iterator[tuple[Tensor, Tensor]], by_cla
         correct += int((answers == labels).sum())
         images_seen += len(labels)
     operations = image_operations(model.network).all
-    empty = (
-        "time_steps",
-        "accuracy",
-        "spikes_per_image",
-        "firing_rate",
-        "synaptic_operations",
-        "energy",
-        "layers",
-    )
     return {
         "images": images_seen,
         "ann_accuracy": correct / images_seen,
         "multiply_accumulates": operations,
         "ann_energy": operations * JOULE_PER_MAC,
-        **{name: [] for name in empty},
+        "time_steps": [],
+        "accuracy": [],
+        "spikes_per_image": [],
+        "firing_rate": [],
+        "synaptic_operations": [],
+        "energy": [],
+        "layers": [],
     }
 
 
 def _evaluate_spiking(
     model: Model, batches: Iterator[tuple[Tensor, Tensor]], time_steps: int, by_class: ClassCensus
-) -> dict[str, Any]:
+) -> Measures:
     census = SpikeCensus(time_steps)
     correct: Tensor | None = None
     images_seen = 0
@@ -188,9 +187,7 @@ def _evaluate_spiking(
     }
 
 
-def _add_agreement(
-    entry: dict[str, Any], model: Model, batches: Iterator[tuple[Tensor, Tensor]], time_steps: int
-) -> None:
+def _add_agreement(entry: Measures, model: Model, batches: Iterator[tuple[Tensor, Tensor]], time_steps: int) -> None:
     """Fill in what needs both branches."""
     census = AgreementCensus()
     correct = 0

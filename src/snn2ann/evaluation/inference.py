@@ -20,6 +20,7 @@ from snn2ann.parameters.whole import part_of
 from snn2ann.progress import progress
 from snn2ann.runs.columns import INFERENCE
 from snn2ann.runs.made_with import provenance
+from snn2ann.runs.records import Values
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ def measure_inference(given: Mapping[str, Any], output: Path, device: str) -> No
         device: a torch device.
     """
     spec = part_of(InferenceJob, given, "inference")
-    rows: list[dict[str, Any]] = []
+    rows: list[Values] = []
     with progress("inference", (spec.warmup + spec.rounds) * len(spec.places), "round") as advance:
         for place in spec.places:
             rows += _measure_place(place, spec, device, advance)
@@ -61,7 +62,7 @@ def measure_inference(given: Mapping[str, Any], output: Path, device: str) -> No
 
 def _measure_place(
     place: Mapping[str, Any], spec: InferenceJob, device: str, advance: Callable[[str], None]
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[Values]:
     generator = torch.Generator().manual_seed(0)
     frames = "frames" in place["dataset"]
     steps_of_frames = [max(spec.time_steps)] if frames else []

@@ -17,6 +17,7 @@ from snn2ann.evaluation.census import SpikeCensus
 from snn2ann.method.calibration import Batches, batches_of
 from snn2ann.method.coupled_network import CoupledNetwork
 from snn2ann.method.spiking import SpikingInterpreter
+from snn2ann.method.spiking_network import check_steps
 
 
 @dataclass(frozen=True)
@@ -125,11 +126,13 @@ def measure(coupled: CoupledNetwork, batches: Batches, time_steps: int | None = 
 
     Args:
         coupled: its spiking branch is run, which is what `coupled.spiking()` gives.
-        batches: images [N, C, H, W], or batches of images, or of (images, labels); all are looked at.
-        time_steps: T to run for; that of training if not said.
+        batches: images [N, C, H, W], or batches of images, or of (images, labels); all are looked at. Frames, one a step,
+            are [T, N, C, H, W]; what they feed is done at every step, where they are not zero.
+        time_steps: T to run for; that of training if not said. Frames are as many as in training.
 
     Raises:
-        UserError: there are no images, or of another size, or not finite; or it is no coupled network.
+        UserError: there are no images, or of another size, or not finite; or frames are not as many as steps; or it is no
+            coupled network.
     """
     if not isinstance(coupled, CoupledNetwork):
         raise UserError(f"measure: {type(coupled).__name__} is not allowed; expected what `snn2ann.couple` gives")
@@ -140,20 +143,24 @@ def measure(coupled: CoupledNetwork, batches: Batches, time_steps: int | None = 
     census: list[SpikeCensus] = []
     for batch in batches_of(batches, floats_of(coupled.model), "measure"):
         coupled.check(batch)
+        frames = coupled.are_frames(batch)
+        if frames:
+            check_steps(batch, steps)
         census = census or [SpikeCensus(steps) for _ in coupled.stages()]
         waiting = iter(census)
 
         def observe(seen: Observation, waiting: Iterator[SpikeCensus] = waiting) -> None:
             next(waiting).observe(seen)
 
-        coupled.run_by(SpikingInterpreter(steps, coupled.bias_steps, coupled.options, observer=observe), batch)
-        images += len(batch)
-    rows = _rows(coupled, census, batch[:1], steps, images)
+        spiking = SpikingInterpreter(steps, coupled.bias_steps, coupled.options, observer=observe, frames=frames)
+        coupled.run_by(spiking, batch)
+        images += batch.shape[int(frames)]
+    rows = _rows(coupled, census, batch[0][:1] if frames else batch[:1], steps, images, at_once=not frames)
     return Measurement([row for row in rows if row.neurons or row.energy], steps, images)
 
 
 def _rows(
-    network: Network, census: list[SpikeCensus], image: torch.Tensor, steps: int, images: int
+    network: Network, census: list[SpikeCensus], image: torch.Tensor, steps: int, images: int, *, at_once: bool
 ) -> Iterator[LayerCost]:
     shapes = Shapes()
     network.run_by(shapes, torch.zeros_like(image))
@@ -163,7 +170,7 @@ def _rows(
         for _ in _weights(stage):
             weights, shape = next(weighed)
             count = multiply_accumulates(weights.module, shape[1:]) if weights.module else 0
-            ann, once = ann + count, once + count * weights.constant
+            ann, once = ann + count, once + count * (weights.constant and at_once)
         fire = firing(stage)
         neurons = fire.neurons.threshold.numel() if fire else 0
         spikes = sum(float(value.sum()) for value in counted.spikes.values()) / images

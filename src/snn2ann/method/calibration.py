@@ -1,4 +1,4 @@
-"""Thresholds from data: layer by layer those with which counts come nearest to a trained ANN's activations.
+"""Thresholds from data: channel by channel those with which counts come nearest to a trained ANN's activations.
 
 Rueckauer et al. (2017) take a percentile of activations. Here it is the threshold of the least squared error, which weighs
 clipping against rounding, over the very spikes that the layers before give: so later layers allow for what earlier ones get
@@ -52,9 +52,11 @@ def batches_of(batches: Batches, like: Tensor, purpose: str) -> Iterator[Tensor]
             raise UserError(f"{purpose}: a batch is {kind}; expected floating-point images [B, C, H, W]")
         if not len(images):
             continue
-        if size and size != list(images.shape[1:]):
-            raise UserError(f"{purpose}: images of {size} and of {list(images.shape[1:])}; expected one size")
-        size = list(images.shape[1:])
+        # Frames are as many in every batch, and images a batch need not be.
+        found = [*images.shape[:1], *images.shape[2:]] if images.dim() == 5 else list(images.shape[1:])
+        if size and size != found:
+            raise UserError(f"{purpose}: images of {size} and of {found}; expected one size")
+        size = found
         check_finite({"the images": images}, purpose)
         yield images.detach().to(like)
     if not size:
@@ -73,7 +75,7 @@ def images_of(batches: Batches, like: Tensor) -> Tensor:
 
 @torch.no_grad()
 def calibrate(network: Network, spiking: SpikingInterpreter, images: Tensor) -> None:
-    """Set every layer's thresholds, and what a spike of it is worth; the ANN, its statistics and modes stay as they are.
+    """Set every channel's threshold, and what a spike of it is worth; the ANN, its statistics and modes stay as they are.
 
     Args:
         network: trained as an ANN; its neurons have thresholds.
@@ -85,33 +87,35 @@ def calibrate(network: Network, spiking: SpikingInterpreter, images: Tensor) -> 
         network.run_by(_Calibration(spiking), images)
 
 
-def nearest(current: Tensor, activation: Tensor, settings: NeuronSettings) -> tuple[float, float]:
-    """Give the threshold V, and what a spike is worth, w, with which w · count / T is nearest to an activation.
+def nearest(current: Tensor, activation: Tensor, settings: NeuronSettings) -> tuple[Tensor, Tensor]:
+    """Give, channel by channel, the threshold V, and what a spike is worth, w, with which w · count / T is nearest to a.
 
-    V is that of the least squared error of those tried, from the largest activation down to a twentieth of it in equal
-    ratios; w of each makes the means equal, so that what a reset or the start of the membrane cuts off is made up for.
+    V is that of the least squared error of those tried, from the channel's largest activation down to a twentieth of it in
+    equal ratios; w of each makes the means equal, so that what a reset or the start of the membrane cuts off is made up for.
 
     Args:
-        current: I_t, [T, N, ...], or [1, N, ...] where it is the same at every step.
-        activation: a, [N, ...], not negative.
+        current: I_t, [T, N, C, ...], or [1, N, C, ...] where it is the same at every step.
+        activation: a, [N, C, ...], not negative.
         settings: how the neurons are run.
 
     Returns:
-        V and w; 1 and 1 where no activation is above zero.
+        V and w, [1, C, ...] of one number a channel; 1 and 1 where no activation is above zero.
     """
-    mean, highest = float(activation.mean()), float(activation.max())
+    others = [dim for dim in range(activation.dim()) if dim != 1]
+    mean, highest = activation.mean(others, keepdim=True), activation.amax(others, keepdim=True)
     current = current.to(activation.dtype).expand(settings.time_steps, *current.shape[1:])
-    found = [(float("inf"), 1.0, 1.0)]
-    for place in range(_TRIED if highest > 0 else 0):
-        threshold = highest * _LOWEST ** (place / (_TRIED - 1))
-        rates = integrate_and_fire(
-            current, activation.new_tensor(threshold), reset=settings.reset, membrane_start=settings.membrane_start
-        ).mean(0)
-        fired = float(rates.mean())
-        if fired > 0:
-            worth = mean / fired
-            found.append((float(rates.mul_(worth).sub_(activation).square_().mean()), threshold, worth))
-    return min(found)[1:]
+    threshold, worth = torch.ones_like(highest), torch.ones_like(highest)
+    least = torch.full_like(highest, float("inf"))
+    for place in range(_TRIED):
+        tried = highest * _LOWEST ** (place / (_TRIED - 1))
+        rates = integrate_and_fire(current, tried, reset=settings.reset, membrane_start=settings.membrane_start).mean(0)
+        fired = rates.mean(others, keepdim=True)
+        gain = mean / fired
+        error = rates.mul_(gain).sub_(activation).square_().mean(others, keepdim=True)
+        better = (fired > 0) & (highest > 0) & (error < least)
+        threshold, worth = torch.where(better, tried, threshold), torch.where(better, gain, worth)
+        least = torch.where(better, error, least)
+    return threshold, worth
 
 
 @dataclass
@@ -149,8 +153,8 @@ class _Calibration(Interpreter[_Both, Tensor]):
     def fire(self, stage: Fire, incoming: _Both) -> _Both:
         activation, neurons = self.ann.fire(stage, incoming.activation), stage.neurons
         threshold, worth = nearest(incoming.spikes.amount(), activation, self.spiking.settings)
-        neurons.threshold.fill_(threshold)
-        neurons.worth = neurons.threshold.new_tensor(worth)
+        neurons.threshold.copy_(threshold.expand_as(neurons.threshold))
+        neurons.worth = worth.to(neurons.threshold)
         return _Both(activation, self.spiking.fire(stage, incoming.spikes))
 
     def rate(self, signal: _Both) -> _Both:

@@ -47,6 +47,8 @@ def couple(
         UserError: the network cannot be coupled, and all reasons are named by module; or an argument is not allowed; or
             images to calibrate on are missing, of another size, or not finite.
     """
+    if not isinstance(model, nn.Module):
+        raise UserError(f"model: {model!r} is not allowed; expected a torch.nn.Module")
     if not isinstance(time_steps, int) or isinstance(time_steps, bool) or time_steps < 1:
         raise UserError(f"time_steps: {time_steps!r} is not allowed; expected a whole number from 1")
     if variant not in VARIANTS:

@@ -9,8 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from snn2ann.engine.compiled import one_operation
 from snn2ann.engine.finite import check_finite
-from snn2ann.engine.network import Network, floats_of
+from snn2ann.engine.network import Network, floats_of, refuse_images
 from snn2ann.engine.processes import same_for_all
 from snn2ann.engine.signals import Observation, Observer
 from snn2ann.engine.stages import firing
@@ -21,6 +22,7 @@ from snn2ann.method.deploy import deploy
 from snn2ann.method.spiking import SpikingInterpreter
 from snn2ann.method.spiking_network import SpikingNetwork, check_steps
 from snn2ann.network.besides import check_besides
+from snn2ann.network.structure import check_structure
 from snn2ann.options import CouplingOptions
 
 
@@ -37,6 +39,23 @@ class _Price:
 def _said(state: Tensor) -> dict[str, Any]:
     """What `get_extra_state` gave."""
     return dict(json.loads(bytes(state.cpu().tolist())))
+
+
+@one_operation("begin", writes=("batches",))
+def _begin(batches: Tensor) -> None:
+    """Count a training batch; what runs inside of a backward pass is run a second time, and is refused."""
+    if torch._C._are_functorch_transforms_active():
+        raise UserError(
+            "torch.func's transforms (grad, vmap) cannot take a coupled network in training, which writes to thresholds and "
+            "statistics; use loss.backward(), or transform the network itself, without neurons"
+        )
+    if torch._C._current_graph_task_id() != -1:
+        raise UserError(
+            "activation checkpointing runs a coupled network twice, which would adjust thresholds and statistics twice "
+            "and give other spikes; leave it out (backward needs a byte a neuron as it is), and where memory is short "
+            "accumulate smaller batches"
+        )
+    batches.add_(1)
 
 
 @dataclass(frozen=True)
@@ -76,7 +95,6 @@ class CoupledNetwork(Network):
         time_steps: T.
         options: how the branches are coupled.
         event_driven: whether layers that suit it are run spike by spike on a CPU; else all are run densely.
-        batches: how many training batches there were since it was coupled.
 
     Raises:
         UserError: the network cannot be coupled; all reasons are named.
@@ -89,13 +107,20 @@ class CoupledNetwork(Network):
         check_coding(self.plan, options, time_steps)
         self.time_steps = time_steps
         self.options = options
-        self.batches = 0
-        self._progress = 0.5
+        # Of no device and no type of the weights; a compiled network reads them anew at every call.
+        with torch.inference_mode(False):
+            self._batches = torch.zeros((), dtype=torch.long, device="cpu")
+            self._progress = torch.full((), 0.5, dtype=torch.float64, device="cpu")
         # Whether the thresholds are those of the first images, and no training batch has come yet.
         self._by_images = False
         self._price = _Price()
         # The network's own modules keep their modes.
         self.training = model.training
+
+    @property
+    def batches(self) -> int:
+        """How many training batches there were since it was coupled."""
+        return int(self._batches)
 
     @property
     def progress(self) -> float:
@@ -106,13 +131,13 @@ class CoupledNetwork(Network):
         Raises:
             UserError: when it is set to anything else.
         """
-        return self._progress
+        return float(self._progress)
 
     @progress.setter
     def progress(self, share: float) -> None:
         if not 0 <= share <= 1:
             raise UserError(f"progress: {share!r} is not allowed; expected the share of the training, from 0 to 1")
-        self._progress = float(share)
+        self._progress.fill_(share)
 
     @property
     def price(self) -> Tensor:
@@ -138,8 +163,8 @@ class CoupledNetwork(Network):
     def calibrate(self, images: Tensor) -> None:
         """Set thresholds by which counts stand for the activations of the network as it is, a trained ANN.
 
-        A layer's threshold is one for all its neurons, that with which w · count / T is nearest to the activation; and a
-        spike is worth w (see `calibration.nearest`). Activations are those of evaluation mode. Weights, statistics and
+        A threshold is one for all neurons of a channel, that with which w · count / T is nearest to the activation; and a
+        spike of it is worth w (see `calibration.nearest`). Activations are those of evaluation mode. Weights, statistics and
         modes are not changed. From here on the image and biases are whole at every step, whatever the input coding, so that
         a step's current is of the activation's size.
 
@@ -175,7 +200,7 @@ class CoupledNetwork(Network):
         if self.training:
             return self.branches(images)[0]
         self.check(images)
-        return self.run_by(self._spiking(self._report, self._are_frames(images)), images)[-1]
+        return self.run_by(self._spiking(self._report, self.are_frames(images)), images)[-1]
 
     def branches(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Run both branches; thresholds are adjusted in training mode only.
@@ -186,28 +211,19 @@ class CoupledNetwork(Network):
         Raises:
             UserError: images or the network's state are not finite, or a batch is none that can be run.
         """
-        self._refuse_recomputation()
         self.check(images)
-        self.batches += self.training
+        if self.training:
+            _begin(self._batches)
         interpreter = CoupledInterpreter(
-            self._spiking(None, self._are_frames(images)),
+            self._spiking(None, self.are_frames(images)),
             adjust=self.training and self.options.ata,
             observer=self._report,
-            progress=self.progress,
+            progress=self._progress if torch.compiler.is_compiling() else self.progress,
             neurons=self.number_of_neurons() if self.training else 0,
         )
         logits = self.run_by(interpreter, images)
         self._price.value = interpreter.price
         return logits
-
-    def _refuse_recomputation(self) -> None:
-        # What runs inside of a backward pass is run a second time.
-        if self.training and torch._C._current_graph_task_id() != -1:
-            raise UserError(
-                "activation checkpointing runs a coupled network twice, which would adjust thresholds and statistics twice "
-                "and give other spikes; leave it out (backward needs a byte a neuron as it is), and where memory is short "
-                "accumulate smaller batches"
-            )
 
     def _spiking(self, observer: Observer | None, frames: bool = False) -> SpikingInterpreter:
         return SpikingInterpreter(
@@ -220,7 +236,7 @@ class CoupledNetwork(Network):
             frames=frames,
         )
 
-    def _are_frames(self, images: Tensor) -> bool:
+    def are_frames(self, images: Tensor) -> bool:
         """Whether there is a dimension more than a batch of images has; where their size is not known, than [B, C, H, W]."""
         return images.dim() == 2 + (3 if self.image_shape is None else len(self.image_shape))
 
@@ -238,12 +254,18 @@ class CoupledNetwork(Network):
         Raises:
             UserError: images or the network's state are not finite.
         """
-        check_besides(self.model)
+        self._check_model()
+        refuse_images(images, floats_of(self.model), self.image_shape, empty=not self.training)
         self._check_finite({"the images": images})
-        if self._are_frames(images):
+        if self.are_frames(images):
             self._refuse_calibrated()
             check_steps(images, self.time_steps)
             images = images[0]
+        if torch.compiler.is_compiling() and not self.compared:
+            raise UserError(
+                "a compiled network cannot make its thresholds: couple it with image_shape=(C, H, W), or call it once "
+                "before it is compiled"
+            )
         if not self.number_of_neurons():
             self.make_thresholds(images)
             self._by_images = True
@@ -257,9 +279,15 @@ class CoupledNetwork(Network):
             self.make_thresholds(images)
         self._by_images = self._by_images and not self.training
 
+    def _check_model(self) -> None:
+        check_besides(self.model)
+        check_structure(self.model, self.traced)
+
     def _check_finite(self, images: dict[str, Tensor]) -> None:
         weights, thresholds = self.named_state()
-        check_finite(images | weights | thresholds, f"after {self.batches} training batches")
+        # A variance below zero is finite, and what it normalises is not.
+        variances = {name: value.sqrt() for name, value in weights.items() if name.endswith("running_var")}
+        check_finite(images | weights | variances | thresholds, "after {} training batches", self._batches)
 
     def layers(self) -> list[LayerReport]:
         """Report on the layers of neurons, in order, as they were in the last batch.
@@ -294,7 +322,7 @@ class CoupledNetwork(Network):
             raise RuntimeError(
                 "how many neurons there are is not known before the first images; give some, or image_shape"
             )
-        check_besides(self.model)
+        self._check_model()
         self._check_finite({})
         if frames:
             self._refuse_calibrated()
@@ -349,7 +377,8 @@ class CoupledNetwork(Network):
             )
         copied: CoupledNetwork = self.__class__.__new__(self.__class__)
         memo[id(self)] = copied
-        copied.__dict__ = deepcopy(self.__dict__, memo)
+        # Without what `.compile()` has made, which would run this network.
+        copied.__dict__ = deepcopy(self.__getstate__(), memo)  # type: ignore[no-untyped-call]
         return copied
 
     def extra_repr(self) -> str:

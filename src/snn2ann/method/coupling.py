@@ -8,15 +8,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from snn2ann.engine import events
-from snn2ann.engine.counts import Counts, counts_as_bytes, linear_of_sum
+from snn2ann.engine.counts import Counts, Number, counts_as_bytes, is_one, linear_of_sum
 from snn2ann.engine.dropout import Dropout
-from snn2ann.engine.firing import Sums, fire_by_events, fire_densely, fire_on_image, fire_on_sums, sum_events
-from snn2ann.engine.interpreter import Interpreter
+from snn2ann.engine.firing import Sums, fire_densely, fire_on_image, fire_on_sums, sum_and_fire, sum_layer
+from snn2ann.engine.interpreter import Interpreter, without_gradient
 from snn2ann.engine.normalisation import Statistics, normalise
 from snn2ann.engine.pooling import pool
 from snn2ann.engine.processes import share_of_all
 from snn2ann.engine.signals import Coupled, Observation, Observer, Spikes
 from snn2ann.engine.stages import Apply, Drop, Fire, Layer, Pool, Stage, Weigh, firing
+from snn2ann.engine.ways import Way
 from snn2ann.method.mapping import map_spikes, noisy_spike_rate
 from snn2ann.method.spiking import BatchStatistics, SpikingInterpreter, floats
 from snn2ann.method.thresholds import adjust_threshold
@@ -58,7 +59,7 @@ class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
         spiking: the SNN branch; if it is in training mode, so must be the network.
         adjust: whether thresholds are adjusted (ATA), each layer's after its neurons ran.
         observer: is shown every stage.
-        progress: share of the training that is done, where spikes have a price.
+        progress: share of the training that is done, where spikes have a price; a scalar in a compiled network.
         neurons: of the whole network, on the mean of which a spike has its price; 0 for none.
 
     Attributes:
@@ -71,14 +72,15 @@ class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
         *,
         adjust: bool = False,
         observer: Observer | None = None,
-        progress: float = 0.0,
+        progress: Number = 0.0,
         neurons: int = 0,
     ) -> None:
         self.spiking = spiking
         self.options = spiking.options
         self.adjust = adjust
         self.observer = observer
-        self.penalty = self.options.penalty_at(progress) / neurons if neurons else 0.0
+        priced = neurons and self.options.spike_penalty
+        self.penalty = self.options.penalty_at(progress) / neurons if priced else 0.0
         self.price: Tensor | None = None
         self.share = spiking.bias_steps / spiking.time_steps
         # Of the neurons that ran last, for the observer: p after dropout, and their noisy-spike rate.
@@ -108,20 +110,22 @@ class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
         spiking, before = self.spiking, incoming.spikes
         other = skipped.spikes if skipped else None
         feed = None if self._by_batch else spiking.feed(stage, before, other)
-        by_events = spiking.runs_by_events(stage, before, other)
+        way = spiking.way(stage, before, other)
         dropout = self._draw_dropout(stage.fire, before.samples)
-        adds_up = by_events and not before.constant and _known(incoming, skipped, stage)
-        if feed and by_events and not before.constant:
-            spikes, sums = fire_by_events(stage, feed, spiking.settings, add_up=adds_up)
+        sums_first = way is not Way.TORCH and not before.constant
+        adds_up = sums_first and _known(incoming, skipped, stage, way)
+        if feed and sums_first:
+            spikes, sums = sum_and_fire(stage, feed, spiking.settings, way, add_up=adds_up)
             return self._pre_activation(stage, incoming, skipped, sums)[0], dropout, spikes
-        sums = sum_events(stage, before, other) if by_events and not before.constant else None
+        sums = sum_layer(stage, before, other, way) if sums_first else None
         known = sums.over_time() if sums and adds_up else None
         value, statistics = self._pre_activation(stage, incoming, skipped, known)
         feed = feed or spiking.feed(stage, before, other, statistics)
         if sums:
-            return value, dropout, fire_on_sums(stage, sums, feed, spiking.settings)
-        fire = fire_on_image if by_events else fire_densely
-        return value, dropout, fire(stage, feed, spiking.settings)
+            return value, dropout, fire_on_sums(stage, sums, feed, spiking.settings, way)
+        if way is Way.TORCH:
+            return value, dropout, fire_densely(stage, feed, spiking.settings)
+        return value, dropout, fire_on_image(stage, feed, spiking.settings, way)
 
     def _pre_activation(
         self, stage: Layer, incoming: Coupled, skipped: Coupled | None, known: Sums | None
@@ -221,7 +225,7 @@ class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
     def _mapped(self, stage: Fire, value: Tensor, dropout: Dropout | None, spikes: Spikes) -> Coupled:
         self._watch(stage, value, dropout, spikes)
         neurons, unit = stage.neurons, self.options.mapping_unit
-        factor = self.share if spikes.worth is None else self.share * float(spikes.worth)
+        factor: Number = self.share if spikes.worth is None else self.share * spikes.worth
         # Where biases are whole at every step, a spike takes a T-th of its threshold off the ANN's value.
         taken = neurons.threshold if self.share == 1 else neurons.threshold * self.share
         window = (taken, self.spiking.time_steps) if self.options.gradient == "window" else None
@@ -230,9 +234,9 @@ class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
         )
         if activation.price is not None:
             self.price = activation.price if self.price is None else self.price + activation.price
-        return Coupled(activation, spikes, adds_up=unit == "stsu" and factor == 1)
+        return Coupled(activation, spikes, adds_up=unit == "stsu" and is_one(factor))
 
-    @torch.no_grad()
+    @without_gradient
     def _watch(self, stage: Fire, value: Tensor, dropout: Dropout | None, spikes: Spikes) -> None:
         """Measure noisy spikes, and adjust the thresholds where there are too many (ATA)."""
         self.last = (None, None)
@@ -246,7 +250,7 @@ class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
         self.last = (dropped, rate)
         if self.adjust:
             threshold = stage.neurons.threshold
-            step = options.ata_step if spikes.worth is None else options.ata_step * float(spikes.worth)
+            step = options.ata_step if spikes.worth is None else options.ata_step * spikes.worth
             adjust_threshold(threshold, rate, options.ata_rate, step, options.ata_momentum)
 
     def observe(self, stage: Stage, incoming: list[Coupled], outgoing: Coupled) -> None:
@@ -277,10 +281,14 @@ def _ann(function: Callable[..., Tensor], *signals: Coupled) -> Tensor:
         return function(*[dense(signal.activation) for signal in signals])
 
 
-def _known(incoming: Coupled, skipped: Coupled | None, stage: Layer) -> bool:
-    """Whether the neurons' sums over time are the ANN's convolutions, up to counts that were held back."""
-    taken = [incoming.activation] + ([skipped.activation] if skipped and stage.side else [])
-    return all(isinstance(activation, Counts) for activation in taken)
+def _known(incoming: Coupled, skipped: Coupled | None, stage: Layer, way: Way) -> bool:
+    """Whether the neurons' sums over time are the ANN's convolutions, up to counts that were held back.
+
+    Those are few, and follow their events; a GPU would convolve them like all.
+    """
+    taken = [incoming, skipped] if skipped and stage.side else [incoming]
+    whole = way is Way.EVENTS or all(signal.unmapped is None for signal in taken)
+    return whole and all(isinstance(signal.activation, Counts) for signal in taken)
 
 
 def _convolve(stage: Weigh, incoming: Coupled, known: Tensor | None) -> Tensor:
@@ -316,5 +324,5 @@ def _scaled(sums: Tensor, scale: Tensor | None, bias: Tensor | None) -> Tensor:
 
 def _take_off(sums: Tensor, stage: Weigh, counts: Tensor | None) -> None:
     """Take the counts that the mapping unit held back, which are few, out of the neurons' sums."""
-    if counts is not None and bool(counts.any()):
-        sums.sub_(events.convolve(counts[None], stage.convolution, repeat=True)[0])
+    if counts is not None:
+        events.take_off(sums, counts, stage.convolution)

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from snn2ann.engine.network import Network
-from snn2ann.engine.normalisation import Weighing, affine, scaled_weight
+from snn2ann.engine.normalisation import Weighing, affine, folds, scaled_weight
 from snn2ann.engine.stages import Neurons
 from snn2ann.method.spiking_network import (
     Amount,
@@ -76,8 +76,8 @@ class _Writer:
         else:
             worth = self.worth.get(inputs[0])
             self.stands[name] = self._add(name, self._without_time(operation, worth), *inputs)
-            if worth is not None and not operation.weights:
-                self.worth[name] = worth
+            if worth is not None and isinstance(operation.function, nn.Flatten):
+                self.worth[name] = operation.function(worth) if worth.dim() else worth
 
     def finished(self, time_steps: int) -> SpikingNetwork:
         """Give the network, which runs for `time_steps` where nothing else is said."""
@@ -118,8 +118,12 @@ class _Writer:
         if mixed and name in self.constant:
             return self._add(f"{result}_repeated", Repeat(), result, timed=True)
         # Weights are multiplied by what a spike is worth, so that spikes stay spikes up to there.
-        folds = operation.weights or operation.kind == "dropout" or isinstance(operation.function, nn.Flatten)
-        return result if folds else self._amount(result)
+        if operation.weights:
+            module = self.network.weights_of(operation).module
+            stays = module is not None and folds(module, self.worth.get(result))
+        else:
+            stays = operation.kind == "dropout" or isinstance(operation.function, nn.Flatten)
+        return result if stays else self._amount(result)
 
     def _pools_charge(self, name: str) -> bool:
         """Whether a max pooling is of the charge; where its input is every step's, or a mean, both ways are one."""
@@ -135,7 +139,8 @@ class _Writer:
         neurons = self.network.neurons[operation.name]
         assert isinstance(neurons, Neurons)
         if neurons.worth is not None:
-            self.worth[operation.name] = neurons.worth.detach()
+            worth = neurons.worth.detach()
+            self.worth[operation.name] = worth.expand_as(neurons.threshold) if worth.dim() else worth
         constant = operation.inputs[0] in self.constant
         threshold = neurons.threshold.detach().clone()
         return IntegrateAndFire(threshold, self.options.reset, self.options.membrane_start, constant)
@@ -149,13 +154,11 @@ class _Writer:
         if stage.module is None:
             assert scale is not None and bias is not None
             return Scale(scale.clone(), bias)
-        if worth is not None:
-            scale = worth if scale is None else scale * worth
-        return _folded(stage.module, scale, bias)
+        return _folded(stage.module, scale, bias, worth)
 
 
 @torch.no_grad()
-def _folded(weights: Weighing, scale: Tensor | None, bias: Tensor | None) -> nn.Module:
+def _folded(weights: Weighing, scale: Tensor | None, bias: Tensor | None, worth: Tensor | None) -> nn.Module:
     layer: Weighing
     if isinstance(weights, nn.Linear):
         layer = nn.Linear(weights.in_features, weights.out_features, bias is not None, device="meta")
@@ -172,6 +175,6 @@ def _folded(weights: Weighing, scale: Tensor | None, bias: Tensor | None) -> nn.
             weights.padding_mode,
             device="meta",
         )
-    layer.weight = nn.Parameter(scaled_weight(weights, scale).clone(), requires_grad=False)
+    layer.weight = nn.Parameter(scaled_weight(weights, scale, worth).clone(), requires_grad=False)
     layer.bias = None if bias is None else nn.Parameter(bias.clone(), requires_grad=False)
     return layer

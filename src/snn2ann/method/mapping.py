@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from snn2ann.engine.counts import Counts, substitute
+from snn2ann.engine.counts import Counts, Number, substitute
 from snn2ann.engine.dropout import Dropout
 
 
@@ -58,8 +58,8 @@ def map_spikes(
     *,
     dropout: Dropout | None = None,
     window: tuple[Tensor, int] | None = None,
-    factor: float = 1.0,
-    penalty: float = 0.0,
+    factor: Number = 1.0,
+    penalty: Number = 0.0,
 ) -> Counts:
     """Dropout, ReLU and mapping unit in one: `resu(relu(p), S)` or `stsu(relu(p), S)`, keeping a bool a neuron for backward.
 
@@ -70,7 +70,7 @@ def map_spikes(
         dropout: the ANN branch's, before the ReLU.
         window: (V, T) for the windowed gradient, V what a spike takes off p: slope 1/V inside 0 < p < (T + 1/2) V, else 0.
             None: slope 1 for p > 0, of the activation.
-        factor: what the ANN branch multiplies counts by, which gives the activation.
+        factor: what the ANN branch multiplies counts by, which gives the activation: a number, or one a channel.
         penalty: the price of each spike of an image; see `Counts.price`.
 
     Returns:
@@ -81,11 +81,13 @@ def map_spikes(
     mapped = spike_count * active if mapping_unit == "resu" else spike_count
     slope = dropout.gain if dropout else 1.0
     if window is None:
-        return substitute(pre_activation, mapped, active, slope / factor, factor=factor, penalty=penalty)
+        gain = factor.reciprocal() if isinstance(factor, Tensor) else None
+        slope = slope if isinstance(factor, Tensor) else slope / factor
+        return substitute(pre_activation, mapped, active, slope, gain, factor, penalty)
     threshold, time_steps = window
     unsaturated = active & (value < (time_steps + 0.5) * threshold)
     # A threshold near zero would give an unbounded slope; no count is that sensitive.
-    gain = threshold.clamp_min(0.1 * factor).reciprocal()
+    gain = threshold.clamp(min=0.1 * factor).reciprocal()
     return substitute(pre_activation, mapped, unsaturated, slope, gain, factor, penalty)
 
 

@@ -4,24 +4,25 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from snn2ann.engine import events
 from snn2ann.engine.firing import (
     Affine,
     Feed,
     NeuronSettings,
-    fire_by_events,
     fire_densely,
     fire_on_current,
     fire_on_image,
     pool_current,
     shortcut,
+    sum_and_fire,
 )
-from snn2ann.engine.interpreter import Interpreter
+from snn2ann.engine.interpreter import Interpreter, without_gradient
 from snn2ann.engine.normalisation import Statistics, affine, weigh
 from snn2ann.engine.signals import Observation, Observer, Spikes
 from snn2ann.engine.stages import Apply, Drop, Fire, Layer, Pool, Stage, Weigh
+from snn2ann.engine.ways import Way, way_of
 from snn2ann.options import CouplingOptions
 
 
@@ -43,7 +44,7 @@ class SpikingInterpreter(Interpreter[Spikes, Tensor]):
         options: reset, input coding, shortcut, membrane start and dropout.
         training: whether membranes are dropped.
         observer: is shown every stage.
-        event_driven: whether layers that suit it are run spike by spike; see `events.unsuited`.
+        event_driven: whether layers are run in the way that suits them; else all are run densely. See `ways.way_of`.
         frames: whether every step has an image of its own: [T, B, ...].
     """
 
@@ -81,29 +82,25 @@ class SpikingInterpreter(Interpreter[Spikes, Tensor]):
         divide = self.options.input_coding == "divide"
         return Spikes(images / self.bias_steps if divide else images, constant=True)
 
-    @torch.no_grad()
+    @without_gradient
     def layer(self, stage: Layer, incoming: Spikes, skipped: Spikes | None = None) -> Spikes:
         """Run one layer over all steps."""
-        feed = self.feed(stage, incoming, skipped)
-        if not self.runs_by_events(stage, incoming, skipped):
+        feed, way = self.feed(stage, incoming, skipped), self.way(stage, incoming, skipped)
+        if way is Way.TORCH:
             return fire_densely(stage, feed, self.settings)
         if incoming.constant:
-            return fire_on_image(stage, feed, self.settings)
-        return fire_by_events(stage, feed, self.settings, add_up=False)[0]
+            return fire_on_image(stage, feed, self.settings, way)
+        return sum_and_fire(stage, feed, self.settings, way, add_up=False)[0]
 
-    def runs_by_events(self, stage: Layer, incoming: Spikes, skipped: Spikes | None) -> bool:
-        """Whether a layer is run spike by spike; its neurons are told, and why not."""
+    def way(self, stage: Layer, incoming: Spikes, skipped: Spikes | None) -> Way:
+        """Pick how a layer is run; its neurons are told, and why."""
         neurons, convolution = stage.fire.neurons, stage.main.convolution
-        reason = "" if self.event_driven else "events are switched off"
-        reason = reason or events.unsuited(convolution, neurons.threshold, self.time_steps)
-        if not (incoming.binary or incoming.constant) or (stage.side and skipped and not skipped.binary):
-            reason = reason or "its input is not spikes"
-        if not reason and (stage.pool is None or stage.halves):
+        way, neurons.way = way_of(stage, incoming, skipped, self.time_steps, event_driven=self.event_driven)
+        if way is Way.EVENTS and (stage.pool is None or stage.halves):
             height, width = events.output_size(convolution, list(incoming.value.shape[-2:]))
             halved = (height // 2, width // 2) if stage.halves else (height, width)
             neurons.check((convolution.out_channels, *halved))
-        neurons.way = f"densely: {reason}" if reason else "by events"
-        return not reason
+        return way
 
     def feed(
         self, stage: Layer, incoming: Spikes, skipped: Spikes | None, batch: BatchStatistics | None = None
@@ -118,7 +115,7 @@ class SpikingInterpreter(Interpreter[Spikes, Tensor]):
     def affine(
         self, stage: Weigh, incoming: Spikes, statistics: Statistics | None = None
     ) -> tuple[Tensor | None, Tensor | None]:
-        """Give a and b' of weights, a of the incoming spikes' worth; None for 1 and for 0."""
+        """Give a and b' of weights; None for 1 and for 0."""
         spread = 1 if stage.readout else self.options.bias_spread(self.bias_steps, incoming.constant)
         return affine(stage.module, stage.norm, spread, statistics)
 
@@ -128,36 +125,41 @@ class SpikingInterpreter(Interpreter[Spikes, Tensor]):
         scale = weight.new_ones(len(weight)) if scale is None else scale
         bias = weight.new_zeros(len(weight)) if bias is None else bias
         scale = scale.detach()
-        return scale if incoming.worth is None else scale * incoming.worth, bias.detach()
+        worth = incoming.worth
+        return scale if worth is None or worth.dim() else scale * worth, bias.detach()
 
-    @torch.no_grad()
+    @without_gradient
     def each(self, function: Callable[..., Tensor], *signals: Spikes) -> Spikes:
         """Run it at every step, T folded into the batch."""
         return _at_every_step(function, [signal.amount() for signal in signals], signals)
 
-    @torch.no_grad()
+    @without_gradient
     def weigh(self, stage: Weigh, incoming: Spikes) -> Spikes:
         """Run weights at every step, folded with their BatchNorm."""
         return self.weigh_with(stage, incoming, *self.affine(stage, incoming))
 
-    @torch.no_grad()
+    @without_gradient
     def weigh_with(self, stage: Weigh, incoming: Spikes, scale: Tensor | None, bias: Tensor | None) -> Spikes:
         """Run weights at every step under a scale and a bias of a step."""
-        return self.each(lambda value: weigh(stage.module, value, scale, bias), incoming)
+        value, worth = incoming.taken_by(stage.module)
+        return _at_every_step(lambda value: weigh(stage.module, value, scale, bias, worth), [value], [incoming])
 
-    @torch.no_grad()
+    @without_gradient
     def apply(self, stage: Apply, *signals: Spikes) -> Spikes:
         """Run a function at every step; rearranged spikes are spikes."""
-        worth = signals[0].worth
-        if stage.rearranges and all(signal.binary and signal.worth is worth for signal in signals):
-            given = _at_every_step(stage.function, [signal.value for signal in signals], signals)
+        first, function = signals[0], stage.function
+        by_channel = first.worth_by_channel
+        same = all(signal.binary and signal.worth is first.worth for signal in signals)
+        if same and (isinstance(function, nn.Flatten) if by_channel is not None else stage.rearranges):
+            given = _at_every_step(function, [signal.value for signal in signals], signals)
+            worth = first.worth if by_channel is None else function(by_channel.expand(1, *first.value.shape[2:]))
             return replace(given, binary=True, worth=worth)
         if stage.adds and not all(signal.binary for signal in signals):
             # Added to a current, spikes are an identity shortcut.
             return _at_every_step(stage.function, [shortcut(each, self.settings) for each in signals], signals)
         return self.each(stage.function, *signals)
 
-    @torch.no_grad()
+    @without_gradient
     def pool(self, stage: Pool, incoming: Spikes) -> Spikes:
         """Pool currents, by the maximum of each step or of the charge so far."""
         # What is read out are rates, each step's own.
@@ -169,13 +171,13 @@ class SpikingInterpreter(Interpreter[Spikes, Tensor]):
         """Nothing is dropped in a deployed network; what fed the neurons goes no further than they do."""
         return incoming if incoming.current is None else replace(incoming, current=None)
 
-    @torch.no_grad()
+    @without_gradient
     def fire(self, stage: Fire, incoming: Spikes) -> Spikes:
         """Run a layer's neurons on its current."""
         stage.neurons.way = "densely: single operations feed it"
         return fire_on_current(stage, incoming.amount(), self.settings)
 
-    @torch.no_grad()
+    @without_gradient
     def rate(self, signal: Spikes) -> Spikes:
         """Give the counts so far over the steps so far, at every step: [T, B, ...]."""
         counts = floats(signal.value).cumsum(0)

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from snn2ann.engine.finite import check_finite
+from snn2ann.engine.finite import check_finite, tensors_of
+from snn2ann.engine.network import floats_of, refuse_images
 from snn2ann.engine.neuron import Reset, integrate_and_fire
 from snn2ann.engine.normalisation import weigh
 from snn2ann.engine.pooling import pool_charge
@@ -79,8 +80,9 @@ class SpikingNetwork(nn.Module):
             UserError: images or weights are not finite, which an exported network does not look at; or frames are not as
                 many as steps, or given where images are taken, or the other way round.
         """
-        if not torch.compiler.is_compiling():
-            check_finite({"the images": images, **self.state_dict()}, "spiking network")
+        refuse_images(images, floats_of(self), self.image_shape)
+        if not torch.compiler.is_exporting():
+            check_finite({"the images": images} | tensors_of(self), "spiking network")
         count = self.time_steps if time_steps is None else time_steps
         self._check_dimensions(images)
         if self.frames:
@@ -142,7 +144,7 @@ class Amount(nn.Module):
     """Multiplies spikes by what one is worth, where no weights that could be multiplied by it take them.
 
     Args:
-        worth: scalar.
+        worth: a scalar; or one a channel, [1, C, ...].
     """
 
     worth: Tensor

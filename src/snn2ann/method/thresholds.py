@@ -3,10 +3,12 @@
 import torch
 from torch import Tensor
 
+from snn2ann.engine.counts import Number
+
 
 @torch.no_grad()
 def adjust_threshold(
-    threshold: Tensor, rate: Tensor, limit: float = 0.1, step: float = 0.1, momentum: float = 0.1
+    threshold: Tensor, rate: Tensor, limit: float = 0.1, step: Number = 0.1, momentum: float = 0.1
 ) -> None:
     """Adjust a layer's thresholds in place after a training batch.
 
@@ -17,7 +19,7 @@ def adjust_threshold(
         threshold: V, [1, C, H, W].
         rate: r, the layer's noisy-spike rate of this batch, a scalar tensor.
         limit: rate above which thresholds rise.
-        step: how far V' lies above V, in the current's unit.
+        step: how far V' lies above V, in the current's unit: a number, or one a channel.
         momentum: share of V' in the new V.
     """
     target = threshold + step * (rate > limit).to(threshold.dtype)

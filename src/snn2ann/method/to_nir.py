@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from snn2ann.errors import UserError
 from snn2ann.method.spiking_network import (
+    Amount,
     Encode,
     IntegrateAndFire,
     PoolCharge,
@@ -18,7 +19,7 @@ from snn2ann.method.spiking_network import (
     Scale,
     SpikingNetwork,
 )
-from snn2ann.network.operations import Add, Call, Concatenate, Mean
+from snn2ann.network.operations import Add, Call, Concatenate, Mean, Subtract, times
 from snn2ann.network.refusals import grouped
 
 Shape = tuple[int, ...]
@@ -29,7 +30,6 @@ _EDGES = (Add, Repeat, Rate, nn.Identity)
 _LACKING: dict[type[nn.Module], str] = {
     nn.MaxPool2d: "NIR has no max pooling; use nn.AvgPool2d, or a convolution with a stride",
     PoolCharge: "NIR has no max pooling; use nn.AvgPool2d, or a convolution with a stride",
-    Scale: "NIR has no BatchNorm or sum with a number but of weights; put it after a convolution or a linear layer",
     Encode: "NIR has no division of images by T; couple with input_coding='direct'",
     Concatenate: "NIR has no concatenation; use a sum",
 }
@@ -95,7 +95,7 @@ def _problems(snn: SpikingNetwork, shapes: dict[str, Shape]) -> list[str]:
             reason = "NIR adds no signal to itself; double the weights before it"
         offences.append((step.layer, type(layer).__name__, reason))
     last = snn.steps[-1].layer
-    if len(sources[last]) > 1 and isinstance(snn.layers[last], _EDGES):
+    if isinstance(snn.layers[last], Subtract) or (len(sources[last]) > 1 and isinstance(snn.layers[last], _EDGES)):
         offences.append((last, "", "NIR's output takes no sum; add before a convolution, a linear layer or neurons"))
     return grouped(offence for offence in offences if offence[2])
 
@@ -107,7 +107,7 @@ def _problem(layer: nn.Module, taken: Shape) -> str:
             return "NIR has no reset by subtraction; couple with reset='zero'"
         case IntegrateAndFire() if layer.membrane_start:
             return "NIR has no start of the membrane but its reset; couple with membrane_start=0"
-        case nn.Conv2d() if layer.padding_mode != "zeros":
+        case nn.Conv1d() | nn.Conv2d() if layer.padding_mode != "zeros":
             return f"NIR has no padding by {layer.padding_mode!r}; use zeros"
         case nn.Conv2d() if len(set(layer.kernel_size)) > 1:
             return "nir takes a kernel's height for its width as well; use a square one"
@@ -119,14 +119,32 @@ def _problem(layer: nn.Module, taken: Shape) -> str:
             return f"NIR has windows of one size only; pool {taken[1]}×{taken[2]} to a divisor of it"
         case Mean() if sorted(dim % (len(taken) + 1) for dim in layer.dims) != [2, 3]:
             return "NIR has means over height and width only; use .mean((2, 3))"
-        case IntegrateAndFire() | nn.Conv2d() | nn.Linear() | nn.AvgPool2d() | nn.AdaptiveAvgPool2d() | Mean():
+        case IntegrateAndFire() | nn.Conv1d() | nn.Conv2d() | nn.Linear() | nn.Flatten():
             return ""
-        case nn.Flatten():
+        case nn.AvgPool2d() | nn.AdaptiveAvgPool2d() | Mean():
             return ""
+    if _by_channel(layer) is not None:
+        return "" if len(taken) < 4 else "NIR's convolutions are of one or two dimensions; flatten before it"
     if isinstance(layer, _EDGES):
         return ""
     reasons = (reason for kind, reason in _LACKING.items() if isinstance(layer, kind))
     return next(reasons, f"{_called(layer)} is not written; do it before the network, or with weights")
+
+
+def _by_channel(layer: nn.Module) -> tuple[Tensor, Tensor] | None:
+    """What a layer multiplies channels by, and what it adds: [C] or one number each; None where it does anything else."""
+    match layer:
+        case Scale():
+            return layer.scale, layer.bias
+        case Amount():
+            worth = layer.worth.flatten(2)[..., 0] if layer.worth.dim() > 2 else layer.worth
+            return worth.reshape(-1), torch.zeros(1)
+        case Call() if layer.function is times:
+            return torch.tensor([layer.arguments["factor"]]), torch.zeros(1)
+        case Subtract():
+            # Of what is taken off; NIR adds it then.
+            return -torch.ones(1), torch.zeros(1)
+    return None
 
 
 def _called(layer: nn.Module) -> str:
@@ -144,13 +162,24 @@ def _to(layer: nn.AdaptiveAvgPool2d, taken: Shape) -> list[int]:
 
 
 def _sources(snn: SpikingNetwork) -> dict[str, list[str]]:
-    """Which layers' results come together where a layer takes its input, past those that are edges only."""
+    """Which layers' results come together where a layer takes its input, past those that are edges only.
+
+    A difference is an edge from the one, and a node that takes the other times -1.
+    """
     edges = {step.layer: step.inputs for step in snn.steps if isinstance(snn.layers[step.layer], _EDGES)}
+    takes = {step.layer: step.inputs for step in snn.steps}
+    for step in snn.steps:
+        if isinstance(snn.layers[step.layer], Subtract):
+            takes[step.layer] = step.inputs[1:]
 
     def origins(name: str) -> list[str]:
-        return [origin for source in edges[name] for origin in origins(source)] if name in edges else [name]
+        if name in edges:
+            return [origin for source in edges[name] for origin in origins(source)]
+        differs = name in snn.layers and isinstance(snn.layers[name], Subtract)
+        return [*(origins(first[name]) if differs else []), name]
 
-    return {step.layer: [origin for name in step.inputs for origin in origins(name)] for step in snn.steps}
+    first = {step.layer: step.inputs[0] for step in snn.steps}
+    return {layer: [origin for name in names for origin in origins(name)] for layer, names in takes.items()}
 
 
 def _graph(nir: Any, snn: SpikingNetwork, shapes: dict[str, Shape]) -> Any:
@@ -181,7 +210,13 @@ def _free(name: str, snn: SpikingNetwork) -> str:
 
 def _nodes(nir: Any, layer: nn.Module, taken: Shape) -> list[Any]:
     """The nodes that a layer is, one after the other."""
+    if by_channel := _by_channel(layer):
+        return [_diagonal(nir, *by_channel, taken)]
     match layer:
+        case nn.Conv1d():
+            padding = layer.padding if isinstance(layer.padding, str) else layer.padding[0]
+            single = layer.stride[0], padding, layer.dilation[0], layer.groups
+            return [nir.Conv1d(taken[1], _numbers(layer.weight), *single, _bias(layer))]
         case nn.Conv2d():
             geometry = layer.stride, layer.padding, layer.dilation, layer.groups
             return [nir.Conv2d(taken[1:], _numbers(layer.weight), *geometry, _bias(layer))]
@@ -205,11 +240,24 @@ def _nodes(nir: Any, layer: nn.Module, taken: Shape) -> list[Any]:
     raise AssertionError(layer)
 
 
+def _diagonal(nir: Any, scale: Tensor, bias: Tensor, taken: Shape) -> Any:
+    """Multiply each channel by a number and add one: as weights, since few simulators take nir.Scale."""
+    channels = taken[0]
+    weight = torch.diag(scale.expand(channels)).to(scale)
+    bias = bias.to(scale).expand(channels)
+    if len(taken) == 1:
+        return nir.Affine(_numbers(weight), _numbers(bias))
+    weight = weight.view(channels, channels, *[1] * (len(taken) - 1))
+    if len(taken) == 2:
+        return nir.Conv1d(taken[1], _numbers(weight), 1, 0, 1, 1, _numbers(bias))
+    return nir.Conv2d(taken[1:], _numbers(weight), 1, 0, 1, 1, _numbers(bias))
+
+
 def _average(nir: Any, window: Any, stride: Any, padding: Any) -> Any:
     return nir.AvgPool2d(*(_array(_pair(value)) for value in (window, stride, padding)))
 
 
-def _bias(layer: nn.Conv2d | nn.Linear) -> Any:
+def _bias(layer: nn.Conv1d | nn.Conv2d | nn.Linear) -> Any:
     return _numbers(layer.weight.new_zeros(len(layer.weight)) if layer.bias is None else layer.bias)
 
 

@@ -43,6 +43,7 @@ class MethodEntry:
         passes: (a, b): a training step's convolutions are worth a·T + b forward passes, a backward counting as two.
         library: the package whose neurons or layers it runs on.
         frames: whether it takes frames, an image for each time step.
+        imported: whether its weights are those of a file, which `snn2ann import-checkpoint` makes a run of.
     """
 
     path: str
@@ -56,6 +57,12 @@ class MethodEntry:
     passes: tuple[int, int] = (3, 0)
     library: str = "torch"
     frames: bool = False
+    imported: bool = False
+
+    @property
+    def trained(self) -> bool:
+        """Whether its weights come out of a training of its own."""
+        return self.source is None and not self.imported
 
     @property
     def options_class(self) -> "type[MethodOptions] | None":
@@ -68,8 +75,8 @@ class MethodEntry:
 
     @property
     def defaults(self) -> dict[str, Any]:
-        """Its options with their default values; of a method with variants none."""
-        return self.options_class().model_dump() if self.options_class else {}
+        """Its options with their default values, without those that are left out by default; of variants none."""
+        return self.options_class().model_dump(exclude_none=True) if self.options_class else {}
 
 
 # Colours after Okabe and Ito (2008), told apart with any common colour blindness, and more of their kind.
@@ -200,5 +207,14 @@ METHODS: dict[str, MethodEntry] = {
         source="ann",
         passes=(0, 0),
         options="snn2ann.parameters.methods:ConversionOptions",
+    ),
+    "authors": MethodEntry(
+        "snn2ann.methods.authors:AuthorsNetwork",
+        "SNN2ANN, authors' weights",
+        revision=1,
+        looks={"resu": ("#004D40", "$\u25e4$"), "stsu": ("#80A89A", "$\u25e5$")},
+        options="variants",
+        passes=(0, 0),
+        imported=True,
     ),
 }

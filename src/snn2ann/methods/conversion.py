@@ -1,4 +1,4 @@
-"""ANN-to-SNN conversion: a trained ANN's weights, thresholds balanced by a percentile of its activations."""
+"""ANN-to-SNN conversion: a trained ANN's weights, and thresholds that its activations on training images give."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from snn2ann.engine.network import Network
+from snn2ann.engine.network import Network, floats_of
+from snn2ann.method.calibration import calibrate, images_of
 from snn2ann.methods.coupled import CoupledModel
 from snn2ann.options import CouplingOptions
 from snn2ann.parameters.methods import ConversionOptions
@@ -17,13 +18,16 @@ class Conversion(CoupledModel):
 
     A layer's threshold is the given percentile λ of its activations over training images (Rueckauer et al. 2017, section
     2.2.1), and a spike is worth λ: it is as if the next layer's weights were multiplied by it, and the ANN's stay as they
-    are. Reset by subtraction and a membrane that starts half full make the mean error of a rate zero (Deng & Gu 2021; Bu et
-    al. 2022).
+    are. Or thresholds, and worths, are those of each channel with which counts of some T come nearest to activations
+    (`method.calibration`), of the first 256 images at most.
+
+    Reset by subtraction and a membrane that starts half full make the mean error of a rate zero (Deng & Gu 2021; Bu et al.
+    2022).
 
     Args:
         network: with the trained ANN's weights loaded before `convert`, or a converted one's.
         time_steps: 1: biases act in full at every step.
-        options: percentile (0 to 100), images (how many training images to look at), reset, membrane_start.
+        options: those of `ConversionOptions`.
     """
 
     trains = False
@@ -32,7 +36,7 @@ class Conversion(CoupledModel):
         super().__init__(network, time_steps, options)
         given = ConversionOptions.of(options)
         self.percentile = float(given.percentile)
-        self.images = given.images
+        self.images, self.thresholds_for = given.images, given.thresholds_for
         self.options = CouplingOptions(
             reset=given.reset,
             membrane_start=given.membrane_start,
@@ -41,15 +45,20 @@ class Conversion(CoupledModel):
             noisy_spikes="before_dropout",
             ata=False,
             mapping_unit="stsu",
+            pooling="charge" if self.thresholds_for else "step",
         )
-
         for layer in self.network.by_label().values():
-            layer.worth = layer.threshold.new_ones(())
+            channels = [layer.threshold.shape[1], *[1] * (layer.threshold.dim() - 2)]
+            layer.worth = layer.threshold.new_ones((1, *channels) if self.thresholds_for else ())
 
     @torch.no_grad()
     def convert(self, batches: Iterable[Tensor]) -> None:
         """Measure the activations of the loaded ANN, and set thresholds and what a spike is worth."""
         self.eval()
+        if self.thresholds_for:
+            images = images_of(batches, floats_of(self.network.model))[: self.images]
+            calibrate(self.network, self._spiking(self.thresholds_for), images)
+            return
         for label, scale in self._activation_percentiles(batches).items():
             layer = self.network.by_label()[label]
             assert layer.worth is not None

@@ -21,6 +21,11 @@ WEIGHT_MAKERS = (BasePruningMethod, SpectralNorm, WeightNorm)
 RUN = ("forward", "_conv_forward", "__call__", "_call_impl", "_wrapped_call_impl")
 """What runs when a module is called."""
 
+# By name, as some take long to load, with what they call the network that they run.
+_WRAPPERS = {"OptimizedModule": "_orig_mod", "CoupledNetwork": "model"} | dict.fromkeys(
+    ("DataParallel", "DistributedDataParallel", "FullyShardedDataParallel"), "module"
+)
+
 _HOOKS = {
     "_forward_pre_hooks": "forward pre-hook",
     "_forward_hooks": "forward hook",
@@ -29,9 +34,9 @@ _HOOKS = {
 }
 
 
-def inherits_all(module: nn.Module, kind: type[nn.Module]) -> bool:
-    """Whether a module's class runs what a class runs when it is called, and nothing of its own."""
-    return all(getattr(type(module), name, None) is getattr(kind, name, None) for name in RUN)
+def inherits_all(own: type[nn.Module], kind: type[nn.Module]) -> bool:
+    """Whether a class runs what another runs when a module is called, and nothing of its own."""
+    return all(getattr(own, name, None) is getattr(kind, name, None) for name in RUN)
 
 
 def besides(model: nn.Module) -> Iterator[Offence]:
@@ -46,7 +51,12 @@ def besides(model: nn.Module) -> Iterator[Offence]:
             for hook in getattr(module, attribute).values():
                 if not _makes_weights(hook):
                     yield _hook(place, kind, words, hook)
-        if type(module).__call__ is not nn.Module.__call__ or any(each in vars(module) for each in RUN):
+        if isinstance(getattr(module, _WRAPPERS.get(kind, ""), None), nn.Module):
+            advice = (
+                f"it only runs another network: couple that one, its `.{_WRAPPERS[kind]}`, and wrap what that gives"
+            )
+            yield place, kind, advice
+        elif type(module).__call__ is not nn.Module.__call__ or any(each in vars(module) for each in RUN):
             yield (
                 place,
                 kind,
@@ -57,20 +67,18 @@ def besides(model: nn.Module) -> Iterator[Offence]:
 def _of_every_module() -> Iterator[Offence]:
     for attribute, words in _HOOKS.items():
         for hook in getattr(every_module, f"_global{attribute}").values():
-            yield _hook("every module", "module", words, hook)
+            # PyTorch's own look on: those that count operations, and the like.
+            if not str(getattr(hook, "__module__", "")).startswith("torch."):
+                yield _hook("every module", "module", words, hook)
 
 
-def check_besides(model: nn.Module, *, every_module_too: bool = False) -> None:
-    """Look for what no plan would run.
-
-    Args:
-        model: of any state.
-        every_module_too: whether hooks of all modules count; while a network runs they are those of who measures it.
+def check_besides(model: nn.Module) -> None:
+    """Look for what no plan would run, of a network and of all modules.
 
     Raises:
         UserError: there is some; the message names all of it.
     """
-    if offences := [*(_of_every_module() if every_module_too else ()), *besides(model)]:
+    if offences := [*_of_every_module(), *besides(model)]:
         raise refuse(grouped(offences))
 
 

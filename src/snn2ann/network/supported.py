@@ -20,6 +20,8 @@ class Unsupported(Exception):
 
 _INDICES = "the indices of a maximum are no signal; use return_indices=False"
 
+_ZEROS = "only zeros can be padded with; what is padded else is no part of the signal"
+
 Reader = Callable[[fx.Node, nn.Module | None], Operation]
 
 
@@ -69,6 +71,8 @@ def _module(kind: Any) -> Reader:
     def read(node: fx.Node, module: nn.Module | None) -> Operation:
         if getattr(module, "return_indices", False):
             raise Unsupported(_INDICES)
+        if getattr(module, "value", 0):
+            raise Unsupported(_ZEROS)
         if isinstance(module, nn.Flatten):
             _check_dims(module.start_dim, module.end_dim)
         if isinstance(module, nn.Unflatten):
@@ -97,14 +101,25 @@ def _adaptive_pool(node: fx.Node, module: nn.Module | None) -> Operation:
 
 
 def _mean(node: fx.Node, module: nn.Module | None) -> Operation:
+    return Operation(node.name, "linear", (_signal(node),), function=Mean(*_reduced(node, "mean")))
+
+
+def _sum(node: fx.Node, module: nn.Module | None) -> Operation:
+    dims, keepdim = _reduced(node, "sum")
+    function = Call(torch.sum, {"dim": dims, "keepdim": keepdim})
+    return Operation(node.name, "linear", (_signal(node),), function=function)
+
+
+def _reduced(node: fx.Node, name: str) -> tuple[tuple[int, ...], bool]:
+    """Over which dimensions, and whether they stay."""
     given = _arguments(node, ("dim", "keepdim"))
     dims = given.pop("dim", None)
     keepdim = given.pop("keepdim", False)
     if given or dims is None:
-        raise Unsupported("a mean must be over given dimensions, and of the signal's own type")
+        raise Unsupported(f"a {name} must be over given dimensions, and of the signal's own type")
     dims = tuple(dims) if isinstance(dims, list | tuple) else (dims,)
     _check_dims(*dims)
-    return Operation(node.name, "linear", (_signal(node),), function=Mean(dims, keepdim))
+    return dims, keepdim
 
 
 def _flatten(node: fx.Node, module: nn.Module | None) -> Operation:
@@ -241,7 +256,7 @@ def _permute(node: fx.Node, module: nn.Module | None) -> Operation:
 def _pad(node: fx.Node, module: nn.Module | None) -> Operation:
     given = _arguments(node, ("pad", "mode", "value"))
     if given.get("mode", "constant") == "constant" and given.get("value"):
-        raise Unsupported("only zeros can be padded with; what is padded else is no part of the signal")
+        raise Unsupported(_ZEROS)
     return Operation(node.name, "linear", (_signal(node),), function=Call(functional.pad, given, True))
 
 
@@ -292,9 +307,15 @@ MODULES: dict[type[nn.Module], Reader] = {
     nn.AvgPool2d: _module("linear"),
     nn.AdaptiveAvgPool1d: _module("linear"),
     nn.AdaptiveAvgPool2d: _module("linear"),
+    nn.ZeroPad1d: _module("linear"),
     nn.ZeroPad2d: _module("linear"),
+    nn.ConstantPad1d: _module("linear"),
+    nn.ConstantPad2d: _module("linear"),
+    nn.ReflectionPad1d: _module("linear"),
     nn.ReflectionPad2d: _module("linear"),
+    nn.ReplicationPad1d: _module("linear"),
     nn.ReplicationPad2d: _module("linear"),
+    nn.CircularPad1d: _module("linear"),
     nn.CircularPad2d: _module("linear"),
     nn.Upsample: _module("linear"),
     nn.UpsamplingNearest2d: _module("linear"),
@@ -320,6 +341,7 @@ FUNCTIONS: dict[Any, Reader] = {
     functional.adaptive_avg_pool2d: _adaptive_pool,
     torch.flatten: _flatten,
     torch.mean: _mean,
+    torch.sum: _sum,
     torch.cat: _concatenate,
     torch.add: _add,
     operator.add: _add,
@@ -354,6 +376,7 @@ METHODS: dict[str, Reader] = {
     "view": _view,
     "reshape": _view,
     "mean": _mean,
+    "sum": _sum,
     "add": _add,
     "add_": _add,
     "contiguous": _identity,
@@ -377,11 +400,11 @@ METHODS: dict[str, Reader] = {
 _REASONS = {
     "only a ReLU's activation has a spike count to stand for it; use nn.ReLU": (
         "gelu silu sigmoid logsigmoid tanh elu selu celu leakyrelu leaky_relu prelu rrelu relu6 hardtanh hardswish "
-        "hardsigmoid hardshrink mish softplus softsign swish threshold glu"
+        "hardsigmoid hardshrink softshrink tanhshrink mish softplus softsign swish threshold glu"
     ),
     "its statistics are the signal's own, so it is no fixed weight of an SNN; use a BatchNorm": (
         "layernorm layer_norm rmsnorm rms_norm groupnorm group_norm instancenorm1d instancenorm2d instance_norm "
-        "localresponsenorm local_response_norm"
+        "localresponsenorm local_response_norm crossmaplrn2d"
     ),
     "it is not linear; leave it to the loss, as nn.CrossEntropyLoss does": (
         "softmax logsoftmax log_softmax softmin softmax2d"
@@ -393,12 +416,32 @@ _REASONS = {
     "transposed convolutions are not supported; use nn.Conv2d": (
         "convtranspose1d convtranspose2d convtranspose3d conv_transpose2d"
     ),
+    "images have height and width, or a length alone; use the form for two dimensions, or for one": (
+        "conv3d batchnorm3d maxpool3d avgpool3d adaptiveavgpool3d dropout3d"
+    ),
+    "it chooses between values, which is not linear; use nn.ReLU, or nn.MaxPool2d": (
+        "maximum minimum max min amax amin where abs gt lt ge le eq sign argmax topk sort"
+    ),
+    "its windows depend on the signal's size, or are drawn; use nn.MaxPool2d": (
+        "adaptivemaxpool1d adaptivemaxpool2d adaptive_max_pool2d fractionalmaxpool2d"
+    ),
+    "it is not linear; use nn.AvgPool2d or nn.MaxPool2d": "lppool1d lppool2d lp_pool2d",
+    "it draws random numbers otherwise than nn.Dropout and nn.Dropout2d, which are supported": (
+        "alphadropout featurealphadropout alpha_dropout dropout1d stochastic_depth drop_block2d"
+    ),
+    "it gives several signals; take parts of one by an index, x[:, 0:8]": "chunk split unbind tensor_split unsafe_chunk",
+    "signals are put beside each other by torch.cat alone; use it along a dimension that there is": "stack hstack vstack",
+    "a network's type and device are those of its weights; use .to() on the network, and leave it out of the forward": (
+        "to float double half bfloat16 type cuda cpu"
+    ),
+    "the gradient that it cuts off would flow; freeze parameters instead": "detach",
     "weights used outside a module cannot be folded; put them into nn.Conv2d, nn.Linear or a BatchNorm": (
         "get_attr conv2d linear batch_norm"
     ),
     _INDICES: "max_pool2d_with_indices",
     "whether it drops would be fixed for ever; use the module nn.Dropout": "dropout dropout2d feature_dropout",
 }
+_UNKNOWN = "it is not supported; write it with what is (docs/library.md, What is supported)"
 REASONS = {name: reason for reason, names in _REASONS.items() for name in names.split()}
 """Why, by lower-case name of a module, function or method."""
 
@@ -417,12 +460,12 @@ def read(node: fx.Node, module: nn.Module | None) -> Operation:
         return Operation(node.name, "image")
     reader: Reader | None
     if module is not None:
-        reader = next((found for kind, found in MODULES.items() if is_kind(module, kind)), None)
+        reader = next((found for kind, found in MODULES.items() if is_kind(type(module), kind)), None)
     else:
         known: dict[Any, Reader] = METHODS if node.op == "call_method" else FUNCTIONS
         reader = known.get(node.target)
     if reader is None:
-        raise Unsupported(REASONS.get(kind_of(node, module).lower().rstrip("_"), "it is not supported"))
+        raise Unsupported(REASONS.get(kind_of(node, module).lower().rstrip("_"), _UNKNOWN))
     if module is not None and (node.kwargs or len(node.args) != 1):
         raise Unsupported("it must be called with one signal and nothing else")
     if module is not None and any(is_lazy(value) for value in module.parameters()):
@@ -430,9 +473,9 @@ def read(node: fx.Node, module: nn.Module | None) -> Operation:
     return reader(node, module)
 
 
-def is_kind(module: nn.Module, kind: type[nn.Module]) -> bool:
-    """Whether a module is of a kind, or inherits all that runs when it is called."""
-    return isinstance(module, kind) and inherits_all(module, kind)
+def is_kind(own: type[nn.Module], kind: type[nn.Module]) -> bool:
+    """Whether a class is of a kind, or inherits all that runs when a module is called."""
+    return issubclass(own, kind) and inherits_all(own, kind)
 
 
 def kind_of(node: fx.Node, module: nn.Module | None) -> str:

@@ -17,6 +17,7 @@ from snn2ann.network.plan import Plan, make_plan
 from snn2ann.network.refusals import Offence, grouped, refuse
 from snn2ann.network.supported import MODULES, Unsupported, is_batch_size, is_kind, kind_of, read
 from snn2ann.network.unchanged import unchanged
+from snn2ann.network.wrappers import check_wrappers
 
 Offences = dict[str, Offence]
 """By node."""
@@ -61,7 +62,7 @@ class _Tracer(fx.Tracer):
         return node
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return super().is_leaf_module(m, module_qualified_name) or any(is_kind(m, kind) for kind in MODULES)
+        return super().is_leaf_module(m, module_qualified_name) or any(is_kind(type(m), kind) for kind in MODULES)
 
     def call_module(self, m: nn.Module, forward: Any, args: Any, kwargs: Any) -> Any:
         # Not left when something is raised, so that the innermost module can be named.
@@ -87,7 +88,8 @@ def trace(model: nn.Module) -> Plan:
     Raises:
         UserError: names all that cannot be coupled, by module, kind and reason.
     """
-    check_besides(model, every_module_too=True)
+    check_wrappers(model)
+    check_besides(model)
     graph, offences = _traced(model)
     for node in graph.nodes:
         # Operations become attributes of modules, which have some of their own.

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from snn2ann.parameters.dataset import BUILT_IN
 from snn2ann.parameters.schema import child, followed, is_one_or_several, schema, without_references
 from snn2ann.parameters.words import expectation, key_of, near, shown
 
@@ -97,6 +98,8 @@ class _Place:
     def tag(self, error: dict[str, Any]) -> Problem:
         path, given = (*self.path, "kind"), self.data.get("kind")
         kinds = [kind.strip("'") for kind in str(error.get("ctx", {}).get("expected_tags", "")).split(", ") if kind]
+        # What has no kind has no name for it either.
+        kinds = [kind for kind in kinds if kind != BUILT_IN]
         if "kind" not in self.data:
             return Problem(path, f"{key_of(path)}: missing; needed here: kind")
         hint = near(str(given), kinds)

@@ -85,6 +85,11 @@ class ConversionOptions(MethodOptions):
         99.9, description="percentile of a layer's activations that becomes its threshold"
     )
     images: Images = Field(1024, description="training images to look at")
+    thresholds_for: Annotated[int, Field(ge=1, le=4096)] | None = Field(
+        None,
+        description="T for which thresholds are chosen by channel, as `couple(calibrate=...)` does, with max pooling of the "
+        "charge; null for the percentile",
+    )
     reset: Literal["zero", "subtract"] = Field("subtract", description="membrane after a spike")
     membrane_start: Annotated[float, Number(least=0, most=1)] = Field(
         0.5, description="membrane before the first step, as a fraction of the threshold"

@@ -58,7 +58,7 @@ class Measurement(Section):
     image_shape: Annotated[list[Width], Field(min_length=3, max_length=3)] = Field(
         description="channels, height and width of an image"
     )
-    classes: Width = Field(description="number of classes")
+    classes: Annotated[int, Field(ge=2, le=65_536)] = Field(description="number of classes")
     methods: Annotated[list[MeasuredMethod], Field(min_length=1)] = Field(
         description="a list of methods with their options"
     )

@@ -15,7 +15,7 @@ class Section(BaseModel):
 
     def as_given(self) -> dict[str, Any]:
         """What was written, without defaults: what runs are named by."""
-        return self.model_dump(exclude_unset=True)
+        return self.model_dump(exclude_unset=True, by_alias=True)
 
 
 def refused(key: tuple[str | int, ...] | str, value: Any, expected: str) -> PydanticCustomError:
@@ -89,15 +89,16 @@ NotNegative = Annotated[float, Number(least=0, most=1_000_000)]
 Texts = Annotated[list[str], Different()]
 
 
-def _how_many(value: Any) -> str:
+def how_many(value: Any) -> str:
+    """Tell a value from a list of values, for a discriminator."""
     return "several" if isinstance(value, list) else "one"
 
 
-OneOrMoreTexts = Annotated[Annotated[str, Tag("one")] | Annotated[Texts, Tag("several")], Discriminator(_how_many)]
+OneOrMoreTexts = Annotated[Annotated[str, Tag("one")] | Annotated[Texts, Tag("several")], Discriminator(how_many)]
 OneOrMoreTimeSteps = Annotated[
     Annotated[TimeSteps, Tag("one")] | Annotated[list[TimeSteps], Different(), Tag("several")],
-    Discriminator(_how_many),
+    Discriminator(how_many),
 ]
 OneOrBoth = Annotated[
-    Annotated[bool, Tag("one")] | Annotated[list[bool], Different(), Tag("several")], Discriminator(_how_many)
+    Annotated[bool, Tag("one")] | Annotated[list[bool], Different(), Tag("several")], Discriminator(how_many)
 ]

@@ -20,6 +20,9 @@ class Entry(Section):
     datasets: Texts | None = Field(None, description="some of the study's data sets")
     networks: Texts | None = Field(None, description="some of the study's networks")
     seeds: Seeds | None = Field(None, description="seeds, different integers")
+    checkpoint: Annotated[str, Field(pattern="^[0-9a-f]{8}$")] | None = Field(
+        None, description="of a method whose weights are a file's: the digits that `snn2ann import-checkpoint` prints"
+    )
     recipe: str | None = Field(None, description="name of another recipe")
     run: bool = Field(True, description="whether these runs are made; else the tables show them as not run")
 

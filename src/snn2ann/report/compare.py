@@ -3,15 +3,16 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tabulate import tabulate
 
 from snn2ann.errors import UserError
 from snn2ann.report.configurations import flatten
 from snn2ann.report.table import number, shown
+from snn2ann.runs.columns import BALANCED
 from snn2ann.runs.problems import raise_problems
 from snn2ann.runs.recorded_run import Entry, RecordedRun, figures_at, read_recorded_run
+from snn2ann.runs.records import TrainingRecord
 
 
 @dataclass(frozen=True)
@@ -35,9 +36,7 @@ def compare_runs(names: Sequence[str], root: Path, time_steps: int | None = None
         UserError: fewer than two runs, no such run, T was not evaluated; or, once the rest has been printed, files of
             some runs are wrong.
     """
-    if len(names) < 2:
-        raise UserError("give two runs or more; `snn2ann show` prints a single one")
-    runs = [read_recorded_run(name, root) for name in names]
+    runs = _read(names, root)
     sides = [side for position, run in enumerate(runs, start=1) for side in _sides(str(position), run)]
     rows = [*differing_parameters(sides), *_outcomes(sides, time_steps)]
     for position, run in enumerate(runs, start=1):
@@ -46,6 +45,40 @@ def compare_runs(names: Sequence[str], root: Path, time_steps: int | None = None
     headers = ["", *(side.title for side in sides)]
     print(tabulate(rows, headers, tablefmt="simple", stralign="left", disable_numparse=True))
     raise_problems([each for run in runs for each in run.problems], "the runs were compared by the rest")
+
+
+def compared_runs(names: Sequence[str], root: Path, time_steps: int | None = None) -> dict[str, object]:
+    """Tell what `compare_runs` prints as maps and lists for a script.
+
+    Raises:
+        UserError: fewer than two runs, no such run, or T was not evaluated.
+    """
+    runs = _read(names, root)
+    sides = [side for position, run in enumerate(runs, start=1) for side in _sides(str(position), run)]
+    flat = [flatten(side.run.spec) for side in sides]
+    differing = [str(row[0]) for row in differing_parameters(sides)]
+    return {
+        "runs": [
+            {
+                "run": side.run.name,
+                "thresholds": side.entry["thresholds"] if side.entry else None,
+                "parameters": {key: parameters.get(key) for key in differing},
+                "training_time_steps": side.run.training_time_steps,
+                "selected_epoch": side.run.training.get("selected_epoch") if side.run.training else None,
+                "training_seconds": side.run.training["seconds"] if side.run.training else None,
+                **(figures_at(side.run, side.entry, time_steps) if side.entry else {}),
+            }
+            for side, parameters in zip(sides, flat, strict=True)
+        ],
+        "missing": {run.name: run.missing for run in runs if run.missing},
+        "problems": [each for run in runs for each in run.problems],
+    }
+
+
+def _read(names: Sequence[str], root: Path) -> list[RecordedRun]:
+    if len(names) < 2:
+        raise UserError("give two runs or more; `snn2ann show` prints a single one")
+    return [read_recorded_run(name, root) for name in names]
 
 
 def _sides(position: str, run: RecordedRun) -> Iterator[Side]:
@@ -78,15 +111,24 @@ def _outcomes(sides: Sequence[Side], time_steps: int | None) -> Iterator[list[st
     yield ["selected epoch", *(selected_epoch(side.run.training) for side in sides)]
     for header, key, digits, factor in (
         ("test accuracy (%)", "accuracy", 2, 100),
+        *([("balanced accuracy (%)", BALANCED, 2, 100)] if any(map(_is_balanced, sides)) else []),
         ("spikes per image", "spikes_per_image", 1, 1),
         ("noisy spikes (%)", "noisy_spike_rate", 2, 100),
         ("energy per image (µJ)", "energy", 4, 1e6),
     ):
         yield [header, *(shown_number(each.get(key), digits, factor) for each in figures)]
-    yield ["training (s)", *(shown_number((side.run.training or {}).get("seconds"), 1) for side in sides)]
+    yield [
+        "training (s)",
+        *(shown_number(side.run.training["seconds"] if side.run.training else None, 1) for side in sides),
+    ]
 
 
-def selected_epoch(training: dict[str, Any] | None) -> str:
+def _is_balanced(side: Side) -> bool:
+    """Whether its images are of one's own, whose classes may be of any size."""
+    return side.entry is not None and BALANCED in side.entry
+
+
+def selected_epoch(training: TrainingRecord | None) -> str:
     """The epoch that the validation images chose, of how many; a dash where nothing was trained."""
     if not training or not training["epochs"]:
         return shown(None)

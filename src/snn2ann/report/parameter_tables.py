@@ -45,6 +45,15 @@ def section_table(section: type[Section]) -> str:
     return grid(head, [[f"`{name}`", *cells] for name, cells in _rows(section)])
 
 
+def own_data_table() -> str:
+    """The keys that data of one's own have beside those of the split, by kind."""
+    rows = []
+    for kind, section in dataset.KINDS.items():
+        beside = [each for each in _rows(section) if each[0] not in (*dataset.Split.model_fields, "kind")]
+        rows += [[f"`{kind}`", f"`{name}`", *cells] for name, cells in beside]
+    return grid(["kind", "key", "what", "allowed", "default"], rows)
+
+
 def options_table() -> str:
     """The options of every method but the paper's."""
     rows = []
@@ -67,6 +76,7 @@ def coupling_table() -> str:
 
 TABLES: dict[str, Callable[[], str]] = {
     **{name: partial(section_table, section) for name, section in SECTIONS.items()},
+    "own_data": own_data_table,
     "options": options_table,
     "coupling": coupling_table,
 }
@@ -75,6 +85,7 @@ TABLES: dict[str, Callable[[], str]] = {
 def _rows(section: type[Section]) -> Iterable[tuple[str, list[str]]]:
     described: Mapping[str, Any] = schema()["$defs"].get(section.__name__) or section.model_json_schema()
     for name, field in section.model_fields.items():
+        name = field.alias or name
         part = described["properties"][name]
         default = "–" if field.is_required() else f"`{shown(field.default)}`"
         yield name, [str(field.description), _allowed(part), default]

@@ -13,8 +13,10 @@ from snn2ann.errors import UserError
 from snn2ann.files import read_json, write_json, write_text
 from snn2ann.report.agreement import agreement_text, compare_studies
 from snn2ann.report.behind import rests_on
+from snn2ann.report.checksums import RUNS, lines, write_checksums
+from snn2ann.report.paper import write_paper
 from snn2ann.report.verdict_rows import read_verdicts, verdict_table
-from snn2ann.runs.folder import RunFolder
+from snn2ann.runs.folder import RunFolder, compared_files
 
 # What a page of the documentation may hold between two marks, and where in the published folder it stands as well.
 BLOCKS = {
@@ -26,13 +28,20 @@ BLOCKS = {
 }
 
 
-def publish(study_folder: Path, output: Path, pages: Sequence[Path] = (), second: Path | None = None) -> None:
+def publish(
+    study_folder: Path,
+    output: Path,
+    pages: Sequence[Path] = (),
+    paper: Path | None = None,
+    second: Path | None = None,
+) -> None:
     """Copy a finished study's documents and bring pages up to date that show a part of them.
 
     Args:
         study_folder: results/<study>, complete.
         output: folder of the documentation; its former content goes.
         pages: files with marks of this module, between which the verdicts or the output of a command is put.
+        paper: folder with the template of a paper, to be filled.
         second: the same study as made on another kind of processor; its verdicts, what it was made with and whether the two
             agree are published beside, in `second` and agreement.txt.
 
@@ -65,6 +74,12 @@ def publish(study_folder: Path, output: Path, pages: Sequence[Path] = (), second
         shutil.copyfile(second / "claims.json", output / "second" / "claims.json")
     write_json(output / "parameters.json", study["parameters"])
     write_json(output / "made-with.json", made_with)
+    runs = study_folder.parent / "runs"
+    trained = [path for run in study["runs"] for path in compared_files(RunFolder(runs / run["name"]))]
+    write_text(output / RUNS, lines([path for path in trained if path.is_file()], runs))
+    write_checksums(output)
+    if paper is not None:
+        write_paper(output, paper)
 
 
 def marks(name: str) -> tuple[str, str]:

@@ -1,6 +1,6 @@
 """results.csv: one tidy table of everything that the runs of a study measured."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from snn2ann.runs.columns import BALANCED, PER_TIME_STEP
 from snn2ann.runs.folder import RunFolder
 from snn2ann.runs.problems import raise_problems, try_read
 from snn2ann.runs.reading import read_evaluation, read_history, read_training
+from snn2ann.runs.records import Descriptor, EvaluationEntry, Values
 
 COLUMNS = [
     "dataset",
@@ -44,7 +45,7 @@ DESCRIPTOR_KEYS = {
     "evaluation",
     "calibration",
 }
-Row = dict[str, Any]
+Row = Values
 
 
 def read_study(study_folder: Path) -> dict[str, Any]:
@@ -121,7 +122,7 @@ def load_results(study_folder: Path) -> pd.DataFrame:
     return frame
 
 
-def _run_rows(run: Row, folder: Path, problems: list[str]) -> list[Row]:
+def _run_rows(run: Descriptor, folder: Path, problems: list[str]) -> list[Row]:
     if not folder.is_dir():
         problems.append(f"{folder}: the run has not been made")
         return []
@@ -146,10 +147,14 @@ def _run_rows(run: Row, folder: Path, problems: list[str]) -> list[Row]:
     return rows
 
 
-def _labels(run: Row, calibrated: bool) -> Row:
+def _labels(run: Descriptor, calibrated: bool) -> Row:
     ata = ata_word(run["ata"], calibrated, run["calibration"] is not None)
-    keys = ("dataset", "network", "method", "seed", "training_time_steps")
-    return {key: run[key] for key in keys} | {
+    return {
+        "dataset": run["dataset"],
+        "network": run["network"],
+        "method": run["method"],
+        "seed": run["seed"],
+        "training_time_steps": run["training_time_steps"],
         "variant": run["variant"] or "",
         "mapping_unit": run["mapping_unit"] or "",
         "ata": ata,
@@ -159,19 +164,19 @@ def _labels(run: Row, calibrated: bool) -> Row:
     }
 
 
-def _entry_rows(run: Row, entry: Row) -> Iterator[Row]:
+def _entry_rows(run: Descriptor, entry: EvaluationEntry) -> Iterator[Row]:
     labels = _labels(run, entry["thresholds"] == "calibrated") | {"split": entry["split"]}
     last = entry["checkpoint"] == "last"
-    for measure, time_steps, value in _last_values(entry) if last else _selected_values(run, entry):
+    for measure, time_steps, value in _last_values(entry) if last else _selected_values(entry):
         if value is not None:
-            steps = {"time_steps": time_steps} if time_steps is not None else {}
+            steps: Row = {"time_steps": time_steps} if time_steps is not None else {}
             yield labels | steps | {"measure": measure, "value": float(value)}
 
 
-Value = tuple[str, int | None, float | None]
+Measured = tuple[str, int | None, float | None]
 
 
-def _last_values(entry: Row) -> Iterator[Value]:
+def _last_values(entry: EvaluationEntry) -> Iterator[Measured]:
     """Accuracy of the last epoch; of the ANN itself where there are no time steps."""
     if not entry["time_steps"]:
         yield "accuracy_last_epoch", None, entry["ann_accuracy"]
@@ -179,7 +184,7 @@ def _last_values(entry: Row) -> Iterator[Value]:
         yield "accuracy_last_epoch", time_steps, value
 
 
-def _selected_values(run: Row, entry: Row) -> Iterator[Value]:
+def _selected_values(entry: Mapping[str, Any]) -> Iterator[Measured]:
     for measure in PER_TIME_STEP:
         for time_steps, value in zip(entry["time_steps"], entry[measure], strict=True):
             yield measure, time_steps, value

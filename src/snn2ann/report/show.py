@@ -10,10 +10,11 @@ from tabulate import tabulate
 from snn2ann.report.compare import selected_epoch, shown_number
 from snn2ann.report.configurations import flatten
 from snn2ann.report.table import shown
+from snn2ann.runs.columns import BALANCED
 from snn2ann.runs.folder import RunFolder
 from snn2ann.runs.problems import raise_problems, try_read
 from snn2ann.runs.reading import read_history, read_layers
-from snn2ann.runs.recorded_run import RecordedRun, figures_at, read_recorded_run
+from snn2ann.runs.recorded_run import Entry, RecordedRun, figures_at, read_recorded_run
 
 BARS = "▁▂▃▄▅▆▇█"
 WIDTH = 48  # characters of a curve
@@ -47,6 +48,36 @@ def show_run(name: str, root: Path, time_steps: int | None = None) -> None:
     raise_problems(problems, "the run was shown by the rest")
 
 
+def described_run(name: str, root: Path, time_steps: int | None = None) -> dict[str, object]:
+    """Tell what `show_run` prints, and every evaluation whole, as maps and lists for a script.
+
+    Raises:
+        UserError: no such run, or T was not evaluated.
+    """
+    run = read_recorded_run(name, root)
+    problems, files = list(run.problems), RunFolder(run.folder)
+    curves = {
+        "history": _read(read_history, files.history, problems),
+        "layers": _read(read_layers, files.layers, problems),
+    }
+    return {
+        "run": run.name,
+        "folder": str(run.folder),
+        "parameters": run.spec,
+        "training": run.training,
+        "figures": [
+            dict(zip(("evaluation", "split", "checkpoint", "thresholds"), (file, *_identity(entry)), strict=True))
+            | figures_at(run, entry, time_steps)
+            for file, entries in run.evaluations.items()
+            for entry in entries
+        ],
+        "evaluations": run.evaluations,
+        **{key: frame.to_dict("records") for key, frame in curves.items()},
+        "missing": run.missing,
+        "problems": problems,
+    }
+
+
 def sparkline(values: Sequence[float], width: int = WIDTH) -> str:
     """A curve as a line of blocks, from the least value to the greatest; at most `width` of them, evenly picked."""
     if len(values) > width:
@@ -73,8 +104,8 @@ def _training(run: RecordedRun) -> Iterator[tuple[str, Any]]:
     yield "seconds", shown_number(training["seconds"], 1)
     for key in ("device", "threads"):
         yield key, training.get(key)
-    yield from flatten(training.get("machine") or {}, "machine.").items()
-    yield from flatten(training.get("versions") or {}, "version.").items()
+    yield from flatten(training.get("machine", {}), "machine.").items()
+    yield from flatten(training.get("versions", {}), "version.").items()
     yield "commit", f"{shown(training.get('commit'))}{', with changes' if training.get('dirty') else ''}"
 
 
@@ -99,14 +130,21 @@ def _accuracy_curves(run: RecordedRun) -> Iterator[Curve]:
         yield ", ".join(words), [100 * value for value in entry["accuracy"]]
 
 
-def _entries(run: RecordedRun) -> Iterator[tuple[list[str], dict[str, Any]]]:
+def _entries(run: RecordedRun) -> Iterator[tuple[list[str], Entry]]:
     several = len(run.evaluations) > 1
     for file, entries in run.evaluations.items():
         for entry in entries:
-            yield [file] * several + [entry[key] for key in ("split", "checkpoint", "thresholds")], entry
+            yield [file] * several + _identity(entry), entry
+
+
+def _identity(entry: Entry) -> list[str]:
+    """Which of an evaluation's entries one is."""
+    return [entry["split"], entry["checkpoint"], entry["thresholds"]]
 
 
 def _final(run: RecordedRun, time_steps: int | None) -> str:
+    # Of images of one's own, whose classes may be of any size.
+    balanced = any(BALANCED in entry for _, entry in _entries(run))
     rows = []
     for words, entry in _entries(run):
         figures = figures_at(run, entry, time_steps)
@@ -115,12 +153,14 @@ def _final(run: RecordedRun, time_steps: int | None) -> str:
                 *words,
                 shown(figures["time_steps"]),
                 shown_number(figures["accuracy"], 2, 100),
+                *([shown_number(figures[BALANCED], 2, 100)] * balanced),
                 shown_number(figures["spikes_per_image"], 1),
                 shown_number(figures["noisy_spike_rate"], 2, 100),
                 shown_number(figures["energy"], 4, 1e6),
             ]
         )
-    measures = ["T", "accuracy (%)", "spikes per image", "noisy spikes (%)", "energy (µJ)"]
+    accuracies = ["accuracy (%)", *["balanced accuracy (%)"] * balanced]
+    measures = ["T", *accuracies, "spikes per image", "noisy spikes (%)", "energy (µJ)"]
     evaluation = ["evaluation"] * (len(run.evaluations) > 1)
     return _table(rows, [*evaluation, "split", "epoch", "thresholds", *measures])
 

@@ -1,6 +1,7 @@
 """The report of a study that is under way: every table, figure and verdict from the runs that are there."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -15,23 +16,81 @@ from snn2ann.report.results import collect_results, read_study
 from snn2ann.report.study_data import load_study
 from snn2ann.report.tables import TABLES, make_table
 from snn2ann.report.tables.cell_columns import missing_notes
-from snn2ann.runs.problems import WrongFiles, raise_problems
+from snn2ann.report.verdict_rows import read_verdicts, verdict_table
+from snn2ann.runs.problems import WrongFiles
+
+SO_FAR = "-so-far"
+"""Ends the name of the folder of a report that is not whole."""
+StudyContent = Mapping[str, Any]
 
 
-def report_so_far(study_folder: Path) -> Path:
-    """Write everything that can be made now into `<study>-so-far`, beside the study's folder, and give its index.
+@dataclass(frozen=True)
+class Report:
+    """What came of a study, now.
 
-    The study's own folder is left alone: what stands there is taken for finished.
+    Attributes:
+        folder: holds tables, figures and verdicts.
+        missing: names of the runs without which they were made.
+        problems: what is wrong with files of runs, a sentence each.
+    """
+
+    study: str
+    folder: Path
+    missing: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    @property
+    def finished(self) -> bool:
+        """Whether it is the report of the whole study."""
+        return not self.folder.name.endswith(SO_FAR)
+
+    @property
+    def index(self) -> Path:
+        """The page to begin with."""
+        return self.folder / ("claims.md" if self.finished else "index.html")
+
+    @property
+    def text(self) -> str:
+        """What a terminal shows."""
+        if not self.finished:
+            lines = [f"{name}: not evaluated yet" for name in self.missing]
+            return "\n".join([*lines, f"{len(self.missing)} runs missing; what there is: {self.index}"])
+        places = f"tables {self.folder}/tables/, figures {self.folder}/figures/, reasons {self.index}"
+        return f"Study {self.study} is finished\n\n{verdict_table(self.verdicts)}\n\n{places}"
+
+    @property
+    def verdicts(self) -> list[dict[str, str]]:
+        """The paper's claims: claimed, measured, verdict."""
+        return read_verdicts(self.folder / "claims.json")
+
+    def as_json(self) -> dict[str, object]:
+        """The same for a script."""
+        named = {name: getattr(self, name) for name in ("study", "finished", "folder", "index", "missing", "problems")}
+        return named | {"verdicts": self.verdicts}
+
+
+def report_on(study_folder: Path, content: StudyContent) -> Report:
+    """Find the report of a study that is finished, or make what can be made of one that is not.
 
     Args:
-        study_folder: results/<study>, of which study.json alone is needed.
+        study_folder: results/<study>, there or not.
+        content: of study.json, as it is now; another one in the folder is that of a study before a change.
+
+    The study's own folder is left alone: what stands there is taken for finished. What can be made goes to
+    `<study>-so-far` beside it; runs that have not been evaluated yet are no error.
 
     Raises:
-        UserError: study.json is missing or wrong; or, after all else has been written, files of runs are wrong. Runs
-            that have not been evaluated yet are no error: they are listed in the index and printed.
+        UserError: study.json is wrong.
     """
-    output = study_folder.parent / f"{study_folder.name}-so-far"
-    write_json(output / "study.json", read_study(study_folder))
+    whole = all((study_folder / name).is_file() for name in ("study.json", "results.csv", "claims.json"))
+    if whole and read_study(study_folder)["digest"] == content["digest"]:
+        return Report(content["study"], study_folder)
+    return _so_far(study_folder, content)
+
+
+def _so_far(study_folder: Path, content: StudyContent) -> Report:
+    output = study_folder.parent / f"{study_folder.name}{SO_FAR}"
+    write_json(output / "study.json", content)
     problems: list[str] = []
     for step in _steps(output):
         try:
@@ -39,13 +98,11 @@ def report_so_far(study_folder: Path) -> Path:
         except WrongFiles as error:
             problems += error.problems
     study = load_study(output)
+    made = Report(study.name, output, list(study.missing), list(dict.fromkeys(problems)))
     missing = [f"{name}: not evaluated yet" for name in study.missing]
-    index = output / "index.html"
-    notes = [*missing_notes(study), *missing, *dict.fromkeys(problems)]
-    write_text(index, page(f"Study {study.name}, so far", [], _links(study.content["parameters"]), notes))
-    print("\n".join([*missing, f"{len(study.missing)} runs missing; what there is: {index}"]))
-    raise_problems(problems, f"{index} shows the rest")
-    return index
+    notes = [*missing_notes(study), *missing, *made.problems]
+    write_text(made.index, page(f"Study {study.name}, so far", [], _links(study.content["parameters"]), notes))
+    return made
 
 
 def _steps(output: Path) -> Iterator[Callable[[], None]]:

@@ -14,6 +14,7 @@ from snn2ann.runs.columns import BALANCED, PER_TIME_STEP
 from snn2ann.runs.folder import RunFolder
 from snn2ann.runs.problems import raise_problems, try_read
 from snn2ann.runs.reading import read_cost, read_inference
+from snn2ann.runs.records import Descriptor
 
 
 @dataclass(frozen=True)
@@ -222,7 +223,7 @@ def runs_of_study(content: Mapping[str, Any], root: Path) -> list[Run]:
     return [_run(root, descriptor, key == "runs") for key in keys for descriptor in content.get(key) or []]
 
 
-def _run(root: Path, descriptor: dict[str, Any], planned: bool) -> Run:
+def _run(root: Path, descriptor: Descriptor, planned: bool) -> Run:
     configuration = Configuration(
         method=descriptor["method"],
         variant=descriptor["variant"] or "",

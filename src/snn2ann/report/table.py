@@ -10,6 +10,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from snn2ann.report.statistics import Estimate
+from snn2ann.runs.records import Values
 
 NOTHING = "–"
 ENDS = ("mean", "low", "high", "n")
@@ -50,7 +51,7 @@ class Table:
         return [[column.render(row) for column in self.shown_columns()] for row in rows]
 
 
-def estimate_columns(prefix: str, estimate: Estimate) -> dict[str, Any]:
+def estimate_columns(prefix: str, estimate: Estimate) -> Values:
     """An estimate as the columns `<prefix>_mean`, `_low`, `_high` and `_n`; all empty where nothing was measured."""
     values = (estimate.mean, estimate.low, estimate.high, estimate.n or None)
     return {f"{prefix}_{end}": value for end, value in zip(ENDS, values, strict=True)}

@@ -8,20 +8,21 @@ import sys
 import time
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import snn2ann
 from snn2ann.errors import UserError
 from snn2ann.files import read_json, write_json
 from snn2ann.passwords import without_password
 from snn2ann.runs.folder import RunFolder
+from snn2ann.runs.records import CodeState, Provenance, Snapshot
 
 PACKAGES = ("snn2ann", "torch", "numpy", "spikingjelly")
 # Tracked files that are made and make nothing.
 OUTPUTS = ("results", "docs", "dvc.lock")
 
 
-def provenance() -> dict[str, Any]:
+def provenance() -> Provenance:
     """Describe machine, package versions and git commit.
 
     Returns:
@@ -35,7 +36,7 @@ def provenance() -> dict[str, Any]:
         except PackageNotFoundError:
             continue
     commit, why = commit_or_why()
-    return {
+    described: Provenance = {
         "machine": {
             "system": platform.platform(),
             "processor": _processor(),
@@ -45,8 +46,8 @@ def provenance() -> dict[str, Any]:
         "versions": versions,
         "commit": commit,
         "dirty": None if commit is None else bool(_git("status", "--porcelain", "--untracked-files=no")),
-        **({} if commit else {"no_commit": why}),
     }
+    return described if commit else {**described, "no_commit": why}
 
 
 def commit_or_why() -> tuple[str | None, str]:
@@ -63,7 +64,7 @@ def commit_or_why() -> tuple[str | None, str]:
     return None, lines[0].removeprefix("fatal: ")
 
 
-def snapshot(output: Path, goes_on: bool) -> dict[str, Any]:
+def snapshot(output: Path, goes_on: bool) -> Provenance:
     """Write into a run's folder, when training starts, what it is made with: all but its parameters, which stand apart.
 
     It holds when training began, machine, every installed package, the commit, the changes to tracked files as a patch,
@@ -77,7 +78,7 @@ def snapshot(output: Path, goes_on: bool) -> dict[str, Any]:
         What `provenance` describes, as it was when training began.
     """
     described = provenance()
-    taken = {
+    taken: Snapshot = {
         **described,
         "versions": {**_installed(), **described["versions"]},
         **code_state(),
@@ -91,15 +92,15 @@ def snapshot(output: Path, goes_on: bool) -> dict[str, Any]:
     return described
 
 
-def read_snapshot(folder: Path) -> dict[str, Any] | None:
+def read_snapshot(folder: Path) -> Snapshot | None:
     """Read what a run's training was started with; None for a run that has none, or one that can't be read."""
     try:
-        return dict(read_json(RunFolder(folder).snapshot))
+        return cast(Snapshot, dict(read_json(RunFolder(folder).snapshot)))
     except (UserError, ValueError, TypeError):
         return None
 
 
-def code_state() -> dict[str, Any]:
+def code_state() -> CodeState:
     """The checkout as it is: "commit", "diff" (None outside a git checkout) and "code", a digest of this package's files."""
     commit = _git("rev-parse", "HEAD")
     excluded = [f":(exclude){name}" for name in OUTPUTS]

@@ -1,13 +1,14 @@
 """Reading and checking the files of one run; whatever is wrong with a file is said by a UserError that names it."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 
 from snn2ann.errors import UserError
 from snn2ann.files import read_json
 from snn2ann.runs.columns import HISTORY, INFERENCE, LAYERS, TRAINING_COST
+from snn2ann.runs.records import EvaluationEntry, TrainingRecord
 
 ENTRY_KEYS = {"checkpoint", "thresholds", "split", "ann_accuracy", "time_steps", "layers"}
 ENTRY_LISTS = ("accuracy", "spikes_per_image", "firing_rate", "synaptic_operations", "energy")
@@ -50,13 +51,13 @@ def read_inference(path: Path) -> pd.DataFrame:
     return _read_csv(path, INFERENCE, ("dataset", "network", "method", "variant", "library", "device", "machine"))
 
 
-def read_training(path: Path) -> dict[str, Any]:
+def read_training(path: Path) -> TrainingRecord:
     """What a run's training came to.
 
     Raises:
         UserError: missing, not JSON, or without `parameters`, `seconds` or `epochs`.
     """
-    return _require(path, read_json(path), {"parameters", "seconds", "epochs"})
+    return cast(TrainingRecord, _require(path, read_json(path), {"parameters", "seconds", "epochs"}))
 
 
 def read_calibration(path: Path) -> dict[str, Any]:
@@ -68,7 +69,7 @@ def read_calibration(path: Path) -> dict[str, Any]:
     return _require(path, read_json(path), {"target", "passes"})
 
 
-def read_evaluation(path: Path) -> list[dict[str, Any]]:
+def read_evaluation(path: Path) -> list[EvaluationEntry]:
     """The entries of an evaluation JSON.
 
     Raises:

@@ -1,17 +1,19 @@
 """One run as its folder tells of it: its parameters, its training and every evaluation of it."""
 
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from snn2ann.errors import UserError
+from snn2ann.runs.columns import BALANCED
 from snn2ann.runs.folder import RunFolder, find_folders
+from snn2ann.runs.naming import chosen_name
 from snn2ann.runs.problems import try_read
 from snn2ann.runs.reading import read_evaluation, read_training
+from snn2ann.runs.records import EvaluationEntry, TrainingRecord
 from snn2ann.runs.spec import read_spec
 
-Entry = dict[str, Any]
+Entry = EvaluationEntry
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,7 @@ class RecordedRun:
 
     folder: Path
     spec: dict[str, Any]
-    training: dict[str, Any] | None
+    training: TrainingRecord | None
     evaluations: dict[str, list[Entry]]
     problems: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
@@ -47,18 +49,15 @@ class RecordedRun:
 
 
 def find_run(run: str, root: Path) -> Path:
-    """The folder of a run that is given as a folder or as a name under `root`.
+    """The folder of a run that is given as a folder, or in words that `chosen_name` understands, under `root`.
 
     Raises:
-        UserError: there is none; the message names the runs whose names are close.
+        UserError: there is none, or there are several; the message names the runs that may be meant.
     """
-    for folder in (Path(run), root / run):
-        if RunFolder(folder).spec.is_file():
-            return folder
+    if run and RunFolder(Path(run)).spec.is_file():
+        return Path(run)
     names = [found.path.name for found in find_folders(root)]
-    close = get_close_matches(Path(run).name, names, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(close)}?" if close else f"{root} holds {len(names)} runs; see `ls {root}`"
-    raise UserError(f"{run}: neither the folder of a run nor the name of one in {root}; {hint}")
+    return root / chosen_name(Path(run).name, names, str(root))
 
 
 def read_recorded_run(run: str, root: Path) -> RecordedRun:
@@ -92,17 +91,24 @@ def figures_at(run: RecordedRun, entry: Entry, time_steps: int | None) -> dict[s
         time_steps: T; None for the run's training T or, where that is none or not evaluated, the largest T.
 
     Returns:
-        time_steps, accuracy (fraction), spikes_per_image, noisy_spike_rate (mean over layers, always at the T at which
-        the branches were compared) and energy (joule an image); None where a network has no such thing.
+        time_steps, accuracy (fraction), balanced_accuracy (mean over classes; of images of one's own alone),
+        spikes_per_image, noisy_spike_rate (mean over layers, always at the T at which the branches were compared) and
+        energy (joule an image); None where a network has no such thing.
 
     Raises:
         UserError: T was not evaluated.
     """
     evaluated = entry["time_steps"]
-    rates = [layer["noisy_spike_rate"] for layer in entry["layers"] if layer.get("noisy_spike_rate") is not None]
+    rates = [rate for layer in entry["layers"] if (rate := layer.get("noisy_spike_rate")) is not None]
     if not evaluated:
+        balanced: list[float] = entry.get("balanced_accuracy") or []
         found = {"time_steps": None, "accuracy": entry["ann_accuracy"], "spikes_per_image": None}
-        return {**found, "noisy_spike_rate": None, "energy": entry.get("ann_energy")}
+        return {
+            **found,
+            BALANCED: balanced[0] if balanced else None,
+            "noisy_spike_rate": None,
+            "energy": entry.get("ann_energy"),
+        }
     if time_steps is not None and time_steps not in evaluated:
         raise UserError(f"{run.folder}: not evaluated at T={time_steps}; choose {evaluated[0]} to {evaluated[-1]}")
     trained = run.training_time_steps
@@ -110,6 +116,9 @@ def figures_at(run: RecordedRun, entry: Entry, time_steps: int | None) -> dict[s
     place = evaluated.index(chosen)
     return {
         "time_steps": chosen,
-        **{key: entry[key][place] for key in ("accuracy", "spikes_per_image", "energy")},
+        "accuracy": entry["accuracy"][place],
+        "spikes_per_image": entry["spikes_per_image"][place],
+        "energy": entry["energy"][place],
+        BALANCED: entry["balanced_accuracy"][place] if "balanced_accuracy" in entry else None,
         "noisy_spike_rate": sum(rates) / len(rates) if rates else None,
     }

@@ -58,7 +58,7 @@ def load_state(model: Model, weights: Path, thresholds: Path | None = None) -> N
     state = _without_scales(load_tensors(weights))
     own = split_state(model)
     state |= own[1] if thresholds is None else load_tensors(thresholds)
-    if problem := _difference(state, own[0] | own[1]):
+    if problem := difference(state, own[0] | own[1]):
         raise UserError(f"{weights}: holds another network than the run's ({problem})")
     check_finite(state, str(weights))
     with torch.no_grad():
@@ -74,7 +74,7 @@ def _without_scales(state: State) -> State:
     return {name: value for name, value in state.items() if name not in scales}
 
 
-def _difference(found: State, own: State) -> str:
+def difference(found: State, own: State) -> str:
     """Say how tensors of a file differ from those that a network has, in names and sizes; "" where they do not."""
     words = [f"{name} is missing" for name in own if name not in found]
     words += [f"{name} is not the network's" for name in found if name not in own]

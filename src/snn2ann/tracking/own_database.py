@@ -1,15 +1,14 @@
-"""The project's own MLflow store, a database in a file: made whole, moved with its folder, and cured by name."""
+"""The project's own MLflow store, a database in a file: made whole, at home wherever its folder is, and cured by name."""
 
 import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
-from urllib.parse import unquote, urlparse
 
 DATABASE = "mlflow.db"
 ARTIFACTS = "mlartifacts"
 # Where MLflow keeps whole paths.
-_PATHS = (
+_PLACES = (
     ("experiments", "artifact_location"),
     ("runs", "artifact_uri"),
     ("logged_models", "artifact_location"),
@@ -36,45 +35,36 @@ def make_database(database: Path) -> None:
     aside.replace(database)
 
 
-def former_homes(database: Path) -> list[str]:
-    """The folders that a database keeps its artifacts in, other than its own: it was moved or copied, or they were.
+def places_elsewhere(database: Path) -> list[tuple[str, str, str]]:
+    """The artifacts' places that hold for one folder only, as MLflow makes them: table, column and place.
 
     Raises:
         sqlite3.Error: it is no database of MLflow's.
     """
     with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as opened:
-        places = [row[0] or "" for row in opened.execute("SELECT artifact_location FROM experiments")]
-    homes = {place.rpartition(f"/{ARTIFACTS}/")[0] for place in places}
-    return sorted(home for home in homes if home and not _is(home, database.parent))
+        return [
+            (table, column, place)
+            for table, column in _PLACES
+            for (place,) in opened.execute(f"SELECT DISTINCT {column} FROM {table}")
+            if place and place.startswith(("/", "file:")) and f"/{ARTIFACTS}/" in place
+        ]
 
 
-def bring_home(database: Path) -> None:
-    """Name a moved or copied database's own folder wherever it names the one that it came from.
+def settle(database: Path) -> None:
+    """Name artifacts from the project's folder on, as `mlartifacts/...`.
 
-    Else a copy would write into the original's artifacts, and the pages of a moved one would show none.
+    MLflow, started in the folder, then finds them wherever the folder is moved, renamed or copied to, and a copy writes
+    nothing into the original's.
 
     Raises:
         sqlite3.Error: it is no database of MLflow's, or can't be written.
     """
-    here = database.parent.absolute().as_uri()
-    for home in former_homes(database):
-        with closing(sqlite3.connect(database, timeout=120)) as opened, opened:
-            for table, column in _PATHS:
-                opened.execute(
-                    f"UPDATE {table} SET {column} = ? || substr({column}, ?) WHERE substr({column}, 1, ?) = ?",
-                    (here, len(home) + 1, len(home) + 1, f"{home}/"),
-                )
-
-
-def path_of(place: str) -> Path:
-    """The path that a place of MLflow's names, a URI or a path itself."""
-    return Path(unquote(urlparse(place).path) if place.startswith("file:") else place)
-
-
-def _is(home: str, folder: Path) -> bool:
-    """Whether a place is a folder, by whatever way it is reached."""
-    path = path_of(home)
-    return path == folder or (path.exists() and folder.exists() and path.samefile(folder))
+    if not (places := places_elsewhere(database)):
+        return
+    with closing(sqlite3.connect(database, timeout=120)) as opened, opened:
+        for table, column, place in places:
+            here = f"{ARTIFACTS}/{place.rpartition(f'/{ARTIFACTS}/')[2]}"
+            opened.execute(f"UPDATE {table} SET {column} = ? WHERE {column} = ?", (here, place))
 
 
 def cure_of(error: str, database: Path) -> str:

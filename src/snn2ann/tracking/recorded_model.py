@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from snn2ann.errors import UserError
 from snn2ann.runs.folder import RunFolder
 from snn2ann.runs.spec import read_spec
-from snn2ann.tracking.store import Store, TrackedRun
+from snn2ann.tracking.store import MODEL_ID, Store, TrackedRun
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,15 +36,11 @@ def record_models(
     if models not in CHOICES:
         raise UserError(f"models: {models!r} is not allowed; give one of {', '.join(CHOICES)}")
     for name in _chosen(study, runs_folder, models):
-        if "frames" in read_spec(RunFolder(runs_folder / name).spec)["dataset"]:
-            # A recorded model takes a batch of images.
-            continue
         tracked = known[name]
         digest = _digest(RunFolder(runs_folder / name).weights)
         if tracked.tags.get(MODEL_TAG) == digest and store.keeps(_place(store, tracked)):
             continue
-        model_id = log_model(store, tracked.run_id, runs_folder / name, study["parameters"])
-        store.client.set_tag(tracked.run_id, "model_id", model_id)
+        log_model(store, tracked, runs_folder / name, study["parameters"])
         store.client.set_tag(tracked.run_id, MODEL_TAG, digest)
 
 
@@ -57,9 +54,9 @@ def _chosen(study: Mapping[str, Any], runs_folder: Path, models: str) -> list[st
     return [run["name"] for run in study["runs"]] if models == "all" else []
 
 
-def _place(store: Store, tracked: TrackedRun) -> str | None:
+def _place(store: Store, tracked: TrackedRun) -> str:
     """Where the store keeps a run's model."""
-    return store.client.get_logged_model(tracked.tags["model_id"]).artifact_location
+    return str(store.client.get_logged_model(tracked.tags[MODEL_ID]).artifact_location)
 
 
 def _digest(path: Path) -> str:
@@ -71,18 +68,17 @@ def _digest(path: Path) -> str:
         raise UserError(f"{path}: cannot be read ({error.strerror}); make the run again") from error
 
 
-def log_model(store: Store, run_id: str, folder: Path, parameters: Mapping[str, Any]) -> str:
-    """Trace a run's deployed network and record it with its signature.
+def log_model(store: Store, tracked: TrackedRun, folder: Path, parameters: Mapping[str, Any]) -> None:
+    """Trace a run's deployed network and record it, with its signature, as the run's entry in the list of models.
+
+    mlflow.pytorch.load_model(f"models:/{id}") then takes images [B, C, H, W], or frames [B, T, C, H, W], normalised as the
+    run's recipe says, to logits [B, classes].
 
     Args:
         store: open.
-        run_id: of the run in the store.
+        tracked: the run in the store.
         folder: of the run.
         parameters: of the study; a network that is trained without T runs for the T of its calibration.
-
-    Returns:
-        The model's id: mlflow.pytorch.load_model(f"models:/{id}") takes images [B, C, H, W], normalised as the run's recipe
-        says, to logits [B, classes].
 
     Raises:
         UserError: the run's weights can't be read.
@@ -95,30 +91,29 @@ def log_model(store: Store, run_id: str, folder: Path, parameters: Mapping[str, 
 
     spec = read_spec(RunFolder(folder).spec)
     network = deployed(spec, folder, parameters["calibration"]["time_steps"])
-    shape, classes = tuple(spec["dataset"]["shape"]), spec["dataset"]["classes"]
+    dataset = spec["dataset"]
+    shape, classes = (*([dataset["frames"]] if "frames" in dataset else []), *dataset["shape"]), dataset["classes"]
     floats = np.dtype("float32")
     # Two images: a batch of one would be traced as a constant.
     example = np.zeros((2, *shape), dtype=floats)
     signature = ModelSignature(Schema([TensorSpec(floats, (-1, *shape))]), Schema([TensorSpec(floats, (-1, classes))]))
-    mlflow.set_tracking_uri(store.client.tracking_uri)
-    with torch.no_grad():
-        info = Model.log(
-            None,
-            mlflow.pytorch,
-            run_id=run_id,
-            name="model",
-            pytorch_model=network,
+    model_id = tracked.tags[MODEL_ID]
+    with TemporaryDirectory() as aside, torch.no_grad():
+        mlflow.pytorch.save_model(
+            network,
+            f"{aside}/model",
+            mlflow_model=Model(run_id=tracked.run_id, model_uuid=model_id, model_id=model_id),
             signature=signature,
             input_example=example,
             serialization_format="pt2",
             # Otherwise MLflow loads the model in a process of its own to find this out.
             pip_requirements=[f"torch=={torch.__version__.split('+')[0]}"],
         )
-    return str(info.model_id)
+        store.client.log_model_artifacts(model_id, f"{aside}/model")
 
 
 def deployed(spec: Mapping[str, Any], folder: Path, time_steps: int) -> "nn.Module":
-    """A run's selected network as one module, images [B, C, H, W] to logits [B, classes], in evaluation mode.
+    """A run's selected network as one module, in evaluation mode: images [B, C, H, W], or frames [B, T, C, H, W], to logits.
 
     Args:
         spec: of the run.
@@ -147,6 +142,7 @@ def deployed(spec: Mapping[str, Any], folder: Path, time_steps: int) -> "nn.Modu
             self.network = model.network
 
         def forward(self, images: torch.Tensor) -> torch.Tensor:
+            images = images.transpose(0, 1) if model.frames else images
             return model.spiking_forward(images, steps)[-1] if model.spiking else model.ann_forward(images)
 
     return Deployed().eval()

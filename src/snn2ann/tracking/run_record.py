@@ -18,12 +18,13 @@ TAGS = ("dataset", "network", "method", "variant", "mapping_unit", "ata", "train
 
 
 class Point(NamedTuple):
-    """One value of a curve; `second` is its training time since the run began."""
+    """One value of a curve; `second` is its training time since the run began, `final` whether the result is told by it."""
 
     name: str
     value: float
     step: int
     second: float = 0.0
+    final: bool = False
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,15 @@ class Record:
     points: list[Point]
     started: int = 0
     finished: bool = True
+
+    @property
+    def dataset(self) -> tuple[str, str]:
+        """Name and digest of the data."""
+        return self.tags["dataset"], self.tags["dataset_digest"]
+
+    def time_of(self, point: Point) -> int:
+        """When a point was come to, in milliseconds since 1970."""
+        return self.started + int(point.second * 1000)
 
     @property
     def files(self) -> str:
@@ -128,11 +138,15 @@ def text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def source_tags(command: str) -> dict[str, str]:
+    """Tags of the command that made a run; MLflow's pages show where it comes from only when its source has a name."""
+    return {"mlflow.source.name": command, "mlflow.source.type": "LOCAL"}
+
+
 def _tags(study: str, descriptor: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, str]:
     tags = {key: text(descriptor[key]) for key in TAGS if descriptor[key] is not None}
-    # MLflow's pages show where a run comes from only when its source has a name.
-    source = {"mlflow.source.name": "snn2ann train", "mlflow.source.type": "LOCAL"}
-    return tags | source | {"study": study, "kind": "model", "dataset_digest": spec["dataset"]["digest"]}
+    tags |= {"study": study, "kind": "model", "dataset_digest": spec["dataset"]["digest"]}
+    return tags | source_tags("snn2ann train")
 
 
 def _started(run: RunFolder) -> int:
@@ -157,14 +171,15 @@ def _epoch_points(run: RunFolder) -> Iterator[Point]:
 
 
 def _evaluation_points(descriptor: Mapping[str, Any], folder: Path, second: float) -> Iterator[Point]:
-    """Give every measure at the training T, else the largest one, and over T with T as the step."""
+    """Give every measure at the training T, else the largest one, and over T with T as the step; an ANN has one accuracy."""
     trained_steps = descriptor["training_time_steps"]
     for entry in read_json(folder / descriptor["evaluation"])["entries"]:
         prefix = "last_epoch_" if entry["checkpoint"] == "last" else ""
         prefix += "calibrated_" if entry["thresholds"] == "calibrated" else ""
         prefix += f"{entry['split']}_"
         if entry["ann_accuracy"] is not None:
-            yield Point(f"{prefix}ann_accuracy", entry["ann_accuracy"], 0, second)
+            names = ["ann_accuracy"] if entry["time_steps"] else ["ann_accuracy", "accuracy"]
+            yield from (Point(prefix + name, entry["ann_accuracy"], 0, second, final=True) for name in names)
         # Of data of one's own alone.
         balanced = [BALANCED] if BALANCED in entry and entry["time_steps"] else []
         for measure in (*PER_TIME_STEP, *balanced):
@@ -173,13 +188,13 @@ def _evaluation_points(descriptor: Mapping[str, Any], folder: Path, second: floa
                 yield Point(f"{prefix}{measure}_over_time_steps", value, steps, second)
             if values:
                 reported = trained_steps if trained_steps in values else max(values)
-                yield Point(f"{prefix}{measure}", values[reported], 0, second)
+                yield Point(f"{prefix}{measure}", values[reported], 0, second, final=True)
 
 
 def _training_points(training: Mapping[str, Any]) -> Iterator[Point]:
     for key in ("parameters", "selected_epoch", "seconds"):
         if isinstance(training.get(key), int | float):
-            yield Point(f"training_{key}", float(training[key]), 0, float(training["seconds"]))
+            yield Point(f"training_{key}", float(training[key]), 0, float(training["seconds"]), final=True)
 
 
 def _rows(path: Path) -> list[dict[str, str]]:

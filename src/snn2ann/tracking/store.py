@@ -4,8 +4,8 @@ import os
 import sqlite3
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, chdir, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ from filelock import Timeout
 from snn2ann.errors import UserError
 from snn2ann.locks import file_lock
 from snn2ann.passwords import without_password
-from snn2ann.tracking.own_database import ARTIFACTS, DATABASE, bring_home, cure_of, home_of, make_database, path_of
+from snn2ann.tracking.own_database import ARTIFACTS, DATABASE, cure_of, home_of, make_database, settle
 from snn2ann.tracking.run_record import Point, Record
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 # Tags by which a tracked run is found again, and by which a run whose files are as they were is left alone.
 NAME_TAG = "snn2ann.run"
 FILES_TAG = "snn2ann.files"
-# MLflow's pages else show an experiment as one of prompts and traces.
-KIND = {"mlflow.experimentKind": "custom_model_development"}
+# The tag of a run that names its entry in the list of models.
+MODEL_ID = "model_id"
 # What the machine did while a run trained; it is in no file, so it is kept as it is.
 SYSTEM = "system/"
 # One call of log_batch takes no more.
@@ -47,18 +47,27 @@ class Store:
     Attributes:
         client: of the store.
         uri: without a password.
-        artifacts: folder for artifacts, where this project keeps them itself.
+        home: the folder from which the places of artifacts are read, where this project keeps them itself.
         lock: lets one process at a time write; a database in a file needs that, a server has none.
     """
 
     client: "MlflowClient"
     uri: str
-    artifacts: str | None
+    home: Path | None
     lock: AbstractContextManager[object]
 
-    def keeps(self, place: str | None) -> bool:
+    def keeps(self, place: str) -> bool:
         """Whether artifacts are where the store says; another's own are taken for kept."""
-        return self.artifacts is None or bool(place and path_of(place).exists())
+        return self.home is None or not place.startswith(f"{ARTIFACTS}/") or (self.home / place).exists()
+
+    def at_home(self) -> AbstractContextManager[None]:
+        """Work in the folder from which MLflow's client finds the artifacts' places."""
+        return nullcontext() if self.home is None else chdir(self.home)
+
+    def settle(self) -> None:
+        """Name new artifacts' places from the project's folder on."""
+        if self.home is not None:
+            settle(self.home / DATABASE)
 
 
 @dataclass
@@ -88,7 +97,7 @@ def open_store(store: str | None, project: Path) -> Iterator[Store]:
     Raises:
         StoreError: the store does not answer, also within the block.
     """
-    uri, artifacts = _place(store, project)
+    uri, home = _place(store, project)
     _set_up_environment()
     from mlflow import MlflowClient
     from mlflow.exceptions import MlflowException
@@ -104,11 +113,11 @@ def open_store(store: str | None, project: Path) -> Iterator[Store]:
             # Jobs that make a database together break it.
             if database and not database.exists():
                 make_database(database)
-            if database and artifacts:
-                bring_home(database)
+            if home:
+                settle(home / DATABASE)
             client = MlflowClient(tracking_uri=patient, registry_uri=patient)
             client.search_experiments(max_results=1)
-        yield Store(client, shown, artifacts, lock)
+        yield Store(client, shown, home, lock)
     except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError, Timeout) as error:
         reason = str(error).splitlines()[0][:200].replace(patient, shown).replace(uri, shown)
         cure = cure_of(str(error), database) if database else _SERVER
@@ -126,18 +135,20 @@ def chosen_store(store: str | None) -> str:
     return store or os.environ.get("MLFLOW_TRACKING_URI") or ""
 
 
-def _place(store: str | None, project: Path) -> tuple[str, str | None]:
-    """URI and folder for artifacts."""
+def _place(store: str | None, project: Path) -> tuple[str, Path | None]:
+    """URI, and the folder that is its home where it is the project's own."""
     uri, home = chosen_store(store), home_of(project)
     if uri:
         return uri, None
     database = str(home / DATABASE)
     if set("?#") & set(database):
-        # They would end the path of a URI; from the folder itself it may do without them.
-        database = os.path.relpath(database)
-    if set("?#") & set(database):
-        raise StoreError(f"MLflow store {database}: a path with ? or # is no database's; name another folder or store")
-    return f"sqlite:///{database}", (home / ARTIFACTS).as_uri()
+        # They would end the path of a URI; from the folder itself it does without them.
+        if not Path().samefile(home):
+            raise StoreError(
+                f"MLflow store {database}: a path with ? or # is no database's; name another folder or store"
+            )
+        database = DATABASE
+    return f"sqlite:///{database}", home
 
 
 def _set_up_environment() -> None:
@@ -154,8 +165,10 @@ def open_experiment(store: Store, name: str) -> str:
     with store.lock:
         found = store.client.get_experiment_by_name(name)
         if found is None:
-            location = f"{store.artifacts}/{name}" if store.artifacts else None
-            return str(store.client.create_experiment(name, artifact_location=location, tags=KIND))
+            location = f"{(store.home / ARTIFACTS).as_uri()}/{name}" if store.home else None
+            experiment = str(store.client.create_experiment(name, artifact_location=location))
+            store.settle()
+            return experiment
     if found.lifecycle_stage == "deleted":
         store.client.restore_experiment(found.experiment_id)
     return str(found.experiment_id)
@@ -208,7 +221,7 @@ def bring_up_to_date(
     """
     wanted = {_key(point.name, point.step, point.value): point for point in record.points}
     if run is not None and _conflicts(record, wanted, _keys(store, run)):
-        store.client.delete_run(run.run_id)
+        _delete(store, run)
         run = None
     if run is None:
         run = _create(store, experiment, record, parent)
@@ -217,6 +230,12 @@ def bring_up_to_date(
     run.keys = keys | set(wanted)
     run.tags |= record.tags
     return run
+
+
+def _delete(store: Store, run: TrackedRun) -> None:
+    if MODEL_ID in run.tags:
+        store.client.delete_logged_model(run.tags[MODEL_ID])
+    store.client.delete_run(run.run_id)
 
 
 def _conflicts(record: Record, wanted: Mapping[Key, Point], keys: set[Key]) -> bool:
@@ -240,17 +259,19 @@ def _create(store: Store, experiment: str, record: Record, parent: str | None) -
         started = record.started or int(time.time() * 1000)
         made = store.client.create_run(experiment, start_time=started, tags=tags, run_name=record.name)
         if "dataset_digest" in record.tags:
-            _log_dataset(store, made.info.run_id, record.tags)
+            log_datasets(store, made.info.run_id, {record.dataset})
     return TrackedRun(made.info.run_id, tags, keys=set())
 
 
-def _log_dataset(store: Store, run_id: str, tags: Mapping[str, str]) -> None:
-    """Name the data in MLflow's own way, which its pages show in a column."""
+def log_datasets(store: Store, run_id: str, datasets: Iterable[tuple[str, str]]) -> None:
+    """Name the data, each by name and digest, in MLflow's own way, which its pages show in a column."""
     from mlflow.entities import Dataset, DatasetInput
 
-    name, digest = tags["dataset"], tags["dataset_digest"]
-    dataset = Dataset(name=name, digest=digest, source_type="local", source=f"data/{name}-{digest}")
-    store.client.log_inputs(run_id, datasets=[DatasetInput(dataset)])
+    inputs = [
+        DatasetInput(Dataset(name=name, digest=digest, source_type="local", source=f"data/{name}-{digest}"))
+        for name, digest in sorted(datasets)
+    ]
+    store.client.log_inputs(run_id, datasets=inputs)
 
 
 def _keys(store: Store, run: TrackedRun) -> set[Key]:
@@ -272,7 +293,7 @@ def _key(name: str, step: int, value: float) -> Key:
 def _log(store: Store, run_id: str, record: Record, points: list[Point], tags: dict[str, str]) -> None:
     from mlflow.entities import Metric, Param, RunTag
 
-    metrics = [Metric(name, value, record.started + int(second * 1000), step) for name, value, step, second in points]
+    metrics = [Metric(point.name, point.value, record.time_of(point), point.step) for point in points]
     # A parameter can't be changed in MLflow; those of a run are its name's.
     parameters = [Param(name, value) for name, value in record.parameters.items()]
     changed = [RunTag(name, value) for name, value in record.tags.items() if tags.get(name) != value]

@@ -4,28 +4,34 @@ import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import yaml
 
 from snn2ann.files import read_json
+from snn2ann.tracking.logged_model import enter_model
+from snn2ann.tracking.pages import DESCRIPTION_TAG, PRIMARY, Pages, describe_experiment
 from snn2ann.tracking.recorded_model import record_models
-from snn2ann.tracking.run_record import Record, flatten, made_with_tags, run_record
+from snn2ann.tracking.run_record import Record, flatten, made_with_tags, run_record, source_tags
 from snn2ann.tracking.store import (
     FILES_TAG,
+    MODEL_ID,
     Store,
     TrackedRun,
     bring_up_to_date,
     known_runs,
+    log_datasets,
     open_experiment,
     open_store,
 )
 
 # MLflow's pages find a run's tables by this tag.
 TABLES_TAG = "mlflow.loggedArtifacts"
+FIRST_TABLE = "tables/claims.html"
 
 
-def track_study(study_folder: Path, store: str | None = None, models: str = "none") -> None:
+def track_study(study_folder: Path, store: str | None = None, models: str = "none") -> Pages:
     """Record a study in MLflow.
 
     A run is found by its name and brought up to date, so that tracking twice adds nothing, and what was logged while it
@@ -36,33 +42,44 @@ def track_study(study_folder: Path, store: str | None = None, models: str = "non
         store: URI of an MLflow store. None takes MLFLOW_TRACKING_URI, and without it the SQLite file of the project.
         models: which runs' models to record as well: "none", "headline" or "all".
 
+    Returns:
+        Where it is to be seen.
+
     Raises:
         UserError: a file of the study is missing or wrong, or the store does not answer.
     """
+    # The folder that is worked in changes while artifacts are written.
+    study_folder = study_folder.absolute()
     study = read_json(study_folder / "study.json")
     runs_folder = study_folder.parent / "runs"
-    project = study_folder.absolute().parent.parent
+    project = study_folder.parent.parent
     records = [run_record(study["study"], run, runs_folder / run["name"]) for run in study["runs"]]
     with open_store(store, project) as opened:
         experiment = open_experiment(opened, study["study"])
+        describe_experiment(opened, experiment, study["parameters"]["studies"][study["study"]]["title"])
         known = known_runs(opened, experiment)
         with opened.lock:
             parent = _record_study(opened, experiment, known.get(study["study"]), study, study_folder)
+            _name_datasets(opened, parent, records)
         tags = _data_tags(project)
         for record in records:
             record.tags.update(tags)
             with opened.lock:
                 known[record.name] = _record_run(opened, experiment, known.get(record.name), record, parent)
-        record_models(opened, study, runs_folder, known, models)
+        with opened.at_home():
+            record_models(opened, study, runs_folder, known, models)
         _mark_unnamed(opened, known, {record.name for record in records} | {study["study"]})
+        shown = FIRST_TABLE if (study_folder / FIRST_TABLE).exists() else None
+        return Pages.of(opened, experiment, parent, shown)
 
 
 def _record_run(store: Store, experiment: str, known: TrackedRun | None, record: Record, parent: str) -> TrackedRun:
-    if known is not None and known.tags.get(FILES_TAG) == record.files:
+    if known is not None and known.tags.get(FILES_TAG) == record.files and MODEL_ID in known.tags:
         if known.tags.get("in_study") != "true":
             store.client.set_tag(known.run_id, "in_study", "true")
         return known
     run = bring_up_to_date(store, experiment, record, known, parent)
+    enter_model(store, experiment, record, run)
     store.client.set_tag(run.run_id, "in_study", "true")
     store.client.set_tag(run.run_id, FILES_TAG, record.files)
     if run.status != "FINISHED":
@@ -82,13 +99,32 @@ def _record_study(
     # Data sets, networks and recipes are each run's own parameters; the whole is in study.json. A parameter can't be
     # changed in MLflow, a tag can.
     named = {key: study["parameters"][key] for key in ("calibration", "evaluation", "report")}
-    tags = {"study_digest": study["digest"], **made_with, **dict(flatten(named))}
+    tags = {"study_digest": study["digest"], **source_tags("snakemake"), **made_with, **dict(flatten(named))}
+    if description := _verdicts(folder):
+        tags[DESCRIPTION_TAG] = description
     for key, value in tags.items():
         if parent.tags.get(key) != value:
             store.client.set_tag(parent.run_id, key, value)
-    _record_outputs(store, parent, study, folder)
+    with store.at_home():
+        _record_outputs(store, parent, study, folder)
     store.client.set_terminated(parent.run_id)
     return parent.run_id
+
+
+def _verdicts(folder: Path) -> str:
+    """The table of verdicts, which a run's page shows above all else."""
+    from snn2ann.report.verdict_rows import read_verdicts, verdict_table
+
+    path = folder / "claims.json"
+    return verdict_table(read_verdicts(path)) if path.exists() else ""
+
+
+def _name_datasets(store: Store, parent: str, records: list[Record]) -> None:
+    """Name a study's data sets, which all but its own runs have, in that one as well."""
+    inputs = store.client.get_run(parent).inputs
+    named = {(each.dataset.name, each.dataset.digest) for each in inputs.dataset_inputs} if inputs else set()
+    if lacking := {record.dataset for record in records} - named:
+        log_datasets(store, parent, lacking)
 
 
 def open_parent(store: Store, experiment: str, study: str, known: TrackedRun | None) -> TrackedRun:
@@ -134,8 +170,10 @@ def _table_json(path: Path) -> str:
 def _record_metrics(store: Store, parent: TrackedRun, study: Mapping[str, Any], folder: Path) -> None:
     metrics = {"runs": float(len(study["runs"]))}
     if (folder / "metrics.json").exists():
-        flat = flatten(read_json(folder / "metrics.json"))
-        metrics |= {name.replace("%", ""): float(value) for name, value in flat if _is_number(value)}
+        content = read_json(folder / "metrics.json")
+        metrics |= {name.replace("%", ""): float(value) for name, value in flatten(content) if _is_number(value)}
+        if headline := content["accuracy"]["headline"].values():
+            metrics[PRIMARY] = fmean(headline)
     latest = store.client.get_run(parent.run_id).data.metrics
     for name, value in metrics.items():
         if latest.get(name) != value:

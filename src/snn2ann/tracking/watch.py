@@ -19,6 +19,7 @@ from snn2ann.errors import UserError
 from snn2ann.files import read_json
 from snn2ann.runs.folder import RunFolder
 from snn2ann.study import Run, Study
+from snn2ann.tracking.pages import describe_experiment
 from snn2ann.tracking.run_record import Record, live_record
 from snn2ann.tracking.store import (
     SYSTEM,
@@ -101,6 +102,7 @@ class Watch:
         project = self.runs_folder.absolute().parent.parent
         with open_store(self.store, project) as store:
             experiment = open_experiment(store, self.study.name)
+            describe_experiment(store, experiment, self.study.parameters["studies"][self.study.name]["title"])
             parent = open_parent(store, experiment, self.study.name, find_run(store, experiment, self.study.name))
             client = store.client
             client.update_run(parent.run_id, status="RUNNING")

@@ -1,9 +1,8 @@
 """Whether a study's networks can be built, coupled and trained in its batches: known before any job starts."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 
@@ -13,6 +12,7 @@ from snn2ann.methods.build import build_model
 from snn2ann.models import PAPERS
 from snn2ann.models.building import build_network
 from snn2ann.study import Study
+from snn2ann.uses import NetworkUse, network_uses
 
 # In training every weight has a gradient and two moments beside it, and every neuron's activation is kept.
 BYTES_OF_A_WEIGHT = 16
@@ -31,7 +31,7 @@ def check_networks(study: Study) -> None:
     Raises:
         UserError: some cannot be; the message names each, with all reasons.
     """
-    uses = _uses(study)
+    uses = network_uses(study)
     problems = [problem for use in uses if (problem := _problem(use))]
     if not problems:
         problems = [problem for use in uses for problem in _problems_of_methods(use, study)]
@@ -39,34 +39,7 @@ def check_networks(study: Study) -> None:
         raise UserError("\n".join(dict.fromkeys(problems)))
 
 
-@dataclass(frozen=True)
-class _Use:
-    """A network, the images that it is given, (C, H, W), and how many make a training batch."""
-
-    network: Mapping[str, Any]
-    shape: tuple[int, int, int]
-    classes: int
-    batch_size: int
-
-
-def _uses(study: Study) -> list[_Use]:
-    """Every network with its images, each once."""
-    specs = [run.spec for run in (*study.runs, *study.not_run)]
-    found = [
-        _use(spec["network"], spec["dataset"]["shape"], spec["dataset"]["classes"], spec["recipe"]) for spec in specs
-    ]
-    if (measured := study.measurement_spec) is not None:
-        shape, classes = measured["image_shape"], measured["classes"]
-        found += [_use(network, shape, classes, measured) for network in measured["networks"]]
-    return [use for number, use in enumerate(found) if use not in found[:number]]
-
-
-def _use(network: Mapping[str, Any], shape: Sequence[int], classes: int, trained: Mapping[str, Any]) -> _Use:
-    channels, height, width = shape
-    return _Use(network, (channels, height, width), classes, trained["batch_size"])
-
-
-def _problem(use: _Use) -> str:
+def _problem(use: NetworkUse) -> str:
     """Say why a network cannot be coupled, or not trained in its batches; "" where it can."""
     name, expected = use.network["name"], (1, use.classes)
     foreign = use.network["kind"] not in PAPERS
@@ -101,11 +74,11 @@ def _made(foreign: bool, make: Callable[[], T]) -> tuple[T, bool]:
     return make(), False
 
 
-def _network(use: _Use) -> Network:
+def _network(use: NetworkUse) -> Network:
     return Network(build_network(use.network, use.shape, use.classes), use.shape)
 
 
-def _too_large(use: _Use, network: Network) -> str:
+def _too_large(use: NetworkUse, network: Network) -> str:
     """Say that no machine can hold a network, or a batch of it; "" where one can."""
     name, most = use.network["name"], f"{MOST_BYTES >> 30:,} GiB"
     weights, neurons = sum(each.numel() for each in network.parameters()), network.number_of_neurons()
@@ -124,7 +97,7 @@ def _too_large(use: _Use, network: Network) -> str:
     return ""
 
 
-def _problems_of_methods(use: _Use, study: Study) -> list[str]:
+def _problems_of_methods(use: NetworkUse, study: Study) -> list[str]:
     """Say which methods cannot run a network that is not one of the paper's, which all can."""
     if use.network["kind"] in PAPERS:
         return []

@@ -1,7 +1,6 @@
 """What is written down while a model trains: curves of the run and of its layers."""
 
 from collections import Counter
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,6 +8,7 @@ from torch import Tensor
 from snn2ann.engine.signals import Observation
 from snn2ann.engine.stages import firing
 from snn2ann.methods.model import Model
+from snn2ann.runs.records import Values
 
 
 class LayerRecord:
@@ -19,7 +19,7 @@ class LayerRecord:
 
     def __init__(self, model: Model) -> None:
         self.layers = model.network.by_label() if model.coupled else {}
-        self.rows: list[dict[str, Any]] = []
+        self.rows: list[Values] = []
         self._clear()
 
     def _clear(self) -> None:

@@ -7,23 +7,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from torch import Tensor
 
 from snn2ann.data.loading import PreparedDataset, batches, spans
 from snn2ann.engine.finite import check_finite
-from snn2ann.files import write_csv, write_json, write_text
 from snn2ann.methods.build import build_model
 from snn2ann.methods.model import Model
 from snn2ann.parameters.recipe import Recipe
 from snn2ann.parameters.whole import part_of
 from snn2ann.progress import progress
-from snn2ann.runs.columns import HISTORY, LAYERS
 from snn2ann.runs.folder import RunFolder
 from snn2ann.runs.made_with import snapshot
-from snn2ann.runs.weights import State, load_state, save_state, split_state
+from snn2ann.runs.weights import State, load_state, split_state
 from snn2ann.training.accuracy import Score, score
 from snn2ann.training.checkpoint import load_checkpoint, save_checkpoint
+from snn2ann.training.finished import write_run
 from snn2ann.training.finite_record import FiniteRecord
 from snn2ann.training.layer_record import LayerRecord
 from snn2ann.training.live import LiveFiles
@@ -254,21 +252,15 @@ def train(
         weights, thresholds = split_state(model)
         check_finite(weights | thresholds, spec["method"]["name"])
         trainer.best = {"epoch": 0, "weights": weights, "thresholds": thresholds}
-    _write(trainer, run, made_with)
-    run.checkpoint.unlink(missing_ok=True)
-    live.remove()
-
-
-def _write(trainer: Trainer, run: RunFolder, made_with: dict[str, Any]) -> None:
-    write_text(run.spec, yaml.safe_dump(trainer.spec, sort_keys=True))
-    save_state(run, trainer.best["weights"], trainer.best["thresholds"])
-    save_state(run.last, *split_state(trainer.model))
-    write_csv(run.history, HISTORY, trainer.history)
-    write_csv(run.layers, LAYERS, trainer.record.rows)
-    write_json(
-        run.training,
-        {
-            "parameters": sum(parameter.numel() for parameter in trainer.model.network.parameters()),
+    write_run(
+        run,
+        spec,
+        selected=(trainer.best["weights"], trainer.best["thresholds"]),
+        last=split_state(model),
+        history=trainer.history,
+        layers=trainer.record.rows,
+        facts={
+            "parameters": sum(parameter.numel() for parameter in model.network.parameters()),
             "selected_epoch": trainer.best["epoch"],
             "epochs": len(trainer.history),
             "seconds": trainer.seconds,
@@ -277,3 +269,5 @@ def _write(trainer: Trainer, run: RunFolder, made_with: dict[str, Any]) -> None:
             **made_with,
         },
     )
+    run.checkpoint.unlink(missing_ok=True)
+    live.remove()

@@ -1,7 +1,7 @@
 """Make a finished run again and say whether it came out the same to the byte."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from snn2ann.errors import UserError
 from snn2ann.files import read_json
 from snn2ann.runs.folder import RunFolder, compared_files
 from snn2ann.runs.made_with import code_state, provenance, read_snapshot
+from snn2ann.runs.records import Snapshot, TrainingRecord
 from snn2ann.runs.spec import read_spec
 
 
@@ -23,8 +24,8 @@ class Recorded:
 
     folder: Path
     spec: dict[str, Any]
-    training: dict[str, Any]
-    snapshot: dict[str, Any] | None
+    training: TrainingRecord
+    snapshot: Snapshot | None
 
 
 def read_recorded(folder: Path) -> Recorded:
@@ -70,12 +71,12 @@ def surroundings(run: Recorded) -> Iterator[str]:
     import torch  # noqa: F401 - what kernels it has here is told only where it is loaded
 
     here = provenance()
-    for name, made in run.training["versions"].items():
-        if (now := here["versions"].get(name)) != made:
-            yield f"{name} was {made}, is {now}"
-    for name, made in run.training["machine"].items():
-        if (now := here["machine"].get(name)) != made:
-            yield f"{name} was {made}, is {now}"
+    was: tuple[Mapping[str, object], ...] = (run.training["versions"], run.training["machine"])
+    now: tuple[Mapping[str, object], ...] = (here["versions"], here["machine"])
+    for then, today in zip(was, now, strict=True):
+        for name, made in then.items():
+            if today.get(name) != made:
+                yield f"{name} was {made}, is {today.get(name)}"
 
 
 def rerun(run: Recorded, data: Path, runs: Path, device: str, output: Path | None = None) -> dict[str, bool]:

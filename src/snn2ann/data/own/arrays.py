@@ -1,7 +1,7 @@
 """Images, or frames of an event camera, with their labels, in NumPy's files."""
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +14,7 @@ from snn2ann.data.own.npy import StoredArray, stored_arrays
 from snn2ann.data.own.pixels import prepared_type, resized, size_of
 from snn2ann.data.own.scan import PARTS, Reader, Scan
 from snn2ann.errors import UserError
+from snn2ann.parameters.dataset import Arrays
 
 # Before the word images or labels, or x and y, by part.
 PREFIXES = {"train": ("", "train_"), "validation": ("val_", "validation_"), "test": ("test_",)}
@@ -21,11 +22,6 @@ SUFFIXES = {"train": "_train", "validation": "_val", "test": "_test"}
 _IMAGES, _LABELS = ("images", "frames"), ("labels",)
 _MOST_CLASSES = 10_000
 _CHANNELS = (1, 2, 3)
-
-
-def reader(name: str, options: Mapping[str, Any]) -> Reader:
-    """Read the files that `path`, and perhaps `labels`, name."""
-    return ArrayReader(name, options)
 
 
 @dataclass(frozen=True)
@@ -42,14 +38,14 @@ class ArrayReader(Reader):
 
     Args:
         name: of the data set, for messages.
-        options: `kind`, `path`, and what else the kind has.
+        data: where they are, and how they are read.
     """
 
-    def __init__(self, name: str, options: Mapping[str, Any]) -> None:
-        self.name, self.options = name, options
-        self.path = Path(options["path"]).expanduser()
-        self.frames = options["kind"] == "frames"
-        self.size = size_of(options["resize"]) if "resize" in options else None
+    def __init__(self, name: str, data: Arrays) -> None:
+        self.name, self.data = name, data
+        self.path = Path(data.path).expanduser()
+        self.frames = data.kind == "frames"
+        self.size = None if data.resize is None else size_of(data.resize)
 
     @property
     def origin(self) -> str:
@@ -59,7 +55,7 @@ class ArrayReader(Reader):
     def files(self) -> Sequence[Path]:
         """The file, or those of the folder."""
         place = f"datasets.{self.name}.path: {self.path}"
-        zipped = {"npz": (".npz",), "npy": (".npy",)}.get(self.options["kind"], (".npz", ".npy"))
+        zipped = {"npz": (".npz",), "npy": (".npy",)}.get(self.data.kind, (".npz", ".npy"))
         if self.path.is_dir() and ".npy" in zipped:
             found = sorted(self.path.glob("*.npy"))
             if not found:
@@ -67,7 +63,7 @@ class ArrayReader(Reader):
             return found
         if not self.path.is_file() or self.path.suffix.lower() not in zipped:
             raise UserError(f"{place}: no such {' or '.join(zipped)} file")
-        labels = self.options.get("labels")
+        labels = self.data.labels
         if self.path.suffix.lower() == ".npz":
             if labels is not None:
                 raise UserError(f"datasets.{self.name}.labels: not with a .npz file, which holds them itself")
@@ -205,8 +201,8 @@ class ArrayReader(Reader):
         first = self.parts[0].images
         if len(first.shape) != 4 or self.frames:
             return False
-        if "layout" in self.options:
-            return bool(self.options["layout"] == "NHWC")
+        if self.data.layout is not None:
+            return self.data.layout == "NHWC"
         before, after = first.shape[1] in _CHANNELS, first.shape[3] in _CHANNELS
         if before == after:
             raise UserError(

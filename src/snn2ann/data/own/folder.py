@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ from snn2ann.data.images import opened_image
 from snn2ann.data.own.pixels import MAXIMUM, image_array, image_kind, resized, size_of
 from snn2ann.data.own.scan import PARTS, Reader, Scan
 from snn2ann.errors import UserError
+from snn2ann.parameters.dataset import Folder
 
 # Torchvision's endings.
 ENDINGS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
@@ -31,9 +32,9 @@ class _Picture(NamedTuple):
     name: str
 
 
-def reader(name: str, options: Mapping[str, Any]) -> Reader:
+def reader(name: str, data: Folder) -> Reader:
     """Read the folder that `path` names."""
-    return FolderReader(name, Path(options["path"]).expanduser(), options.get("resize"))
+    return FolderReader(name, Path(data.path).expanduser(), data.resize)
 
 
 class FolderReader(Reader):
@@ -118,6 +119,9 @@ class FolderReader(Reader):
             )
         height, width = self.size or next(iter(sizes))
         (dtype,) = types
+        if colour and dtype == "uint16":
+            # Earlier versions took the same bytes for images of 8 bits.
+            content.update(b"16 bits of colour\n")
         notes = ["grey images among coloured ones become RGB"] if len(first) > 1 else []
         return Scan(
             content=content.hexdigest(),

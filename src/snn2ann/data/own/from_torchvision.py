@@ -6,7 +6,7 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -16,30 +16,33 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from snn2ann.data.download_progress import Meter, say
+from snn2ann.data.own import own_keys
 from snn2ann.data.own.arrays import PREFIXES, ArrayReader
 from snn2ann.data.own.pixels import image_array, image_kind, resized, size_of
 from snn2ann.data.own.scan import Reader
 from snn2ann.errors import UserError
+from snn2ann.parameters.dataset import FromTorchvision, Npy
+from snn2ann.parameters.words import near
 
 # Where the workflow keeps downloads.
 RAW = Path("data/raw")
 
 
-def reader(name: str, options: Mapping[str, Any]) -> Reader:
+def reader(name: str, data: FromTorchvision) -> Reader:
     """Read the arrays that were made of a torchvision data set; they are made here if they are not there yet."""
-    made = {key: value for key, value in options.items() if key in ("class", "arguments", "resize")}
+    made = {key: value for key, value in own_keys(data).items() if key != "kind"}
     digest = hashlib.sha256(json.dumps(made, sort_keys=True).encode()).hexdigest()[:8]
     folder = RAW / f"{name}-{digest}"
     if not folder.is_dir():
-        _write(name, options, folder)
-    return ArrayReader(name, {"kind": "npy", "path": str(folder), "layout": "NCHW"})
+        _write(name, data, folder)
+    return ArrayReader(name, Npy.model_validate({"kind": "npy", "path": str(folder), "layout": "NCHW"}))
 
 
-def _write(name: str, options: Mapping[str, Any], folder: Path) -> None:
+def _write(name: str, data: FromTorchvision, folder: Path) -> None:
     """Download, decode and write all parts into a folder, which appears whole."""
-    maker = _class(name, options["class"])
-    arguments = dict(options.get("arguments", {}))
-    say(f"{name}: torchvision.datasets.{options['class']} is fetched, which tells its size")
+    maker = _class(name, data.class_)
+    arguments = dict(data.arguments or {})
+    say(f"{name}: torchvision.datasets.{data.class_} is fetched, which tells its size")
     root = RAW / name
     root.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=RAW))
@@ -52,10 +55,10 @@ def _write(name: str, options: Mapping[str, Any], folder: Path) -> None:
                     dataset = maker(root=str(root), download=True, **given)
             except Exception as error:
                 raise UserError(
-                    f"datasets.{name}.class: torchvision.datasets.{options['class']} cannot be made "
+                    f"datasets.{name}.class: torchvision.datasets.{data.class_} cannot be made "
                     f"({type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''})"
                 ) from error
-            kinds = _write_part(name, dataset, PREFIXES[part][0], aside, options, kinds)
+            kinds = _write_part(name, dataset, PREFIXES[part][0], aside, data, kinds)
             _write_names(dataset, aside)
         aside.rename(folder)
     finally:
@@ -72,7 +75,9 @@ def _class(name: str, title: str) -> Any:
         and "download" in inspect.signature(found).parameters
     ]
     if title not in known:
-        raise UserError(f"datasets.{name}.class: {title!r} is not allowed; expected one of {', '.join(known)}")
+        hint = near(title, known)
+        expected = f"one of {', '.join(known)}{hint and '; ' + hint}"
+        raise UserError(f"datasets.{name}.class: {title!r} is not allowed; expected {expected}")
     return getattr(torchvision.datasets, title)
 
 
@@ -90,10 +95,10 @@ def _parts(maker: Any, arguments: dict[str, Any]) -> Iterator[tuple[str, dict[st
 
 
 def _write_part(
-    name: str, dataset: Any, prefix: str, folder: Path, options: Mapping[str, Any], kinds: tuple[bool, str] | None
+    name: str, dataset: Any, prefix: str, folder: Path, data: FromTorchvision, kinds: tuple[bool, str] | None
 ) -> tuple[bool, str]:
     """Write images and labels of a part; its images have to be of the kind of those before."""
-    size = size_of(options["resize"]) if "resize" in options else None
+    size = None if data.resize is None else size_of(data.resize)
     labels, shape = [], None
     with (folder / f"{prefix}images.npy").open("wb") as file, Meter(f"{name}: images", len(dataset)) as meter:
         for number in range(len(dataset)):
@@ -101,10 +106,10 @@ def _write_part(
                 image, label = dataset[number]
             except Exception as error:
                 raise UserError(
-                    f"datasets.{name}.class: {options['class']}[{number}]: {type(error).__name__}: {error}"
+                    f"datasets.{name}.class: {data.class_}[{number}]: {type(error).__name__}: {error}"
                 ) from error
             if not isinstance(image, Image.Image) or not np.isscalar(label):
-                raise UserError(f"datasets.{name}.class: {options['class']} is not of images with a class each")
+                raise UserError(f"datasets.{name}.class: {data.class_} is not of images with a class each")
             kinds = kinds or image_kind(image, name)
             pixels = _pixels(image, kinds, size, name)
             if shape is None:
@@ -120,7 +125,7 @@ def _write_part(
             labels.append(int(label))  # type: ignore[arg-type]
             meter.update(1)
     if kinds is None:
-        raise UserError(f"datasets.{name}.class: {options['class']} has no images")
+        raise UserError(f"datasets.{name}.class: {data.class_} has no images")
     np.save(folder / f"{prefix}labels.npy", np.array(labels, np.int64))
     return kinds
 

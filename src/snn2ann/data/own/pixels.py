@@ -1,5 +1,6 @@
 """The rules by which pixels of any kind become uint8, uint16 or float32."""
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -52,6 +53,13 @@ def image_kind(image: Image.Image, name: str) -> tuple[bool, str]:
         UserError: a mode that has no rule.
     """
     mode = image.mode
+    if has_deep_colour(image):
+        raw = _raw_mode(image)
+        if raw[:-4] not in ("RGB", "RGBA", "RGBX") or raw[-4:] not in _OTHER_BYTE:
+            raise UserError(
+                f"{name}: 16 bits of {image.format} {mode} are not read whole; save it as PNG or TIFF in RGB, or as an array"
+            )
+        return True, "uint16"
     if mode in ("1", "L", "LA", "La"):
         return False, "uint8"
     if mode in ("I;16", "I;16L", "I;16B", "I;16N", "I"):
@@ -69,7 +77,9 @@ def image_array(image: Image.Image, colour: bool, dtype: str, name: str) -> NDAr
     Raises:
         UserError: values that the type cannot hold.
     """
-    if colour:
+    if has_deep_colour(image):
+        return np.moveaxis(_deep_colour(image), 2, 0)
+    if dtype == "uint8" and colour:
         return np.moveaxis(np.asarray(image.convert("RGB")), 2, 0)
     if dtype == "uint8":
         return np.asarray(image.convert("L"))[None]
@@ -78,7 +88,49 @@ def image_array(image: Image.Image, colour: bool, dtype: str, name: str) -> NDAr
         raise UserError(f"{name}: values from {values.min()} to {values.max()}; expected 0 to 65,535")
     if dtype == "float32" and not np.isfinite(values).all():
         raise UserError(f"{name}: holds values that are not finite")
-    return values.astype(dtype)[None]
+    grey = values.astype(dtype)[None]
+    return np.repeat(grey, 3, axis=0) if colour else grey
+
+
+# Pillow has colours of 8 bits alone. Of a value of 16 it takes the higher byte; told that bytes stand in the other order,
+# the lower one.
+_OTHER_BYTE = {";16B": ";16L", ";16L": ";16B", ";16N": ";16B" if sys.byteorder == "little" else ";16L"}
+
+
+def has_deep_colour(image: Image.Image) -> bool:
+    """Whether an image that is not decoded yet has 16 bits of each colour, of which Pillow would take 8."""
+    if image.mode in ("I", "I;16", "I;16L", "I;16B", "I;16N", "F"):
+        return False
+    if image.format == "PPM" and _tiles(image) and isinstance(how := _tiles(image)[0][3], tuple):
+        # A portable pixmap tells its largest value.
+        return int(how[-1]) > 255
+    return ";16" in _raw_mode(image)
+
+
+def _tiles(image: Image.Image) -> list[Any]:
+    """How the parts of an image are to be decoded; none once they are."""
+    return getattr(image, "tile", None) or []
+
+
+def _raw_mode(image: Image.Image) -> str:
+    tiles = _tiles(image)
+    how = tiles[0][3] if tiles else ""
+    return str(how[0] if isinstance(how, tuple) and how else how or "")
+
+
+def _deep_colour(image: Image.Image) -> NDArray[np.uint16]:
+    """Decode an image of 16 bits of each colour, [H, W, 3]: once for the higher bytes and once for the lower ones."""
+    with Image.open(image.filename, formats=[str(image.format)]) as again:  # type: ignore[attr-defined]
+        again.tile = [each._replace(args=_told_otherwise(each.args)) for each in _tiles(again)]
+        low = np.asarray(again.convert("RGB"), np.uint16)
+    high: NDArray[np.uint16] = np.left_shift(np.asarray(image.convert("RGB"), np.uint16), np.uint16(8))
+    return high | low
+
+
+def _told_otherwise(how: Any) -> Any:
+    raw = how[0] if isinstance(how, tuple) else how
+    other = raw[:-4] + _OTHER_BYTE[raw[-4:]]
+    return (other, *how[1:]) if isinstance(how, tuple) else other
 
 
 def size_of(resize: int | Sequence[int]) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from snn2ann.data.download_progress import say
 from snn2ann.data.fetching import FetchedFile
-from snn2ann.data.own import option_names, own_reader
+from snn2ann.data.own import own_reader, own_section
 from snn2ann.data.source import RawImages, Source
 from snn2ann.errors import UserError
 
@@ -32,7 +32,7 @@ def own_source(spec: Mapping[str, Any]) -> tuple[Source, list[FetchedFile]]:
         UserError: they are not what the specification was made of.
     """
     name = spec["name"]
-    reader = own_reader(name, {key: spec[key] for key in option_names(spec["kind"]) if key in spec})
+    reader = own_reader(name, own_section(spec))
     scan = reader.scan()
     if scan.content[:16] != spec["content"]:
         raise UserError(f"{reader.origin}: changed since the study was resolved; start again")

@@ -15,6 +15,16 @@ FIGURES = {
         "answers early, right of it it runs longer than it was trained for. Bands span the seeds. In the panels "
         "after calibration the methods that can't be calibrated stay for comparison.",
     ),
+    "confusion": Entry(
+        "What each class is taken for",
+        "snn2ann.report.figures.confusion:confusion_matrices",
+        section="Classification",
+        sources="the evaluation of every run",
+        reading="Test images by their class (rows) and by the answer (columns), as shares of the class over all seeds. "
+        "Shown are the two sides that the claims compare, or the study's first configurations; all of them are in the "
+        "CSV file. What is right lies on the marked diagonal.",
+        own_data=True,
+    ),
     "convergence": Entry(
         "Convergence",
         "snn2ann.report.figures.convergence:convergence",

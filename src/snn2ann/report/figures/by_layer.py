@@ -27,6 +27,7 @@ from snn2ann.report.statistics import interval_of, summarise
 from snn2ann.report.study_data import Run, StudyData
 from snn2ann.runs.problems import try_read
 from snn2ann.runs.reading import read_evaluation
+from snn2ann.runs.records import Values
 
 COLUMNS = [*LABELS, "position", "layer", "mean", "low", "high", "n"]
 LAYER_AXIS = "Layer, from input to output"
@@ -38,7 +39,7 @@ def by_layer(study: StudyData, value: LayerValue, measure: str) -> pd.DataFrame:
 
     `measure` is what it is, by the name in results.csv, which says what interval it has.
     """
-    rows: list[dict[str, Any]] = []
+    rows: list[Values] = []
     for run in study.planned_runs:
         path = run.folder / run.evaluation
         entries = try_read(read_evaluation, path, study.problems) if path.exists() else None
@@ -54,7 +55,7 @@ def by_layer(study: StudyData, value: LayerValue, measure: str) -> pd.DataFrame:
     return summary.astype({"training_time_steps": "Int64"})
 
 
-def _layers(study: StudyData, run: Run, entry: Mapping[str, Any], value: LayerValue) -> list[dict[str, Any]]:
+def _layers(study: StudyData, run: Run, entry: Mapping[str, Any], value: LayerValue) -> list[Values]:
     each = run.configurations[-1 if entry["thresholds"] == "calibrated" else 0]
     told = labels(study, run.dataset, run.network, each)
     rows = [

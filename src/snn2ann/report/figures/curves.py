@@ -1,7 +1,6 @@
 """Data and strokes that several figures share: means over seeds with their bands."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +12,7 @@ from snn2ann.report.configurations import Configuration
 from snn2ann.report.figures.style import Look, line_handle
 from snn2ann.report.statistics import interval_of
 from snn2ann.report.study_data import Cell, StudyData
+from snn2ann.runs.records import Values
 
 ENDS = ("mean", "low", "high")
 RANGE = ("least", "greatest")
@@ -29,7 +29,7 @@ LABELS = [
 ]
 
 
-def labels(study: StudyData, dataset: str, network: str, each: Configuration) -> dict[str, Any]:
+def labels(study: StudyData, dataset: str, network: str, each: Configuration) -> Values:
     """The columns that say to which line a point belongs."""
     return {
         "dataset": dataset,

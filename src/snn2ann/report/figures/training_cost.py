@@ -21,6 +21,7 @@ from snn2ann.report.measured_cost import Cost, costs, find_cost, several
 from snn2ann.report.selection import comparison
 from snn2ann.report.statistics import mean_interval
 from snn2ann.report.study_data import StudyData
+from snn2ann.runs.records import Values
 
 COLUMNS = [
     "network",
@@ -69,7 +70,7 @@ def training_cost(study: StudyData) -> Drawing:
     return Drawing(figure, data)
 
 
-def _rows(cost: Cost) -> list[dict[str, Any]]:
+def _rows(cost: Cost) -> list[Values]:
     rows = []
     for measure in ("seconds", "saved_bytes", "peak_bytes"):
         estimate = mean_interval(cost.series(measure))

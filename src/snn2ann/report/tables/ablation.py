@@ -1,7 +1,5 @@
 """What each part of the method does (paper, evaluation section 4): differences from the headline configuration."""
 
-from typing import Any
-
 import pandas as pd
 
 from snn2ann.report.selection import comparison, find_cell, one_cell_each
@@ -9,6 +7,7 @@ from snn2ann.report.statistics import interval_of, paired_difference
 from snn2ann.report.study_data import Cell, StudyData
 from snn2ann.report.table import Table, estimate_columns, interval, plus_minus, text
 from snn2ann.report.tables.cell_columns import accuracy_column, footnotes, identity, identity_columns, missing_notes
+from snn2ann.runs.records import Values
 
 MEASURES = (
     "accuracy",
@@ -51,7 +50,7 @@ def ablation(study: StudyData) -> Table:
     )
 
 
-def _rows_of_place(study: StudyData, place: tuple[str, str]) -> list[dict[str, Any]]:
+def _rows_of_place(study: StudyData, place: tuple[str, str]) -> list[Values]:
     here = one_cell_each(study, place)
     first = find_cell(study, place, comparison(study).headline)
     cells = sorted(here, key=lambda cell: _rank(study, cell, first))
@@ -64,7 +63,7 @@ def _rank(study: StudyData, cell: Cell, first: Cell | None) -> int:
     return 1 if cell.configuration.method == comparison(study).headline["method"] else 2
 
 
-def _row(study: StudyData, cell: Cell, first: Cell) -> dict[str, Any]:
+def _row(study: StudyData, cell: Cell, first: Cell) -> Values:
     own = cell.configuration.method == comparison(study).headline["method"]
     row = {"group": "ablation" if own else "other methods"} | identity(study, cell)
     for measure in MEASURES:

@@ -1,7 +1,5 @@
 """Every configuration beside the reference, spike-based BP: what the paper's claims compare, for each T and variant."""
 
-from typing import Any
-
 import pandas as pd
 
 from snn2ann.report.selection import comparison, find_cell, one_cell_each
@@ -9,6 +7,7 @@ from snn2ann.report.statistics import EMPTY, mean_interval, paired_difference, p
 from snn2ann.report.study_data import Cell, StudyData
 from snn2ann.report.table import Table, estimate_columns, interval
 from snn2ann.report.tables.cell_columns import accuracy_column, footnotes, identity, identity_columns, missing_notes
+from snn2ann.runs.records import Values
 
 
 def against_reference(study: StudyData) -> Table:
@@ -38,13 +37,13 @@ def against_reference(study: StudyData) -> Table:
     )
 
 
-def _rows_of_place(study: StudyData, place: tuple[str, str]) -> list[dict[str, Any]]:
+def _rows_of_place(study: StudyData, place: tuple[str, str]) -> list[Values]:
     reference = find_cell(study, place, comparison(study).reference)
     cells = sorted(one_cell_each(study, place), key=lambda cell: cell != reference)
     return [_row(study, cell, reference) for cell in cells]
 
 
-def _row(study: StudyData, cell: Cell, reference: Cell | None) -> dict[str, Any]:
+def _row(study: StudyData, cell: Cell, reference: Cell | None) -> Values:
     accuracy, spikes = study.values(cell, "accuracy"), study.values(cell, "spikes_per_image")
     noise, gap = study.values(cell, "noisy_spike_rate_maximum"), study.values(cell, "ann_branch_accuracy") - accuracy
     difference = ratio = EMPTY

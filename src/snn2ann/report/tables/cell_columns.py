@@ -6,6 +6,7 @@ from typing import Any
 from snn2ann.report.configurations import mapping_unit_name, method_name, network_name
 from snn2ann.report.study_data import Cell, StudyData
 from snn2ann.report.table import Column, Row, interval, shown, text
+from snn2ann.runs.records import Values
 
 ATA_WORDS = {
     "none": "no",
@@ -15,7 +16,7 @@ ATA_WORDS = {
 }
 
 
-def identity(study: StudyData, cell: Cell) -> dict[str, Any]:
+def identity(study: StudyData, cell: Cell) -> Values:
     """The columns that say what a row is about."""
     each = cell.configuration
     return {

@@ -1,7 +1,5 @@
 """The paper's claims (abstract) beside what this study measured."""
 
-from typing import Any
-
 import pandas as pd
 
 from snn2ann.report.configurations import network_name
@@ -21,6 +19,7 @@ from snn2ann.report.table import (
 )
 from snn2ann.report.tables.cell_columns import missing_notes
 from snn2ann.report.verdicts import few_words
+from snn2ann.runs.records import Values
 
 
 def claims(study: StudyData) -> Table:
@@ -56,7 +55,7 @@ def claims_table(found: list[Finding], notes: list[str]) -> Table:
     )
 
 
-def claim_row(each: Finding) -> dict[str, Any]:
+def claim_row(each: Finding) -> Values:
     """A finding as one flat row of numbers and words."""
     return {
         "claim": each.claim,

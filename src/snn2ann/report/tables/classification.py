@@ -10,6 +10,7 @@ from snn2ann.report.study_data import StudyData
 from snn2ann.report.table import Table, estimate_columns, interval, text
 from snn2ann.report.tables.cell_columns import accuracy_column, footnotes, identity, identity_columns, missing_notes
 from snn2ann.runs.columns import BALANCED
+from snn2ann.runs.records import Values
 
 PAPER_CELLS = [
     (dataset, network) for dataset in ("CIFAR-10", "CIFAR-100", "Tiny-ImageNet") for network in ("VGG-13", "ResNet-17")
@@ -55,7 +56,7 @@ def load_published() -> pd.DataFrame:
         return pd.read_csv(file)
 
 
-def _measured(study: StudyData) -> list[dict[str, Any]]:
+def _measured(study: StudyData) -> list[Values]:
     rows = []
     for cell in study.cells:
         row = {"origin": "this study"} | identity(study, cell)
@@ -65,13 +66,13 @@ def _measured(study: StudyData) -> list[dict[str, Any]]:
     return rows
 
 
-def _other(origin: str, **labels: Any) -> dict[str, Any]:
+def _other(origin: str, **labels: Any) -> Values:
     empty = dict.fromkeys(("variant", "mapping_unit", "ata", "setting"), "")
     estimates = estimate_columns("accuracy", EMPTY) | estimate_columns("accuracy_last_epoch", EMPTY)
     return {"origin": origin} | empty | {"training_time_steps": None} | estimates | labels
 
 
-def _paper() -> list[dict[str, Any]]:
+def _paper() -> list[Values]:
     return [
         _other(
             "the paper",
@@ -86,7 +87,7 @@ def _paper() -> list[dict[str, Any]]:
     ]
 
 
-def _published() -> list[dict[str, Any]]:
+def _published() -> list[Values]:
     return [
         _other(
             "published",

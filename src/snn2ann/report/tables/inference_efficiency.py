@@ -1,7 +1,5 @@
 """Accuracy, speed, spikes, operations and energy of inference (paper, evaluation section 3)."""
 
-from typing import Any
-
 import pandas as pd
 
 from snn2ann.report.configurations import method_name
@@ -11,6 +9,7 @@ from snn2ann.report.statistics import EMPTY, amount_interval, interval_of, paire
 from snn2ann.report.study_data import Cell, StudyData
 from snn2ann.report.table import Table, estimate_columns, interval, plus_minus
 from snn2ann.report.tables.cell_columns import accuracy_column, footnotes, identity, identity_columns, missing_notes
+from snn2ann.runs.records import Values
 
 MEASURES = (
     "accuracy",
@@ -61,7 +60,7 @@ def _reference_words(study: StudyData) -> str:
     return f"{method_name(reference['method'])} trained and run at T={reference['training_time_steps']}"
 
 
-def _row(study: StudyData, cell: Cell) -> dict[str, Any]:
+def _row(study: StudyData, cell: Cell) -> Values:
     row = identity(study, cell)
     for measure in MEASURES:
         row |= estimate_columns(measure, interval_of(measure, study.values(cell, measure)))
@@ -77,7 +76,7 @@ def _row(study: StudyData, cell: Cell) -> dict[str, Any]:
     return row | _speed(study, cell)
 
 
-def _speed(study: StudyData, cell: Cell) -> dict[str, Any]:
+def _speed(study: StudyData, cell: Cell) -> Values:
     reference = comparison(study).reference
     place = (cell.dataset, cell.network)
     configuration = cell.configuration

@@ -1,6 +1,6 @@
 """What a study was made with: parameters, seeds, commit, machine, versions; what a reader needs to make it again."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
@@ -11,10 +11,11 @@ from snn2ann.report.table import Table, shown, text
 from snn2ann.report.tables.cell_columns import missing_notes
 from snn2ann.runs.problems import try_read
 from snn2ann.runs.reading import read_training
+from snn2ann.runs.records import Values
 
 # The group of rows in which each key of training.json stands; the commit is told with whether files were changed.
 GROUPS = {"versions": "Versions", "machine": "Machine", "device": "Machine", "threads": "Machine"}
-Row = dict[str, Any]
+Row = Values
 
 
 def provenance(study: StudyData) -> Table:
@@ -65,7 +66,7 @@ def _made_with(run: Run, problems: list[str]) -> Iterator[tuple[str, str, str]]:
     """Group, item and value of what one training.json says; nothing where it isn't there."""
     if not run.files.trained:
         return
-    training = try_read(read_training, run.files.training, problems) or {}
+    training: Mapping[str, Any] = try_read(read_training, run.files.training, problems) or {}
     if training.get("commit"):
         changed = ", with uncommitted changes" if training.get("dirty") else ""
         yield "Code", "git commit", f"{training['commit']}{changed}"

@@ -22,6 +22,7 @@ from snn2ann.report.table import (
     text,
 )
 from snn2ann.report.tables.cell_columns import missing_notes, note, status
+from snn2ann.runs.records import Values
 
 MEBIBYTE = 1 / 2**20
 RATIOS = ("to_ann", "to_reference", "to_equal_time_steps")
@@ -73,10 +74,10 @@ def _columns(reference: str) -> list[Column]:
     ]
 
 
-def _step_row(cost: Cost, measured: list[Cost], sides: Comparison) -> dict[str, Any]:
+def _step_row(cost: Cost, measured: list[Cost], sides: Comparison) -> Values:
     seconds = cost.series("seconds")
     low, middle, high = (float(seconds.quantile(each)) for each in (0.25, 0.5, 0.75))
-    row: dict[str, Any] = {
+    row: Values = {
         "measured": "training step",
         "dataset": "",
         "network": cost.network,
@@ -122,10 +123,10 @@ def _training_cells(study: StudyData) -> list[Cell]:
     return list(cells.values())
 
 
-def _epoch_row(study: StudyData, cell: Cell, sides: Comparison) -> dict[str, Any]:
+def _epoch_row(study: StudyData, cell: Cell, sides: Comparison) -> Values:
     seconds = _epoch_seconds(study, cell)
     mean = mean_interval(seconds)
-    row: dict[str, Any] = {
+    row: Values = {
         "measured": "epoch",
         "dataset": cell.dataset,
         "network": cell.network,

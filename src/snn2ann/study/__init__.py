@@ -1,48 +1,41 @@
 """A study: the runs that its parameters stand for, each named by a digest of everything that can change its result."""
 
 import hashlib
-import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from importlib.abc import Traversable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from snn2ann.data import DATASETS, PLACES, dataset_spec
+from snn2ann.data import PLACES, DatasetSpec, dataset_spec
 from snn2ann.errors import UserError
-from snn2ann.methods import METHODS, MethodEntry
+from snn2ann.methods import METHODS
 from snn2ann.models import NETWORKS
-from snn2ann.parameters import choose, digest, load_parameters, merge, validate
-from snn2ann.parameters.phases import Measurement
-from snn2ann.parameters.report import Report
-from snn2ann.parameters.section import Section
-from snn2ann.parameters.study import Entry, StudySection
-from snn2ann.parameters.whole import Given, Parameters, part_of, typed
+from snn2ann.parameters import choose, digest, load_parameters, validate
+from snn2ann.parameters.dataset import Split
+from snn2ann.parameters.study import StudySection
+from snn2ann.parameters.whole import Parameters, typed
 from snn2ann.runs.folder import RunFolder
-from snn2ann.specs import (
-    Chosen,
-    RunSpec,
-    changed_options,
-    checked_options,
-    method_spec,
-    network_spec,
-    refuse_two_values,
-    resolved_network,
-)
+from snn2ann.runs.records import Descriptor
+from snn2ann.specs import Options, RunSpec, SectionSpec, changed_options, method_spec, network_spec, resolved_network
+from snn2ann.study.checks import dataset_sections, refuse_wrong_studies, with_own_sections
+from snn2ann.study.entries import Cell, cells_of
+from snn2ann.study.measured import inference_spec_of, measurement_spec_of
+
+StudyContent = dict[str, Any]
+# The spec of each data set, by its name and the seed of a run: seeds differ where the data are cut into folds.
+Specs = Mapping[str, Mapping[int, DatasetSpec]]
+"""What study.json holds: the parameters as they were written among it."""
 
 __all__ = ["Run", "Study", "digest", "load_parameters", "network_spec", "resolve", "validate"]
 
-# Raised by hand when a change of code alters what these phases write; METHODS holds one for each method.
+# Raised by hand when a change of code alters what these phases write; METHODS holds one for each method. Training is the
+# loop, the recipe, and the batches that they are given; runs are named by its revision from the second on.
+TRAINING_REVISION = 1
 CALIBRATION_REVISION = 1
 EVALUATION_REVISION = 1
-MEASUREMENT_REVISION = 3
-INFERENCE_REVISION = 2
-
-T = TypeVar("T")
-# The spec of each data set, by its name and the seed of a run: seeds differ where the data are cut into folds.
-Specs = Mapping[str, Mapping[int, dict[str, Any]]]
 
 
 @dataclass(frozen=True)
@@ -73,16 +66,16 @@ class Run:
     training_time_steps: int | None
     seed: int
     recipe: str
-    changed: dict[str, Any]
+    changed: Options
     spec: RunSpec
     dataset_folder: str
     source: str | None
-    calibration_spec: dict[str, Any] | None
+    calibration_spec: SectionSpec | None
     calibration_digest: str | None
-    evaluation_spec: dict[str, Any]
+    evaluation_spec: SectionSpec
     evaluation_digest: str
 
-    def descriptor(self) -> dict[str, Any]:
+    def descriptor(self) -> Descriptor:
         """Return what study.json says of this run."""
         folder, calibrated = RunFolder(Path(self.name)), self.calibration_digest
         return {
@@ -119,13 +112,13 @@ class Study:
     name: str
     runs: tuple[Run, ...]
     not_run: tuple[Run, ...]
-    datasets: dict[str, dict[str, Any]]
-    measurement_spec: dict[str, Any] | None
+    datasets: dict[str, DatasetSpec]
+    measurement_spec: SectionSpec | None
     measurement_digest: str | None
-    inference_spec: dict[str, Any] | None
+    inference_spec: SectionSpec | None
     inference_digest: str | None
-    report: dict[str, Any]
-    parameters: dict[str, Any]
+    report: SectionSpec
+    parameters: SectionSpec
     digest: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -141,11 +134,11 @@ class Study:
         shown = [[name, entry.label, dict(entry.looks)] for name, entry in methods.items()]
         return [shown, [[kind, NETWORKS[kind].label] for kind in kinds]]
 
-    def study_json(self) -> dict[str, Any]:
+    def study_json(self) -> StudyContent:
         """Return the content of results/<study>/study.json."""
         return {**self._content(), "digest": self.digest}
 
-    def _content(self) -> dict[str, Any]:
+    def _content(self) -> StudyContent:
         cost = f"training_cost-{self.measurement_digest}.csv" if self.measurement_digest else None
         speed = f"inference-{self.inference_digest}.csv" if self.inference_digest else None
         return {
@@ -157,26 +150,6 @@ class Study:
             "report": self.report,
             "parameters": self.parameters,
         }
-
-
-@dataclass(frozen=True)
-class _Cell:
-    """One run before its source is known: an entry of `runs` with one value for each key."""
-
-    key: str  # where in params.yaml, for messages
-    chosen: Chosen
-    calibrate: bool
-    planned: bool
-    dataset: str
-    network: str
-    seed: int
-    recipe: str
-    own_recipe: bool  # not the study's
-
-    @property
-    def method(self) -> MethodEntry:
-        """What the registry says of its method."""
-        return METHODS[self.chosen.method]
 
 
 def resolve(parameters: Mapping[str, Any], study_name: str) -> Study:
@@ -193,10 +166,13 @@ def resolve(parameters: Mapping[str, Any], study_name: str) -> Study:
     given = typed(parameters)
     section = given.typed.studies[choose("study", study_name, given.typed.studies)]
     place = f"studies.{study_name}"
-    _refuse_unknown_names(given)
-    changed = _with_own_sections(given.typed, section, place)
-    cells = list(_cells(given, section, study_name))
-    specs = _datasets(changed, section, place)
+    refuse_wrong_studies(given)
+    changed = with_own_sections(given.typed, section, place)
+    cells = list(cells_of(given, section, study_name))
+    specs = {
+        name: {seed: dataset_spec(name, described, key, seed) for seed in seeds_that_differ(described, section.seeds)}
+        for name, (key, described) in dataset_sections(given.typed, section, place).items()
+    }
     runs: dict[int, Run] = {}
     # Runs that start from another come last, so that their source is there; the listed order is kept by the index.
     for index in sorted(range(len(cells)), key=lambda index: cells[index].method.source is not None):
@@ -204,8 +180,8 @@ def resolve(parameters: Mapping[str, Any], study_name: str) -> Study:
         runs[index] = _run(changed, cells[index], specs, made)
     ordered = [(cells[index], runs[index]) for index in range(len(cells))]
     _refuse_duplicates(ordered)
-    measurement = _measurement(changed, section, place)
-    inference = _inference(changed, [cell for cell, _ in ordered if cell.planned], specs)
+    measurement = measurement_spec_of(changed, section, place)
+    inference = inference_spec_of(changed, [cell for cell, _ in ordered if cell.planned], specs)
     return Study(
         name=study_name,
         runs=tuple(run for cell, run in ordered if cell.planned),
@@ -220,74 +196,14 @@ def resolve(parameters: Mapping[str, Any], study_name: str) -> Study:
     )
 
 
-def _refuse_unknown_names(given: Given) -> None:
-    """Refuse names and options of any study that stand for nothing, also where this study does not use them."""
-    parameters = given.typed
-    choose("study", parameters.study, parameters.studies)
-    for name, dataset in parameters.datasets.items():
-        if "kind" not in dataset.as_given():
-            choose("datasets", name, DATASETS)
-    for name, network in parameters.networks.items():
-        choose(f"networks.{name}.kind", getattr(network, "kind", None), NETWORKS)
-    for name, options in parameters.methods.items():
-        checked_options(choose("methods", name, METHODS), options, f"methods.{name}")
-    _refuse_unknown_methods(parameters.report, "report")
-    for name, study in parameters.studies.items():
-        place = f"studies.{name}"
-        choose(f"{place}.recipe", study.recipe, parameters.recipes)
-        for network_name in study.networks:
-            choose(f"{place}.networks", network_name, parameters.networks)
-        for index, entry in enumerate(study.runs):
-            choose(f"{given.key_of_run(name, index)}.method", entry.method, METHODS)
+def seeds_that_differ(described: Split, seeds: list[int]) -> list[int]:
+    """The seeds whose runs have data of their own: all where the data are cut into folds, else the first stands for all."""
+    return seeds if described.folds else seeds[:1]
 
 
-def _refuse_unknown_methods(report: Report, key: str) -> None:
-    for side in ("headline", "reference", "beside"):
-        if (rows := getattr(report, side)) is not None:
-            choose(f"{key}.{side}.method", rows.method, METHODS)
-
-
-def _cells(given: Given, section: StudySection, study_name: str) -> Iterator[_Cell]:
-    for index, entry in enumerate(section.runs):
-        key = given.key_of_run(study_name, index)
-        refuse_two_values(entry.as_given(), entry.options, key)
-        datasets = _narrowed(section.datasets, entry.datasets, f"{key}.datasets")
-        networks = _narrowed(section.networks, entry.networks, f"{key}.networks")
-        seeds = _narrowed(section.seeds, entry.seeds, f"{key}.seeds")
-        recipe = choose(f"{key}.recipe", entry.recipe or section.recipe, given.typed.recipes)
-        for dataset, network in itertools.product(datasets, networks):
-            for chosen in _single(entry, key):
-                for seed in seeds:
-                    own = recipe != section.recipe
-                    yield _Cell(key, chosen, entry.calibrate, entry.run, dataset, network, seed, recipe, own)
-
-
-def _narrowed(of_study: list[T], of_entry: list[T] | None, key: str) -> list[T]:
-    for value in of_entry or ():
-        if value not in of_study:
-            name, allowed = key.rpartition(".")[2], ", ".join(map(str, of_study))
-            raise UserError(f"{key}: {value!r} is not in the study's {name}; an entry may narrow them: {allowed}")
-    return list(of_study if of_entry is None else of_entry)
-
-
-def _single(entry: Entry, key: str) -> Iterator[Chosen]:
-    """Give the product of an entry's lists, `options` included, with one value for each key."""
-    given = entry.as_given()
-    axes: list[tuple[str, Any]] = [
-        (name, given[name]) for name in ("variant", "time_steps", "mapping_unit", "ata") if name in given
-    ]
-    axes += [(f"options.{name}", value) for name, value in entry.options.items()]
-    for name, value in axes:
-        if value == []:
-            raise UserError(f"{key}.{name}: [] is not allowed; expected a value, or a list of at least one")
-    for values in itertools.product(*(value if isinstance(value, list) else [value] for _, value in axes)):
-        chosen = dict(zip((name for name, _ in axes), values, strict=True))
-        options = {name.removeprefix("options."): chosen.pop(name) for name in list(chosen) if "." in name}
-        yield Chosen(method=entry.method, options=options, **chosen)
-
-
-def _run(parameters: Parameters, cell: _Cell, specs: Specs, made: list[tuple[_Cell, Run]]) -> Run:
-    dataset = specs[cell.dataset][cell.seed]
+def _run(parameters: Parameters, cell: Cell, specs: Specs, made: list[tuple[Cell, Run]]) -> Run:
+    of_seeds = specs[cell.dataset]
+    dataset = of_seeds.get(cell.seed) or next(iter(of_seeds.values()))
     described = parameters.networks[cell.network]
     network = resolved_network(described, cell.network, dataset["shape"], f"networks.{cell.network}")
     method = method_spec(parameters, cell.chosen, cell.key)
@@ -304,6 +220,10 @@ def _run(parameters: Parameters, cell: _Cell, specs: Specs, made: list[tuple[_Ce
         "seed": cell.seed,
         "source": source,
     }
+    if cell.checkpoint:
+        spec["checkpoint"] = cell.checkpoint
+    if TRAINING_REVISION > 1 and cell.method.trained:
+        spec["training_revision"] = TRAINING_REVISION
     time_steps, options = method["time_steps"], method["options"]
     steps = f"_T{time_steps}" if time_steps else ""
     calibration = _calibration(parameters, cell, time_steps)
@@ -342,7 +262,7 @@ def _run(parameters: Parameters, cell: _Cell, specs: Specs, made: list[tuple[_Ce
     )
 
 
-def _check_frames(cell: _Cell, frames: int) -> None:
+def _check_frames(cell: Cell, frames: int) -> None:
     """Refuse what cannot be done with an image for each time step."""
     chosen, of_frames = cell.chosen, f"with data set {cell.dataset}, which is of {frames} frames"
     if not cell.method.frames:
@@ -354,25 +274,7 @@ def _check_frames(cell: _Cell, frames: int) -> None:
         raise UserError(f"{cell.key}.time_steps: {chosen.time_steps} is not allowed {of_frames}; expected {frames}")
 
 
-def _datasets(parameters: Parameters, section: StudySection, place: str) -> Specs:
-    special = section.dataset_options
-    for name in special:
-        choose(f"{place}.dataset_options", name, section.datasets)
-    own = [name for name, described in parameters.datasets.items() if "kind" in described.as_given()]
-    specs: dict[str, dict[int, dict[str, Any]]] = {}
-    for name in section.datasets:
-        choose(f"{place}.datasets", name, [*DATASETS, *own])
-        described = parameters.datasets.get(name)
-        common = described.as_given() if described else {}
-        given = merge(common, special.get(name, {}))
-        if given.get("folds"):
-            specs[name] = {seed: dataset_spec(name, given, seed) for seed in section.seeds}
-        else:
-            specs[name] = dict.fromkeys(section.seeds, dataset_spec(name, given))
-    return specs
-
-
-def _source(cell: _Cell, made: list[tuple[_Cell, Run]]) -> str | None:
+def _source(cell: Cell, made: list[tuple[Cell, Run]]) -> str | None:
     """Find the run whose weights this cell starts from."""
     method = cell.method.source
     if method is None:
@@ -390,83 +292,14 @@ def _source(cell: _Cell, made: list[tuple[_Cell, Run]]) -> str | None:
     return name
 
 
-def _calibration(parameters: Parameters, cell: _Cell, time_steps: int | None) -> dict[str, Any] | None:
+def _calibration(parameters: Parameters, cell: Cell, time_steps: int | None) -> SectionSpec | None:
     if not cell.calibrate:
         return None
-    if cell.method.source is None and cell.method.options != "variants":
-        allowed = ", ".join(name for name, entry in METHODS.items() if entry.source or entry.options == "variants")
-        name = cell.chosen.method
-        raise UserError(f"{cell.key}.calibrate: true is not allowed for method {name}; it is for {allowed}")
     spec = {"revision": CALIBRATION_REVISION, **parameters.calibration.as_given()}
     return spec | {"time_steps": time_steps or spec["time_steps"]}
 
 
-def _with_own_sections(parameters: Parameters, section: StudySection, place: str) -> Parameters:
-    """Put what a study measures and compares otherwise into the common sections."""
-    own: dict[str, Section | None] = {}
-    if section.measurement:
-        common = parameters.measurement.as_given() if parameters.measurement else {}
-        own["measurement"] = part_of(Measurement, merge(common, section.measurement), f"{place}.measurement")
-    if section.report:
-        report = part_of(Report, merge(parameters.report.as_given(), section.report), f"{place}.report")
-        _refuse_unknown_methods(report, f"{place}.report")
-        own["report"] = report
-    return parameters.model_copy(update=own)
-
-
-NAMED = ("networks", "methods")
-
-
-def _measurement(parameters: Parameters, study: StudySection, place: str) -> dict[str, Any] | None:
-    """Resolve the networks and methods whose training step is timed; methods with time steps at each T."""
-    section = parameters.measurement
-    if section is None:
-        return None
-    keys = {
-        name: f"{place}.measurement.{name}" if name in study.measurement else f"measurement.{name}" for name in NAMED
-    }
-    networks = []
-    for name in section.networks:
-        choose(keys["networks"], name, parameters.networks)
-        described = parameters.networks[name]
-        networks.append(resolved_network(described, name, section.image_shape, f"networks.{name}"))
-    methods = []
-    for index, entry in enumerate(section.methods):
-        key = f"{keys['methods']}[{index}]"
-        method = METHODS[choose(f"{key}.method", entry.method, METHODS)]
-        if method.source is not None:
-            raise UserError(f"{key}.method: {entry.method!r} is not allowed; expected a method that is trained")
-        if entry.time_steps is not None and not method.time_steps:
-            raise UserError(f"{key}.time_steps: {entry.time_steps} is not allowed; {entry.method} is trained without T")
-        single = [value for value in entry.options.values() if isinstance(value, list)]
-        if single:
-            raise UserError(f"{key}.options: {single[0]} is not allowed; expected one value an option")
-        chosen = {name: value for name, value in entry.as_given().items() if name != "time_steps"}
-        for value in (entry.time_steps or section.time_steps) if method.time_steps else [None]:
-            methods.append(method_spec(parameters, Chosen(time_steps=value, **chosen), key))
-    return {"revision": MEASUREMENT_REVISION, **section.as_given(), "networks": networks, "methods": methods}
-
-
-def _inference(parameters: Parameters, cells: list[_Cell], specs: Specs) -> dict[str, Any] | None:
-    """Resolve what is timed in inference: each method and variant of the study, by default options, on each network."""
-    section = parameters.inference
-    if section is None:
-        return None
-    places = []
-    for dataset, network in dict.fromkeys((cell.dataset, cell.network) for cell in cells):
-        spec = next(iter(specs[dataset].values()))
-        resolved = resolved_network(parameters.networks[network], network, spec["shape"], f"networks.{network}")
-        known = {key: spec[key] for key in ("name", "shape", "classes", "frames") if key in spec}
-        places.append({"dataset": known, "network": resolved})
-    methods = []
-    for name, variant in dict.fromkeys((cell.chosen.method, cell.chosen.variant or "released") for cell in cells):
-        entry = METHODS[name]
-        steps, preset = 1 if entry.time_steps else None, variant if entry.options == "variants" else None
-        methods.append(method_spec(parameters, Chosen(name, preset, steps), "inference"))
-    return {"revision": INFERENCE_REVISION, **section.as_given(), "places": places, "methods": methods}
-
-
-def _refuse_duplicates(ordered: list[tuple[_Cell, Run]]) -> None:
+def _refuse_duplicates(ordered: list[tuple[Cell, Run]]) -> None:
     counts = Counter(run.name for _, run in ordered)
     for name, count in counts.items():
         if count > 1:
@@ -474,9 +307,7 @@ def _refuse_duplicates(ordered: list[tuple[_Cell, Run]]) -> None:
             raise UserError(f"{' and '.join(places)}: the run {name} stands {count} times; keep one")
 
 
-def _used(
-    written: Parameters, changed: Parameters, name: str, section: StudySection, cells: list[_Cell]
-) -> dict[str, Any]:
+def _used(written: Parameters, changed: Parameters, name: str, section: StudySection, cells: list[Cell]) -> SectionSpec:
     """Return the part of the parameters that this study uses."""
     measured = changed.measurement.networks if changed.measurement else []
     networks = dict.fromkeys([*section.networks, *measured])

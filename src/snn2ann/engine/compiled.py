@@ -1,0 +1,39 @@
+"""Functions that are one operation to a compiler (`torch.compile`): it need not look into them, nor may it drop them."""
+
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import Any, TypeVar, cast
+
+import torch
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def one_operation(
+    name: str, *, like: Callable[..., Any] | None = None, writes: Iterable[str] = (), draws: bool = False
+) -> Callable[[F], F]:
+    """Decorate a function of tensors, numbers and words, whose types are written as `torch.library.custom_op` reads them.
+
+    Where nothing is compiled the function is called as it is.
+
+    Args:
+        name: of the operation.
+        like: takes the same, and gives empty tensors of the shapes and strides that the function gives; None where it gives
+            nothing.
+        writes: names of arguments that it writes to.
+        draws: whether it draws random numbers.
+    """
+
+    def decorate(function: F) -> F:
+        tags = (torch.Tag.nondeterministic_seeded,) if draws else ()
+        operation = torch.library.custom_op(f"snn2ann::{name}", function, mutates_args=tuple(writes), tags=tags)
+        if like is not None:
+            operation.register_fake(like)
+
+        @wraps(function)
+        def run(*arguments: Any) -> Any:
+            return (operation if torch.compiler.is_compiling() else function)(*arguments)
+
+        return cast(F, run)
+
+    return decorate
