@@ -313,7 +313,7 @@ def test_a_figure_says_that_runs_are_missing(tmp_path: Path, monkeypatch: pytest
 
 
 def test_an_unknown_figure_names_those_that_are(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no figure is called nonsense; there are accuracy_over_time_steps, conv"):
+    with pytest.raises(UserError, match="no figure is called nonsense; there are accuracy_over_time_steps, conf"):
         make_figure("nonsense", tmp_path)
 
 

@@ -6,14 +6,14 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.axes import Axes
 
-from snn2ann.report.figures.curves import labels
+from snn2ann.report.figures.curves import LABELS, labels
 from snn2ann.report.figures.style import GREY, WIDTH, Drawing, Look, at_place, empty_drawing, looks, place_title
 from snn2ann.report.selection import comparison, find_cell, one_cell_each
 from snn2ann.report.statistics import paired_difference, paired_ratio
 from snn2ann.report.study_data import Cell, StudyData
 
 ENDS = ("mean", "low", "high", "n")
-COLUMNS = ["dataset", "network", "configuration", *(f"{what}_{end}" for what in ("accuracy", "spikes") for end in ENDS)]
+COLUMNS = [*LABELS, *(f"{what}_{end}" for what in ("accuracy", "spikes") for end in ENDS)]
 PANELS = (("accuracy", "Δ test accuracy (points)"), ("spikes", "Δ spikes per image (%)"))
 
 
@@ -59,8 +59,7 @@ def _rows_of_place(study: StudyData, place: tuple[str, str]) -> list[dict[str, A
 def _row(study: StudyData, cell: Cell, first: Cell) -> dict[str, Any]:
     accuracy = paired_difference(study.values(cell, "accuracy"), study.values(first, "accuracy")).scaled(100)
     spikes = paired_ratio(study.values(cell, "spikes_per_image"), study.values(first, "spikes_per_image"))
-    told = labels(study, cell.dataset, cell.network, cell.configuration)
-    row = {key: told[key] for key in COLUMNS[:3]}
+    row = labels(study, cell.dataset, cell.network, cell.configuration)
     row |= {f"accuracy_{end}": getattr(accuracy, end) for end in ENDS}
     percent = {end: 100 * (getattr(spikes, end) - 1) for end in ENDS[:3]} | {"n": spikes.n}
     return row | {f"spikes_{end}": value for end, value in percent.items()}
