@@ -15,9 +15,12 @@ HASH := $(shell cksum < requirements.lock)
 # Private: the environment itself is made with the system's Python.
 reproduce test docs benchmark soak: private export PATH := $(CURDIR)/$(BIN):$(PATH)
 
+# In the end it says whether what came out agrees with the reference run of the documentation, where there is one.
 reproduce: environment
 	snakemake --cores all $$(test -t 2 && echo --logger rich)
-	snakemake --report "results/$$(python -c "from snn2ann.study import load_parameters as load; print(load('params.yaml')['study'])")/report.html"
+	@set -e; study=$$(python -c "from snn2ann.study import load_parameters as load; print(load('params.yaml')['study'])"); \
+		snakemake --report "results/$$study/report.html"; \
+		[ ! -e "docs/reference/$$study/claims.json" ] || snn2ann agree "results/$$study" "docs/reference/$$study"
 
 test: environment
 	ruff check .

@@ -14,12 +14,13 @@ from snakemake.utils import min_version
 from snn2ann import cluster, pipeline
 from snn2ann.devices import gpus
 from snn2ann.errors import UserError
+from snn2ann.files import read_json
 from snn2ann.foresight import foresee
 from snn2ann.report.figures import FIGURES
 from snn2ann.report.registry import SECTIONS, listed
 from snn2ann.report.tables import TABLES
-from snn2ann.report.verdict_rows import HEADER, read_verdicts, verdict_cells
-from snn2ann.runs.folder import RunFolder, trained_files
+from snn2ann.report.verdict_rows import read_verdicts, verdict_cells, verdict_header
+from snn2ann.runs.folder import RunFolder
 from snn2ann.study import load_parameters, resolve
 
 min_version("9.0")
@@ -66,9 +67,7 @@ wildcard_constraints:
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/fetch.smk"
-include: "workflow/rules/train.smk"
-include: "workflow/rules/calibrate.smk"
-include: "workflow/rules/evaluate.smk"
+include: "workflow/rules/runs.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/track.smk"
 
@@ -78,6 +77,9 @@ config["front_page"] = {
     "study": STUDY.name,
     "title": STUDY.parameters["studies"][STUDY.name]["title"],
     "verdicts": verdict_rows(),
+    "labels": phone_labels(verdict_rows()),
+    "agreement": agreement_words(),
+    "frontier": frontier_picture(),
 }
 config["captions"] = {"table": TABLES, "figure": FIGURES}
 
@@ -96,8 +98,8 @@ localrules:
     mark,
     describe,
     collect,
-    table,
-    figure,
+    tabulate,
+    draw,
     judge,
     record,
 

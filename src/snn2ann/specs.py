@@ -220,4 +220,8 @@ def training_images(dataset: Mapping[str, Any]) -> float:
     if dataset.get("train_images"):
         return float(dataset["train_images"])
     images = dataset["parts"]["train"] if "parts" in dataset else DATASETS[dataset["name"]].images
-    return float(images * (1 - dataset.get("test", 0) - dataset.get("validation", 0)))
+    return float(images * (1 - _test_share(dataset) - dataset.get("validation", 0)))
+
+
+def _test_share(dataset: Mapping[str, Any]) -> float:
+    return 1 / dataset["folds"] if "folds" in dataset else float(dataset.get("test", 0))

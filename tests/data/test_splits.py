@@ -59,3 +59,30 @@ def test_fewer_training_images_leave_the_other_parts_alone() -> None:
     np.testing.assert_array_equal(parts(5000)["train"], whole["train"])
     assert set(parts(None, 1)["validation"]) != set(whole["validation"])
     np.testing.assert_array_equal(parts(None)["train"], whole["train"])
+
+
+@settings(max_examples=60, deadline=None)
+@given(labels=labels_of(40), folds=st.integers(2, 6), seed=st.integers(0, 100))
+def test_folds_test_every_image_once_and_share_out_every_class(labels: np.ndarray, folds: int, seed: int) -> None:
+    parts = [
+        split_indices(
+            labels,
+            len(labels),
+            validation=0.2,
+            test=None,
+            train_images=None,
+            split_seed=seed,
+            fold=(which, folds),
+        )
+        for which in range(folds)
+    ]
+    tested = np.concatenate([part["test"] for part in parts])
+    np.testing.assert_array_equal(np.sort(tested), np.arange(len(labels)))
+    sizes = [len(part["test"]) for part in parts]
+    assert max(sizes) - min(sizes) <= 1
+    for label in np.unique(labels):
+        of_class = [(labels[part["test"]] == label).sum() for part in parts]
+        assert max(of_class) - min(of_class) <= 1
+    for part in parts:
+        together = np.concatenate(list(part.values()))
+        np.testing.assert_array_equal(np.sort(together), np.arange(len(labels)))

@@ -15,6 +15,7 @@ from snn2ann.errors import UserError
 from snn2ann.report.figures import FIGURES, make_figure, style
 from snn2ann.report.figures.accuracy_against_spikes import accuracy_against_spikes
 from snn2ann.report.results import COLUMNS, collect_results, load_results
+from snn2ann.report.selection import without_ablation
 from snn2ann.report.study_data import load_study
 from snn2ann.report.tables import TABLES, make_table
 
@@ -43,7 +44,7 @@ def test_every_figure_has_every_file(drawn: Path) -> None:
             assert content.startswith(heads[kind]) or (name, kind) == ("training_cost", "csv")
 
 
-@pytest.mark.parametrize("name", [name for name in FIGURES if name != "training_cost"])
+@pytest.mark.parametrize("name", [name for name in FIGURES if name not in ("training_cost", "ablation_effects")])
 def test_an_unknown_method_is_in_every_figure(drawn: Path, name: str) -> None:
     assert "dummy" in set(data(drawn, name)["method"])
 
@@ -64,6 +65,9 @@ def test_an_unknown_method_is_in_the_cost_figure_once_it_is_measured(small_study
 def test_points_of_the_frontier_are_the_means_in_results(drawn: Path, measure: str) -> None:
     results = load_results(drawn)
     rows = results[(results["measure"] == measure) & (results["split"] == "test")]
+    # Of the headline's method no other configuration: these belong to the ablation.
+    judged = (rows["mapping_unit"] == "resu") & (rows["ata"] == "training")
+    rows = rows[(rows["method"] != "snn2ann") | judged]
     means = rows.groupby(LABELS, dropna=False)["value"].agg(["mean", "count"])
     points = data(drawn, "accuracy_against_spikes").replace({"training_time_steps": "", "time_steps": ""}, pd.NA)
     points = points[points[f"{measure}_mean"] != ""]
@@ -74,6 +78,36 @@ def test_points_of_the_frontier_are_the_means_in_results(drawn: Path, measure: s
     assert len(both) == len(means)
     assert both[f"{measure}_mean"].astype(float).tolist() == pytest.approx(both["mean"].tolist())
     assert both["n"].tolist() == both["count"].tolist()
+
+
+def test_effects_of_the_ablation_are_paired_differences_from_the_headline(drawn: Path) -> None:
+    results = load_results(drawn)
+    rows = results[
+        (results["measure"] == "accuracy") & (results["split"] == "test") & (results["network"] == "vgg-small")
+    ]
+    rows = rows[(rows["method"] == "snn2ann") & (rows["time_steps"] == 5)]
+    values = {key: each.set_index("seed")["value"] for key, each in rows.groupby(["mapping_unit", "ata"])}
+    headline = values.pop(("resu", "training"))
+    shown = data(drawn, "ablation_effects")
+    shown = shown[shown["network"] == "vgg-small"]
+    expected = sorted(100 * (each - headline).mean() for each in values.values())
+    assert sorted(shown["accuracy_mean"].astype(float)) == pytest.approx(expected)
+    assert len(expected) == len(shown) > 2
+
+
+def test_a_methods_look_is_the_same_in_figures_with_and_without_the_ablation(small_study: Path) -> None:
+    study = load_study(small_study)
+    whole, part = style.looks(study), style.looks(without_ablation(study))
+    assert whole == part and len(without_ablation(study).configurations) < len(study.configurations)
+    assert {study.label(each) for each in without_ablation(study).configurations} == {
+        without_ablation(study).label(each) for each in without_ablation(study).configurations
+    }
+
+
+def test_figures_without_the_ablation_have_nothing_of_a_calibration_that_they_leave_out(drawn: Path) -> None:
+    shown = data(drawn, "firing_rate")
+    own = shown[(shown["method"] == "snn2ann") & (shown["network"] == "vgg-small")]
+    assert set(own["ata"]) == {"training"} and set(own["n"].astype(int)) == {2}
 
 
 def test_convergence_shows_the_histories(drawn: Path) -> None:
@@ -279,7 +313,7 @@ def test_a_figure_says_that_runs_are_missing(tmp_path: Path, monkeypatch: pytest
 
 
 def test_an_unknown_figure_names_those_that_are(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="no figure is called nonsense; there are accuracy_over_time_steps, conv"):
+    with pytest.raises(UserError, match="no figure is called nonsense; there are accuracy_over_time_steps, conf"):
         make_figure("nonsense", tmp_path)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from snn2ann.errors import UserError
+from snn2ann.report.agreement import machines_of
 from snn2ann.report.judging import make_claims
 from snn2ann.report.publish import block_of, marks, publish
 from snn2ann.report.results import collect_results
@@ -99,3 +100,13 @@ def test_a_wrong_run_leaves_the_documentation_as_it_was(study: Path, tmp_path: P
     with pytest.raises(UserError, match=file):
         publish(study, output, [page])
     assert page.read_text() == before and (output / "kept.md").exists()
+
+
+def test_a_second_making_stands_beside_with_whether_they_agree(study: Path, tmp_path: Path) -> None:
+    page, output = page_with(tmp_path, "claims", "agree"), tmp_path / "docs"
+    publish(study, output, [page], second=study)
+    assert (output / "second" / "claims.json").read_bytes() == (study / "claims.json").read_bytes()
+    assert json.loads((output / "second" / "made-with.json").read_text())["machine"] == [{"processor": "made up"}]
+    agreed = str(block_of(page.read_text(), "agree"))
+    assert agreed == (output / "agreement.txt").read_text().rstrip("\n") and "0 differ" in agreed
+    assert machines_of(output) == ["made up"]

@@ -8,11 +8,12 @@ import pytest
 
 from snn2ann.report.judging import make_claims
 from snn2ann.report.metrics import make_metrics
-from snn2ann.report.results import collect_results
+from snn2ann.report.results import COLUMNS, collect_results, load_results
 from snn2ann.report.selection import comparison, find_cell, headline_runs
 from snn2ann.report.study_data import load_study, runs_of_study
 from snn2ann.tracking.recorded_model import _chosen
 
+from .hand_made import write_hand_made
 from .synthetic import METHODS, write_study
 
 HEADLINE = METHODS[4]
@@ -67,3 +68,29 @@ def test_changed_options_are_the_headlines_where_all_runs_have_them(tmp_path: Pa
     collect_results(folder)
     data = load_study(folder)
     assert [run.configuration.setting for run in headline_runs(data.runs, data.settings)] == ["reset=subtract"]
+
+
+def test_rows_of_an_ablation_are_no_part_of_the_headlines_metrics(tmp_path: Path) -> None:
+    """Preset 0.935 on the mean, the same method with an option changed 0.80: what is published is the preset's."""
+    folder = write_hand_made(tmp_path)
+    study = json.loads((folder / "study.json").read_text())
+    lines = (folder / "results.csv").read_text().splitlines()
+    headline = [run for run in study["runs"] if run["method"] == "snn2ann"]
+    for run in headline:
+        other = run["name"].replace("00000000", "11111111")
+        # Before the headline, too, so that no order helps.
+        study["runs"].insert(0, run | {"name": other, "changed": {"membrane_dropout": 0}})
+        for line in [line for line in lines if line.endswith(run["name"]) and ",accuracy," in line]:
+            cells = dict(zip(COLUMNS, line.split(","), strict=True))
+            cells |= {"run": other, "changed": "membrane dropout=0", "value": "0.8"}
+            lines.append(",".join(cells[key] for key in COLUMNS))
+    (folder / "study.json").write_text(json.dumps(study))
+    (folder / "results.csv").write_text("\n".join(lines) + "\n")
+    make_claims(folder)
+    make_metrics(folder)
+    metrics = json.loads((folder / "metrics.json").read_text())
+    assert metrics["accuracy"]["headline"] == {"digits vgg-small": pytest.approx(0.935)}
+    assert metrics["measured"]["comparable accuracy"] == pytest.approx(-0.5)
+    frame = load_results(folder)
+    of_headline = frame[(frame["method"] == "snn2ann") & (frame["changed"] == "") & (frame["measure"] == "accuracy")]
+    assert of_headline.loc[of_headline["time_steps"] == 5, "value"].mean() == pytest.approx(0.935)

@@ -8,13 +8,15 @@ from hypothesis import strategies as some
 from scipy import stats
 
 from snn2ann.report.statistics import (
+    correlation_interval,
     mean_interval,
     paired_difference,
     paired_ratio,
+    share_interval,
     summarise,
 )
 
-samples = some.lists(some.floats(0.01, 100), min_size=2, max_size=8).filter(lambda each: np.std(each) > 1e-6)
+samples = some.lists(some.floats(0.01, 100), min_size=3, max_size=8).filter(lambda each: np.std(each) > 1e-6)
 
 
 @given(samples)
@@ -52,6 +54,24 @@ def test_ratio_the_other_way_round_has_the_reciprocal_interval() -> None:
     first, second = pd.Series([1.0, 2.0, 4.0]), pd.Series([2.0, 3.0, 9.0])
     one, other = paired_ratio(first, second), paired_ratio(second, first)
     assert (one.mean, one.low, one.high) == pytest.approx((1 / other.mean, 1 / other.high, 1 / other.low))
+
+
+@given(some.lists(some.floats(0, 1), min_size=3, max_size=6))
+@settings(deadline=None)
+def test_intervals_stay_where_values_can_be(values: list[float]) -> None:
+    for estimate, least in ((share_interval(values), 0), (correlation_interval([2 * each - 1 for each in values]), -1)):
+        assert least <= estimate.low <= estimate.mean + 1e-12 and estimate.mean - 1e-12 <= estimate.high <= 1
+
+
+def test_interval_of_shares_is_the_plain_one_where_they_hardly_differ() -> None:
+    values = [0.50, 0.51, 0.49, 0.505]
+    plain, bounded = mean_interval(values), share_interval(values)
+    assert (bounded.low, bounded.high) == pytest.approx((plain.low, plain.high), abs=1e-4)
+
+
+def test_two_values_have_no_interval() -> None:
+    estimate = share_interval([0.5386, 0.7896])
+    assert (estimate.n, estimate.has_interval) == (2, False) and math.isnan(estimate.high)
 
 
 def test_one_value_has_no_interval() -> None:

@@ -61,6 +61,21 @@ RECIPES: dict[str, dict[str, Any]] = {
         "augmentation": {"crop_padding": 1, "horizontal_flip": False},
         "precision": "bf16",
     },
+    "ann last": {
+        "optimizer": "adam",
+        "learning_rate": 0.02,
+        "schedule": STEPS,
+        "augmentation": PLAIN,
+        "select": "last",
+    },
+    "ann average": {
+        "epochs": 5,
+        "optimizer": "adam",
+        "learning_rate": 0.02,
+        "schedule": STEPS,
+        "augmentation": PLAIN,
+        "select": "average",
+    },
 }
 
 
@@ -126,6 +141,8 @@ def test_the_cases_have_every_word_of_a_recipe() -> None:
         for kind in get_args(Recipe.model_fields["schedule"].annotation)
     }
     assert {recipe["schedule"]["kind"] for recipe in recipes} == kinds
+    selections = {*get_args(Recipe.model_fields["select"].annotation)}
+    assert {recipe.get("select", "best") for recipe in recipes} == selections
     assert {key for recipe in recipes for key in recipe} == {*Recipe.model_fields} - {"inherit"}
     for option in AugmentationOptions.model_fields:
         assert {bool(recipe["augmentation"][option]) for recipe in recipes} == {True, False}

@@ -26,7 +26,7 @@ COPIED = (
     "results/.gitignore",
 )
 # Phases whose jobs cost time; what a study makes of its runs is cheap.
-COSTLY = {"fetch", "train", "calibrate", "evaluate", "measure"}
+COSTLY = {"fetch", "make_run", "measure"}
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ def test_a_mark_that_a_job_was_killed_hides_nothing_that_is_missing(tmp_path: Pa
     marks.mkdir(exist_ok=True)
     (marks / name).touch()
     planned = project.planned()
-    assert planned["train"] == planned["evaluate"] == 4 and planned["record"] == 1 and "fetch" not in planned
+    assert planned["make_run"] == 4 and planned["record"] == 1 and "fetch" not in planned
 
 
 def test_done_is_not_said_of_an_output_that_is_gone(finished: Project, tmp_path: Path) -> None:

@@ -56,4 +56,4 @@ def test_the_page_leads_to_a_study(project: Project) -> None:
     project.edit("datasets", "mine", value={"kind": "folder", "path": "moved"})
     assert project.costly("--config", "study=mine") == {}
     next((moved / "3").glob("*.png")).unlink()
-    assert project.costly("--config", "study=mine") == {"fetch": 1, "train": 3, "evaluate": 3}
+    assert project.costly("--config", "study=mine") == {"fetch": 1, "make_run": 3}

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.skipif(
 OPTIONS = (
     "--profile=profiles/slurm",
     "--latency-wait=5",
-    *("--set-threads", "train=1", "calibrate=1", "evaluate=1", "measure=2", "measure_inference=2"),
+    *("--set-threads", "make_run=1", "measure=2", "measure_inference=2"),
     "--printshellcmds",
 )
 # What a second run of the same writes with the same bytes: all but clocks and what it was made with.
@@ -52,7 +52,7 @@ def test_a_study_through_slurm_equals_a_local_run(slurm: Cluster, finished: Proj
     assert _repeated(project) == _repeated(finished) != {}
     # What is short, and what needs the internet, was not in the queue.
     jobs = _jobs(slurm, project)
-    queued = {"train": 4, "calibrate": 2, "evaluate": 4, "measure": 1, "measure_inference": 1}
+    queued = {"make_run": 4, "measure": 1, "measure_inference": 1}
     assert Counter(_rule(job) for job in jobs) == queued
     measuring = [job for job in jobs if _rule(job).startswith("measure")]
     assert [_rule(other) for job in measuring for other in jobs if other is not job and _beside(job, other)] == []
@@ -64,16 +64,16 @@ def test_a_failed_jobs_log_is_shown(slurm: Cluster, finished: Project, tmp_path:
     (weights,) = project.folder.glob("results/runs/*_ann_*/weights.safetensors")
     weights.write_bytes(b"no weights")
     printed = _snakemake(project, slurm, "--retries=0", "--default-resources=gres=gpu:1", "--", "runs", fails=True)
-    assert "Error in rule evaluate:" in printed and "Study tiny: 4 runs, NOT complete" in printed
-    assert "weights.safetensors" in printed[printed.index("Logfile logs/evaluate/") :]
+    assert "Error in rule make_run:" in printed and "Study tiny: 4 runs, NOT complete" in printed
+    assert "weights.safetensors" in printed[printed.index("Logfile logs/make_run/") :]
     assert [job["TresPerNode"] for job in _jobs(slurm, project)] == ["gres:gpu:1"]
 
 
 def test_a_job_beyond_its_time_goes_on_at_its_checkpoint(slurm: Cluster, finished: Project, tmp_path: Path) -> None:
     project = _held_in_training(finished, tmp_path / "p", "stbp", epochs=EPOCHS_ONCE[-1], after=3)
     unbroken = project.copy(tmp_path / "unbroken", "hold")
-    unbroken.snakemake(*_trained(project))
-    with _head(project, slurm, "--default-resources=gpu=1", "--", *_trained(project)) as head:
+    unbroken.snakemake(*_made(project))
+    with _head(project, slurm, "--default-resources=gpu=1", "--", *_made(project)) as head:
         wait_for(lambda: _held(project) == 1)
         (first,) = _jobs(slurm, project)
         slurm.ask("scontrol", "update", f"JobId={first['JobId']}", "EndTime=now")
@@ -83,7 +83,7 @@ def test_a_job_beyond_its_time_goes_on_at_its_checkpoint(slurm: Cluster, finishe
     second = _jobs(slurm, project)[1]
     assert second["JobState"] == "COMPLETED"
     assert first["TresPerJob"] == second["TresPerJob"] == "gres:gpu:1"
-    assert (first["TimeLimit"], second["TimeLimit"]) == ("00:11:00", "00:22:00")
+    assert (first["TimeLimit"], second["TimeLimit"]) == ("02:11:00", "04:22:00")
     assert _epochs(project) == [EPOCHS_ONCE]
     assert _repeated(project) == _repeated(unbroken)
 
@@ -93,11 +93,11 @@ def test_what_a_killed_head_has_left_in_the_queue_is_ended_and_made_again(
 ) -> None:
     project = _held_in_training(finished, tmp_path / "p", "stbp", "ann", epochs=1, after=0)
     one_at_a_time = "--default-resources=slurm_extra='--exclusive --nodelist=n1'"
-    with _head(project, slurm, one_at_a_time, "--", *_trained(project)):
+    with _head(project, slurm, one_at_a_time, "--", *_made(project)):
         wait_for(lambda: _held(project) == 1 and len(_jobs(slurm, project)) == 2)
     # The head is killed here.
     assert sorted(job["JobState"] for job in _jobs(slurm, project)) == ["PENDING", "RUNNING"]
-    with _head(project, slurm, "--", *_trained(project)) as head:
+    with _head(project, slurm, "--", *_made(project)) as head:
         wait_for(lambda: len(_jobs(slurm, project)) == 4)
         (project.folder / "hold").unlink()
         assert head.wait(120) == 0
@@ -114,11 +114,11 @@ def test_jobs_that_ended_after_their_head_was_killed_are_taken(
     slurm: Cluster, finished: Project, tmp_path: Path
 ) -> None:
     project = _held_in_training(finished, tmp_path / "p", "ann", epochs=1, after=0)
-    with _head(project, slurm, *_trained(project)):
+    with _head(project, slurm, *_made(project)):
         wait_for(lambda: _held(project) == 1)
     (project.folder / "hold").unlink()
     wait_for(lambda: _jobs(slurm, project)[0]["JobState"] == "COMPLETED")
-    assert "Nothing to be done" in _snakemake(project, slurm, "--", *_trained(project))
+    assert "Nothing to be done" in _snakemake(project, slurm, "--", *_made(project))
     assert len(_jobs(slurm, project)) == 1
     assert _repeated(project).items() <= _repeated(finished).items()
 
@@ -146,10 +146,10 @@ def _held_in_training(finished: Project, folder: Path, *methods: str, epochs: in
     return project
 
 
-def _trained(project: Project) -> list[str]:
-    """What to ask for, to train the runs and no more."""
+def _made(project: Project) -> list[str]:
+    """What to ask for, to make the runs and no more."""
     study = resolve(load_parameters(project.folder / "params.yaml"), "tiny")
-    return [f"results/runs/{run.name}/training.json" for run in study.runs]
+    return [f"results/runs/{run.name}/evaluation-{run.evaluation_digest}.json" for run in study.runs]
 
 
 def _held(project: Project) -> int:

@@ -15,15 +15,7 @@ from snn2ann.report.tables import TABLES
 from tests.workflow.project import ROOT, Project, new_project, wait_for
 
 STBP = ("studies", "tiny", "runs", 1, "options")
-# `claims` is a table of the rule `judge`.
-OUTPUTS = {
-    "collect": 1,
-    "figure": len(listed(FIGURES, {})),
-    "table": len(listed(TABLES, {})) - 1,
-    "judge": 1,
-    "record": 1,
-    "all": 1,
-}
+OUTPUTS = {"collect": 1, "draw": 1, "tabulate": 1, "judge": 1, "record": 1, "all": 1}
 STUDY_LEVEL = {"mark": 1, "describe": 1, **OUTPUTS}
 
 
@@ -54,10 +46,10 @@ def test_finished_study_has_nothing_to_do(finished: Project) -> None:
 def test_changed_parameter_reruns_what_depends_on_it(finished: Project, tmp_path: Path) -> None:
     project = finished.copy(tmp_path / "p")
     project.edit(*STBP, value={"threshold": 1.5})
-    assert project.planned() == {"train": 1, "evaluate": 1, **STUDY_LEVEL}
+    assert project.planned() == {"make_run": 1, **STUDY_LEVEL}
     shutil.copy(finished.folder / "params.yaml", project.folder)
     project.edit("calibration", "target", value=0.5)
-    assert project.planned() == {"calibrate": 2, "evaluate": 2, **STUDY_LEVEL}
+    assert project.planned() == {"make_run": 2, **STUDY_LEVEL}
     shutil.copy(finished.folder / "params.yaml", project.folder)
     project.edit("measurement", "rounds", value=3)
     assert project.planned() == {"measure": 1, **STUDY_LEVEL}
@@ -66,7 +58,22 @@ def test_changed_parameter_reruns_what_depends_on_it(finished: Project, tmp_path
     assert project.planned() == STUDY_LEVEL
     shutil.copy(finished.folder / "params.yaml", project.folder)
     project.edit("recipes", "tiny", "epochs", value=2)
-    assert project.costly() == {"train": 4, "calibrate": 2, "evaluate": 4}
+    assert project.costly() == {"make_run": 4}
+
+
+def test_what_of_a_run_is_there_is_kept(finished: Project, tmp_path: Path) -> None:
+    project = finished.copy(
+        tmp_path / "p", "results/runs/*_snn2ann_*/evaluation-*.json", "results/runs/*/calibration-*"
+    )
+    pattern = "results/runs/*_snn2ann_*/*"
+    trained = {path: path.stat().st_mtime_ns for path in project.folder.glob(pattern) if path.suffix != ".json"}
+    assert project.planned("runs") == {"make_run": 1, "runs": 1}
+    project.snakemake("runs")
+    made = project.contents("results/runs/*_snn2ann_*/**/*")
+    assert made == finished.contents("results/runs/*_snn2ann_*/**/*")
+    kept = {path for path, time in trained.items() if path.stat().st_mtime_ns == time}
+    # The calibration was gone, and its thresholds were made again.
+    assert {path.name for path in trained.keys() - kept} == {next(project.folder.glob(pattern + "thresholds-*")).name}
 
 
 def test_changed_back_trains_nothing_and_gives_the_old_results(finished: Project, tmp_path: Path) -> None:
@@ -116,12 +123,12 @@ def test_copied_results_are_honoured(finished: Project, tmp_path: Path) -> None:
     assert clone.planned() == {}
     # Data are fetched for a new evaluation, and no run is trained because they were missing.
     clone.edit("evaluation", "time_steps", value=2)
-    assert clone.costly() == {"fetch": 1, "evaluate": 4}
+    assert clone.costly() == {"fetch": 1, "make_run": 4}
 
 
 def test_lost_run_is_made_again_and_reaches_every_table(finished: Project, tmp_path: Path) -> None:
     project = finished.copy(tmp_path / "p", "results/runs/*_stbp_*")
-    assert project.planned() == {"train": 1, "evaluate": 1, **OUTPUTS}
+    assert project.planned() == {"make_run": 1, **OUTPUTS}
 
 
 def test_killed_run_leaves_nothing_half_written_and_goes_on(finished: Project, tmp_path: Path) -> None:
@@ -194,7 +201,7 @@ def test_summary_says_what_ran_and_where_to_look(finished: Project, tmp_path: Pa
     printed = project.snakemake("claims")
     summary = printed[printed.index("Study tiny: 4 runs, done, ") :]
     assert "  judge         1 jobs" in summary
-    assert "train" not in summary
+    assert "make_run" not in summary
     for place in ("results/tiny/claims.md", "results/tiny/tables/", "snakemake --report results/tiny/report.html"):
         assert place in summary
     (project.folder / "results/tiny/claims.md").unlink()
@@ -235,5 +242,5 @@ def test_every_study_of_the_project_resolves(tmp_path: Path) -> None:
     project = new_project(tmp_path / "p")
     shutil.copy(ROOT / "params.yaml", project.folder)
     planned = project.planned("--config", "study=paper")
-    assert planned["train"] == planned["evaluate"] > 100
+    assert planned["make_run"] > 100
     assert planned["fetch"] == 3

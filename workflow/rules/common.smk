@@ -2,6 +2,7 @@
 
 import atexit
 import json
+from base64 import b64encode
 
 from snakemake.logging import logger
 
@@ -17,7 +18,6 @@ ARRAYS = [
     "manifest.json",
 ]
 RUN = RunFolder(Path("results/runs/{run}"))
-TRAINED = [str(path) for path in trained_files(RUN)]
 # Says for which runs, settings and code of the report a study's outputs were made. It stands in the place of time stamps,
 # which a fresh clone, DVC's cache and a changed clock all falsify.
 MARK = f"{FOLDER}/.made/{STUDY.digest}"
@@ -32,6 +32,7 @@ MADE = [
     "figures",
     "claims.md",
     "claims.json",
+    "agreement.json",
     "metrics.json",
     "report.html",
 ]
@@ -42,6 +43,9 @@ def folder_of(run):
     return RunFolder(Path("results/runs") / run.name)
 
 
+# The claims are a table of the rule `judge`.
+TABULATED = [name for name in listed(TABLES, STUDY.parameters) if name != "claims"]
+DRAWN = listed(FIGURES, STUDY.parameters)
 EVALUATIONS = [str(folder_of(run).evaluation(run.evaluation_digest)) for run in STUDY.runs]
 MEASUREMENTS = [
     f"results/measurements/{name}-{digest}.csv"
@@ -62,43 +66,19 @@ def data_of(wildcards):
     return [ancient(f"data/{run_of(wildcards).dataset_folder}/{name}") for name in ARRAYS]
 
 
-def training_inputs(wildcards):
-    """The data and the run to start from.
-
-    Nothing where the run is there: Snakemake would make it again because the data that it was made from are missing, as
-    they are in a clone with copied results. The same holds for a calibration.
-    """
+def source_of(wildcards):
+    """The run to start from; nothing where this one is trained: Snakemake would look whether the other is there."""
     run = run_of(wildcards)
-    if folder_of(run).trained:
+    if run.source is None or folder_of(run).trained:
         return []
-    sources = [ancient(str(folder_of(RUNS[run.source]).weights))] if run.source else []
-    return data_of(wildcards) + sources
-
-
-def calibration_inputs(wildcards):
-    """The data; nothing where the calibration is there."""
-    run = run_of(wildcards)
-    return [] if folder_of(run).calibration(run.calibration_digest).exists() else data_of(wildcards)
+    source = RUNS[run.source]
+    return [ancient(str(folder_of(source).evaluation(source.evaluation_digest)))]
 
 
 def source_option(wildcards):
     """The option that names the run to start from."""
     source = run_of(wildcards).source
     return f"--source {folder_of(RUNS[source]).path}" if source else ""
-
-
-def calibration_files(wildcards):
-    """The calibration whose thresholds are evaluated as well, where the run has one."""
-    run = run_of(wildcards)
-    if run.calibration_digest is None:
-        return []
-    folder, digest = folder_of(run), run.calibration_digest
-    return [ancient(str(path)) for path in (folder.calibration(digest), folder.calibrated_thresholds(digest))]
-
-
-def calibration_option(wildcards, input):
-    """The option that names the calibration."""
-    return f"--calibration {input.calibration[0]}" if input.calibration else ""
 
 
 def section_of(entry):
@@ -115,10 +95,70 @@ def label_of(kind, name):
     return {"content": f"{listed.index((kind, name)) + 1}. {title} ({kind})"}
 
 
+def caption_of(kind, name):
+    """The caption of a table or figure: its kind's, told which one it is, since one job makes several."""
+    path = Path(f".snakemake/captions/{kind}-{name}.rst").absolute()
+    if workflow.is_main_process:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        told = f'{{% set kind, name = "{kind}", "{name}" %}}'
+        path.write_text(f"{told}\n{Path('workflow/report/part.rst').read_text()}")
+    return str(path)
+
+
+def page_of(kind, name):
+    """The HTML page of a table or figure, as the report shows it."""
+    return report(
+        f"{FOLDER}/{kind}s/{name}.html",
+        caption=caption_of(kind, name),
+        category=section_of((TABLES if kind == "table" else FIGURES)[name]),
+        labels=label_of(kind, name),
+    )
+
+
+def parts_of(kind, names):
+    """Every file of some tables or figures."""
+    ends = (".csv", ".md", ".tex") if kind == "table" else (".png", ".svg", ".pdf", ".csv")
+    return [page_of(kind, name) for name in names] + [f"{FOLDER}/{kind}s/{name}{end}" for name in names for end in ends]
+
+
+def phone_labels(rows):
+    """Styles that name the cells of the verdicts where a phone has no room for their header; on one line."""
+    cells = [(f".prose td:nth-child({place})", header) for place, header in enumerate(rows[0] if rows else [], start=1)]
+    return " ".join(
+        f'{cell}::before {{ content: "{header}: " }} {cell} p {{ display: inline }}' for cell, header in cells[1:]
+    )
+
+
+def agreement_words():
+    """What the study comes to beside its reference run, for the front page; "" before it has been judged."""
+    path = Path(f"{FOLDER}/agreement.json")
+    if not path.exists():
+        return ""
+    content = read_json(path)
+    if not content["values"]:
+        return ""
+    machines = ", ".join(content["reference_machines"])
+    return f"{content['summary']}. The reference: ``{content['there']}``" + (
+        f", made on {machines}" if machines else ""
+    )
+
+
+def frontier_picture():
+    """The picture of accuracy against spikes as a data URI, for the front page: lines, since docutils takes no long ones."""
+    path = Path(f"{FOLDER}/figures/accuracy_against_spikes.png")
+    if not path.exists():
+        return ""
+    text = f"data:image/png;base64,{b64encode(path.read_bytes()).decode()}"
+    return "\n   ".join(text[start : start + 5000] for start in range(0, len(text), 5000))
+
+
 def verdict_rows():
     """The verdicts for the front page of the HTML report: header and rows; none before they are made."""
     path = Path(f"{FOLDER}/claims.json")
-    return [list(HEADER), *verdict_cells(read_verdicts(path))] if path.exists() else []
+    if not path.exists():
+        return []
+    rows = read_verdicts(path)
+    return [verdict_header(rows), *verdict_cells(rows)]
 
 
 # Slurm's word for a node of one's own.
@@ -132,16 +172,21 @@ def growing(amount):
     return lambda wildcards, attempt: amount * attempt
 
 
-def training_minutes(wildcards, attempt):
-    """How long training may take: what its arithmetic says, where a queue asks. Else a day, and torch is not loaded for it."""
+# How long calibration and evaluation may take.
+EVALUATING_MINUTES = 120
+
+
+def run_minutes(wildcards, attempt):
+    """How long a run may take: what its arithmetic says, where a queue asks. Else a day, and torch is not loaded for it."""
     if not QUEUES:
         return 1440
     from snn2ann.evaluation.estimate import time_limit
 
     settings = workflow.resource_settings
-    asked = set(settings.default_resources or ()) | set(settings.overwrite_resources.get("train", ()))
+    asked = set(settings.default_resources or ()) | set(settings.overwrite_resources.get("make_run", ()))
     try:
-        return attempt * time_limit(run_of(wildcards), gpu=bool(asked & {"gpu", "gpu_model", "gres"}))
+        training = time_limit(run_of(wildcards), gpu=bool(asked & {"gpu", "gpu_model", "gres"}))
+        return attempt * (training + EVALUATING_MINUTES)
     except UserError as error:
         raise WorkflowError(str(error)) from None
 
@@ -207,7 +252,8 @@ def begin():
             pipeline.warn_of_login_node()
     except UserError as error:
         raise WorkflowError(str(error)) from None
-    if PARAMETERS["tracking"]["live"] and any(job.rule.name == "train" for job in workflow.dag.needrun_jobs()):
+    made = (job.wildcards.run for job in workflow.dag.needrun_jobs() if job.rule.name == "make_run")
+    if PARAMETERS["tracking"]["live"] and any(not folder_of(RUNS[name]).trained for name in made):
         watch = pipeline.Watch.start(pipeline.watch_command(STUDY.name), Path(f"logs/watch/{STUDY.name}.log"))
     bar = start_bar()
 

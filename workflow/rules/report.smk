@@ -68,69 +68,56 @@ rule collect:
         "snn2ann collect --study-folder {params.folder:q} > {log:q} 2>&1"
 
 
-# The runs stand here once more, so that a run that was lost and is made again reaches every table.
-rule table:
+# All in one job each, which loads pandas or matplotlib once. The runs stand here once more, so that a run that was lost and
+# is made again reaches every table.
+rule tabulate:
     input:
         mark=mark_of,
         runs=ancient(EVALUATIONS),
         cost=ancient(MEASUREMENTS),
         results=ancient(rules.collect.output),
     output:
-        page=report(
-            f"{FOLDER}/tables/{{table}}.html",
-            caption="../report/table.rst",
-            category=lambda wildcards: section_of(TABLES[wildcards.table]),
-            labels=lambda wildcards: label_of("table", wildcards.table),
-        ),
-        other=multiext(f"{FOLDER}/tables/{{table}}", ".csv", ".md", ".tex"),
+        *parts_of("table", TABULATED),
     log:
-        f"logs/table/{STUDY.name}-{{table}}.log",
+        f"logs/tabulate/{STUDY.name}.log",
     benchmark:
-        f"logs/benchmarks/table/{STUDY.name}-{{table}}.tsv"
-    wildcard_constraints:
-        table="|".join(name for name in TABLES if name != "claims"),
+        f"logs/benchmarks/tabulate/{STUDY.name}.tsv"
     threads: 1
     resources:
         mem_mb=2000,
-        runtime=30,
+        runtime=60,
     params:
         folder=lambda wildcards: FOLDER,
+        names=TABULATED,
     message:
-        "Table {wildcards.table}"
+        "Tables"
     shell:
-        "snn2ann table {wildcards.table} --study-folder {params.folder:q} > {log:q} 2>&1"
+        "snn2ann table {params.names} --study-folder {params.folder:q} > {log:q} 2>&1"
 
 
-rule figure:
+rule draw:
     input:
         mark=mark_of,
         runs=ancient(EVALUATIONS),
         cost=ancient(MEASUREMENTS),
         results=ancient(rules.collect.output),
     output:
-        page=report(
-            f"{FOLDER}/figures/{{figure}}.html",
-            caption="../report/figure.rst",
-            category=lambda wildcards: section_of(FIGURES[wildcards.figure]),
-            labels=lambda wildcards: label_of("figure", wildcards.figure),
-        ),
-        other=multiext(f"{FOLDER}/figures/{{figure}}", ".png", ".svg", ".pdf", ".csv"),
+        *parts_of("figure", DRAWN),
     log:
-        f"logs/figure/{STUDY.name}-{{figure}}.log",
+        f"logs/draw/{STUDY.name}.log",
     benchmark:
-        f"logs/benchmarks/figure/{STUDY.name}-{{figure}}.tsv"
-    wildcard_constraints:
-        figure="|".join(FIGURES),
+        f"logs/benchmarks/draw/{STUDY.name}.tsv"
     threads: 1
     resources:
         mem_mb=2000,
-        runtime=30,
+        runtime=60,
     params:
         folder=lambda wildcards: FOLDER,
+        names=DRAWN,
     message:
-        "Figure {wildcards.figure}"
+        "Figures"
     shell:
-        "snn2ann figure {wildcards.figure} --study-folder {params.folder:q} > {log:q} 2>&1"
+        "snn2ann figure {params.names} --study-folder {params.folder:q} > {log:q} 2>&1"
 
 
 rule judge:
@@ -140,15 +127,10 @@ rule judge:
         cost=ancient(MEASUREMENTS),
         results=ancient(rules.collect.output),
     output:
-        page=report(
-            f"{FOLDER}/tables/claims.html",
-            caption="../report/table.rst",
-            category=section_of(TABLES["claims"]),
-            labels=label_of("table", "claims"),
-        ),
+        *parts_of("table", ["claims"]),
         verdicts=multiext(f"{FOLDER}/claims", ".md", ".json"),
+        agreement=f"{FOLDER}/agreement.json",
         metrics=f"{FOLDER}/metrics.json",
-        table=multiext(f"{FOLDER}/tables/claims", ".csv", ".md", ".tex"),
     log:
         f"logs/judge/{STUDY.name}.log",
     benchmark:
@@ -167,12 +149,12 @@ rule judge:
 
 rule tables:
     input:
-        expand(rules.table.output, table=[name for name in listed(TABLES, STUDY.parameters) if name != "claims"]),
+        rules.tabulate.output,
 
 
 rule figures:
     input:
-        expand(rules.figure.output, figure=listed(FIGURES, STUDY.parameters)),
+        rules.draw.output,
 
 
 rule claims:

@@ -11,6 +11,7 @@ COMMANDS = {
         making.run,
         comparing.show,
         comparing.compare,
+        comparing.agree,
         making.report,
         planning.estimate,
         making.rerun,
@@ -20,6 +21,7 @@ COMMANDS = {
     ),
     "Called by the workflow; by hand, where one step is to be made alone": (
         jobs.fetch,
+        jobs.make_run,
         jobs.train,
         jobs.calibrate,
         jobs.evaluate,

@@ -75,6 +75,27 @@ def evaluate(
     run_evaluation(read_run(RunFolder(run).spec), read_spec(spec), load(data), run, output, chosen, thresholds)
 
 
+def make_run(
+    spec: Spec,
+    data: Data,
+    run: RunFolderPath,
+    evaluation: Annotated[str, typer.Option(help="Specification of the evaluation: JSON, or a file.")],
+    output: Annotated[Path, typer.Option(help="evaluation-<digits>.json in the run's folder.")],
+    calibration: Annotated[str, typer.Option(help="Specification of the calibration, or null.")] = "null",
+    source: Annotated[Path | None, typer.Option(help="Folder of the run to start from.")] = None,
+    threads: Threads = 0,
+    device: Device = "auto",
+) -> None:
+    """Train, calibrate and evaluate a run; what of it is there already is kept."""
+    chosen = set_up_torch(threads, device)
+    from snn2ann.data.loading import load
+    from snn2ann.evaluation.make_run import Phases
+    from snn2ann.evaluation.make_run import make_run as make
+
+    calibrated = None if calibration == "null" else read_spec(calibration)
+    make(Phases(read_spec(spec), calibrated, read_spec(evaluation)), load(data), run, output, chosen, source)
+
+
 def measure(
     spec: Spec,
     output: Annotated[Path, typer.Option(help="CSV file to write.")],

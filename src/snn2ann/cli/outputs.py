@@ -36,22 +36,24 @@ def collect(study_folder: StudyFolder) -> None:
     collect_results(study_folder)
 
 
-def table(name: str, study_folder: StudyFolder) -> None:
-    """Make one table."""
+def table(names: Annotated[list[str], typer.Argument(metavar="NAME")], study_folder: StudyFolder) -> None:
+    """Make tables."""
     from snn2ann.report.tables import make_table
+    from snn2ann.runs.problems import each_in_turn
 
-    make_table(name, study_folder)
+    each_in_turn(make_table, names, study_folder)
 
 
-def figure(name: str, study_folder: StudyFolder) -> None:
-    """Make one figure."""
+def figure(names: Annotated[list[str], typer.Argument(metavar="NAME")], study_folder: StudyFolder) -> None:
+    """Make figures."""
     from snn2ann.report.figures import make_figure
+    from snn2ann.runs.problems import each_in_turn
 
-    make_figure(name, study_folder)
+    each_in_turn(make_figure, names, study_folder)
 
 
 def claims(study_folder: StudyFolder) -> None:
-    """Hold the paper's claims against what was measured."""
+    """Hold the paper's claims against what was measured, and that against the reference run, if there is one."""
     from snn2ann.report.judging import make_claims
     from snn2ann.report.metrics import make_metrics
 
@@ -66,11 +68,14 @@ def publish(
         list[Path], typer.Option(help="File whose marked blocks to bring up to date; may be repeated.")
     ] = [],  # noqa: B006
     paper: Annotated[Path | None, typer.Option(help="Folder with the template of a paper, to be filled.")] = None,
+    second: Annotated[
+        Path | None, typer.Option(help="The same study as made on another kind of processor, to stand beside.")
+    ] = None,
 ) -> None:
     """Put a study's tables, figures and verdicts into the documentation."""
     from snn2ann.report.publish import publish as run_publication
 
-    run_publication(study_folder, output, page, paper)
+    run_publication(study_folder, output, page, paper, second)
 
 
 def crate(

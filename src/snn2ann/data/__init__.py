@@ -131,13 +131,16 @@ def dataset_section(name: str, parameters: Mapping[str, Any], key: str) -> "Buil
     return part_of(KINDS[choose(f"{key}.kind", parameters["kind"], KINDS)], parameters, key)
 
 
-def dataset_spec(name: str, parameters: "Mapping[str, Any] | BuiltIn | Own", key: str = "") -> DatasetSpec:
+def dataset_spec(
+    name: str, parameters: "Mapping[str, Any] | BuiltIn | Own", key: str = "", seed: int = 0
+) -> DatasetSpec:
     """Resolve the parameters of a data set into the `dataset` part of a run's specification.
 
     Args:
         name: a name of `DATASETS`, or of data of one's own.
         parameters: what `dataset_section` gives, or takes.
         key: where they stand, for messages; else `datasets.<name>`.
+        seed: of the run, which chooses its test part where the data are cut into folds.
 
     Returns:
         `name`, `digest`, `shape`, `classes`, every parameter that changes the prepared arrays, and
@@ -153,10 +156,10 @@ def dataset_spec(name: str, parameters: "Mapping[str, Any] | BuiltIn | Own", key
     key = key or f"datasets.{name}"
     section = dataset_section(name, parameters, key) if isinstance(parameters, Mapping) else parameters
     if not isinstance(section, BuiltIn):
-        return _own_spec(name, section, key)
+        return _own_spec(name, section, key, seed)
     entry = dataset_entry(name)
     parts = {"train": entry.images, "validation": 0, "test": entry.test_images}
-    resolved = _resolve(section, key, entry.classes, parts)
+    resolved = _resolve(section, key, entry.classes, parts, seed)
     identity = {
         "name": name,
         "checksums": {file: list(sums) for file, sums in entry.checksums.items()},
@@ -168,12 +171,12 @@ def dataset_spec(name: str, parameters: "Mapping[str, Any] | BuiltIn | Own", key
     return {"name": name, "digest": _digest(identity), **known, **resolved, **places}
 
 
-def _own_spec(name: str, section: "Own", key: str) -> DatasetSpec:
+def _own_spec(name: str, section: "Own", key: str, seed: int) -> DatasetSpec:
     """Likewise of data of one's own, whose content is hashed here; `docs/your-images.md` has the keys."""
     from snn2ann.data.own import REVISION, own_keys, own_scan
 
     options, scan = own_keys(section), own_scan(name, section)
-    resolved = _resolve(section, key, len(scan.class_names), scan.parts)
+    resolved = _resolve(section, key, len(scan.class_names), scan.parts, seed)
     known: dict[str, Any] = {
         "kind": section.kind,
         "content": scan.content[:16],
@@ -193,7 +196,7 @@ def _digest(identity: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-def _resolve(section: "Split", key: str, classes: int, parts: Mapping[str, int]) -> dict[str, Any]:
+def _resolve(section: "Split", key: str, classes: int, parts: Mapping[str, int], seed: int) -> dict[str, Any]:
     """The parameters that change the prepared arrays, with their defaults filled in.
 
     Args:
@@ -201,6 +204,7 @@ def _resolve(section: "Split", key: str, classes: int, parts: Mapping[str, int])
         key: where it stands.
         classes: how many.
         parts: images of the training, validation and test part that the data come with.
+        seed: of the run.
     """
     resolved: dict[str, Any] = {}
     for name in ("validation", "split_seed", "train_images", "test"):
@@ -208,6 +212,12 @@ def _resolve(section: "Split", key: str, classes: int, parts: Mapping[str, int])
             resolved[name] = getattr(section, name)
         elif name in section.model_fields_set:
             raise UserError(f"{key}.{name}: not allowed, since the data have a {name} part of their own")
+    if section.folds is not None:
+        if parts.get("test"):
+            expected = "null: only data without a test part of their own are cut into folds"
+            raise _wrong(f"{key}.folds", section.folds, expected)
+        del resolved["test"]
+        resolved |= {"folds": section.folds, "fold": seed % section.folds}
     _refuse_empty_parts(resolved, key, parts["train"])
     images = resolved["train_images"]
     if images is not None and images < classes:

@@ -87,6 +87,7 @@ def prepare(spec: Mapping[str, Any], source: Source, fetched: Sequence[FetchedFi
         content.train,
         validation=spec.get("validation"),
         test=spec.get("test"),
+        fold=(spec["fold"], spec["folds"]) if "folds" in spec else None,
         train_images=spec["train_images"],
         split_seed=spec["split_seed"],
         official_validation=content.validation,

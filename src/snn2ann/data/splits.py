@@ -38,6 +38,26 @@ def stratified_subset(labels: Indices, count: int, generator: np.random.Generato
     return np.sort(np.concatenate(chosen))
 
 
+def stratified_folds(labels: Indices, folds: int, generator: np.random.Generator) -> Indices:
+    """Deal the images of each class out to `folds` parts in turn, each class where the one before it stopped.
+
+    Args:
+        labels: int64 [N].
+        folds: how many parts.
+        generator: draws the order within a class.
+
+    Returns:
+        int64 [N], the part of each image, from 0: parts, and a class's images in them, differ by one at most.
+    """
+    part = np.empty(len(labels), dtype=np.int64)
+    dealt = 0
+    for label in np.unique(labels):
+        here = generator.permutation(np.flatnonzero(labels == label))
+        part[here] = (dealt + np.arange(len(here))) % folds
+        dealt += len(here)
+    return part
+
+
 def split_indices(
     labels: Indices,
     official_train: int,
@@ -47,6 +67,7 @@ def split_indices(
     train_images: int | None,
     split_seed: int,
     official_validation: int = 0,
+    fold: tuple[int, int] | None = None,
 ) -> dict[str, Indices]:
     """Split a data set into training, validation and test images.
 
@@ -62,6 +83,7 @@ def split_indices(
         train_images: upper bound of the training images, or None.
         split_seed: seed of every draw.
         official_validation: number of images of the official validation part.
+        fold: (which, of how many) `stratified_folds` of all images is the test part, in the place of `test`.
 
     Returns:
         `train`, `validation` and `test`: int64, ascending, disjoint.
@@ -70,7 +92,10 @@ def split_indices(
     everything = np.arange(len(labels), dtype=np.int64)
     validation_part = everything[official_train : official_train + official_validation]
     pool = np.setdiff1d(everything, validation_part)
-    if test is None:
+    if fold is not None:
+        which, folds = fold
+        test_part = pool[stratified_folds(labels[pool], folds, draws[0]) == which]
+    elif test is None:
         test_part = everything[official_train + official_validation :]
     else:
         test_part = pool[stratified_subset(labels[pool], round(test * len(pool)), draws[0])]

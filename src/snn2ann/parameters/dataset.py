@@ -27,6 +27,11 @@ class Split(Section):
 
     validation: Share = Field(0.1, description="share of the training part that is held out")
     test: Share = Field(0.2, description="share of all images; only where there is no official test part")
+    folds: Annotated[int, Field(ge=2, le=1000)] | None = Field(
+        None,
+        description="cut all images into so many parts in the place of `test`; that of a run's seed (modulo) is its test "
+        "part, so that as many seeds test every image; only where there is no official test part",
+    )
     split_seed: Annotated[int, Field(ge=0, le=2**63 - 1)] = Field(0, description="seed of every draw of the split")
     train_images: Images | None = Field(None, description="at most so many training images, or null for all")
 

@@ -67,6 +67,11 @@ class Recipe(Section):
     normalisation: Normalisation | None = Field(
         description="mean and std of each channel, or null for those of the training images"
     )
+    select: Literal["best", "last", "average"] = Field(
+        "best",
+        description="whose weights are evaluated: those of the epoch with the best validation accuracy, of the last one, or "
+        "the mean of the last quarter's",
+    )
     precision: Precision = Field(description="floating-point format of the arithmetic")
 
     @property

@@ -26,6 +26,9 @@ class Report(Section):
     reference: Rows | None = Field(
         description="a map that names the rows of spike-based backpropagation, or null for none"
     )
+    beside: Rows | None = Field(
+        None, description="a map that names rows to judge beside the headline, or null for none"
+    )
     accuracy_margin: Annotated[float, Number(least=0, most=100)] = Field(
         description="largest difference in accuracy that is called comparable, in percentage points"
     )

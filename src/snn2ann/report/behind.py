@@ -35,7 +35,11 @@ def _counted(findings: Sequence[Mapping[str, Any]], *, of_runs: bool) -> str:
 
 
 def _machines(made_with: Mapping[str, Sequence[Any]]) -> str:
-    machines = [f"{each.get('cores', '?')} cores of {each['processor']}" for each in made_with["machine"]]
+    machines = [
+        f"{each.get('cores', '?')} cores of {each['processor']}"
+        + (f" with {each['kernels']}" if "kernels" in each else "")
+        for each in made_with["machine"]
+    ]
     versions = [f"Python {each.get('python', '?')} and PyTorch {each['torch']}" for each in made_with["versions"]]
     devices, threads = (", ".join(map(str, made_with[key])) for key in ("device", "threads"))
     return f"{', '.join(machines)} (device: {devices}; threads of a job: {threads}), with {', '.join(versions)}"

@@ -1,7 +1,9 @@
 """What a study measured for each claim of the abstract; nothing here formats or writes."""
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from typing import Any
 
 import pandas as pd
@@ -11,6 +13,7 @@ from snn2ann.report.measured_cost import Cost, costs, find_cost, memory_measure
 from snn2ann.report.selection import Comparison, comparison, find_cell
 from snn2ann.report.statistics import (
     EMPTY,
+    ENOUGH,
     Estimate,
     mean_interval,
     paired_difference,
@@ -21,8 +24,9 @@ from snn2ann.report.table import number
 from snn2ann.report.verdicts import (
     NOT_CLAIMED,
     UNKNOWN,
+    count_words,
     difference_verdict,
-    overall_verdict,
+    least_favourable,
     ratio_verdict,
 )
 
@@ -32,6 +36,8 @@ class Finding:
     """A claim on one network, overall, or at equal time steps (`scope`).
 
     `reason` says what was measured and `why` what decided the verdict; where there is a verdict, the two are joined.
+    `judged` is the variant that was judged, `nothing` says in few words why there is no value, `count` how many networks
+    hold.
     """
 
     claim: str
@@ -45,6 +51,9 @@ class Finding:
     dataset: str = ""
     network: str = ""
     files: tuple[str, ...] = ()
+    judged: str = ""
+    nothing: str = "not measured"
+    count: str = ""
 
     @property
     def is_ratio(self) -> bool:
@@ -66,36 +75,46 @@ Values = Mapping[str, Any]
 
 
 def findings(study: StudyData) -> list[Finding]:
+    """What was found of each variant that is judged, the headline's first; see `findings_of`."""
+    sides = comparison(study)
+    return [
+        each
+        for one in sorted(sides.every(), key=lambda one: one.headline != sides.headline)
+        for each in findings_of(study, one)
+    ]
+
+
+def findings_of(study: StudyData, sides: Comparison) -> list[Finding]:
     """Every claim in the order of the abstract: overall, then each network, then at equal time steps."""
     measured: list[Finding] = []
     for claim, measure in _MEASURES.items():
-        rows = measure(study)
+        rows = measure(study, sides)
         own = [row for row in rows if row.scope == "network"]
-        measured += [_overall(study, claim, own), *rows]
-    return measured
+        measured += [_overall(sides, claim, own), *rows]
+    return [replace(each, judged=sides.judged) for each in measured]
 
 
-def _overall(study: StudyData, claim: str, rows: list[Finding]) -> Finding:
+def _overall(sides: Comparison, claim: str, rows: list[Finding]) -> Finding:
+    """The least favourable network's finding; of networks with the same verdict, that with the least favourable value."""
     known = [row for row in rows if row.verdict != UNKNOWN]
-    claimed = rows[0].claimed if rows else CLAIMED.get(claim, -comparison(study).margin)
+    claimed = rows[0].claimed if rows else CLAIMED.get(claim, -sides.margin)
     if not known:
         reason = rows[0].reason if rows else "the study has no runs or measurements for it"
-        return Finding(claim, "overall", claimed, EMPTY, UNKNOWN, reason)
-    reached = [row for row in known if row.estimate.n]
-    worst = min(reached or known, key=lambda row: -row.estimate.mean if row.is_ratio else row.estimate.mean)
+        nothing = rows[0].nothing if rows else "not measured"
+        return Finding(claim, "overall", claimed, EMPTY, UNKNOWN, reason, nothing=nothing)
+    verdicts = [row.verdict for row in rows]
+    verdict = least_favourable(verdicts)
+    worst = min((row for row in known if row.verdict == verdict), key=_favour)
     each = "; ".join(f"{place_words(row)}: {row.verdict}" for row in rows)
-    value = worst.estimate if len(reached) == len(known) else EMPTY
-    verdict = overall_verdict([row.verdict for row in rows])
     least = f" (value of {place_words(worst)}, the least favourable)" if len(known) > 1 else ""
-    return replace(
-        worst,
-        scope="overall",
-        estimate=value,
-        verdict=verdict,
-        reason=f"{each}{least}",
-        dataset="",
-        network="",
-    )
+    return replace(worst, scope="overall", reason=f"{each}{least}", dataset="", network="", count=count_words(verdicts))
+
+
+def _favour(row: Finding) -> float:
+    """How favourable a value is; least where there is none."""
+    if math.isnan(row.estimate.mean):
+        return -math.inf
+    return -row.estimate.mean if row.is_ratio else row.estimate.mean
 
 
 def place_words(row: Finding) -> str:
@@ -127,10 +146,10 @@ class _Pair:
     absent: str
 
 
-def _pair(study: StudyData, place: tuple[str, str], measure: str, other: Values) -> _Pair:
+def _pair(study: StudyData, place: tuple[str, str], measure: str, sides: Comparison, other: Values) -> _Pair:
     series = []
     absent = []
-    for wanted in (comparison(study).headline, other):
+    for wanted in (sides.headline, other):
         cell = find_cell(study, place, wanted)
         values = study.values(cell, measure) if cell else pd.Series(dtype=float)
         if values.empty:
@@ -147,12 +166,14 @@ def _pairings(sides: Comparison) -> list[tuple[str, Values]]:
     return pairs + ([("equal time steps", equal)] if equal != dict(sides.reference) else [])
 
 
-def _from_seeds(study: StudyData, claim: str, measure: str, judge: Callable[[_Pair], Finding]) -> list[Finding]:
-    sides = comparison(study)
+def _from_seeds(
+    study: StudyData, sides: Comparison, claim: str, measure: str, judge: Callable[[_Pair], Finding]
+) -> list[Finding]:
     rows = []
     for scope, other in _pairings(sides):
         for dataset, network in study.places:
-            finding = judge(_pair(study, (dataset, network), measure, other))
+            pair = _pair(study, (dataset, network), measure, sides, other)
+            finding = judge(pair)
             sign = "/" if finding.is_ratio else "−"
             rows.append(
                 replace(
@@ -162,6 +183,7 @@ def _from_seeds(study: StudyData, claim: str, measure: str, judge: Callable[[_Pa
                     dataset=dataset,
                     network=network,
                     files=("results.csv",),
+                    nothing="not run",
                 )
             )
     return rows
@@ -176,7 +198,7 @@ def _settled(finding: Finding, scope: str) -> Finding:
     return replace(finding, scope=scope, reason=f"{finding.reason}; {finding.why}")
 
 
-def _spikes(study: StudyData) -> list[Finding]:
+def _spikes(study: StudyData, sides: Comparison) -> list[Finding]:
     def judge(pair: _Pair) -> Finding:
         estimate = paired_ratio(pair.ours, pair.theirs)
         verdict, why = ratio_verdict(estimate, claimed)
@@ -185,11 +207,11 @@ def _spikes(study: StudyData) -> list[Finding]:
         return Finding("spike activity", "", claimed, estimate, verdict, reason, why)
 
     claimed = CLAIMED["spike activity"]
-    return _from_seeds(study, "spike activity", "spikes_per_image", judge)
+    return _from_seeds(study, sides, "spike activity", "spikes_per_image", judge)
 
 
-def _accuracy(study: StudyData) -> list[Finding]:
-    margin = comparison(study).margin
+def _accuracy(study: StudyData, sides: Comparison) -> list[Finding]:
+    margin = sides.margin
 
     def judge(pair: _Pair) -> Finding:
         estimate = paired_difference(pair.ours * 100, pair.theirs * 100)
@@ -198,11 +220,10 @@ def _accuracy(study: StudyData) -> list[Finding]:
         reason = pair.absent or f"{ours} % against {theirs} %"
         return Finding("comparable accuracy", "", -margin, estimate, verdict, reason, why)
 
-    return _from_seeds(study, "comparable accuracy", "accuracy", judge)
+    return _from_seeds(study, sides, "comparable accuracy", "accuracy", judge)
 
 
-def _time_steps(study: StudyData) -> list[Finding]:
-    sides = comparison(study)
+def _time_steps(study: StudyData, sides: Comparison) -> list[Finding]:
     rows = []
     for dataset, network in study.places:
         finding = _time_steps_at(study, (dataset, network), sides)
@@ -213,45 +234,66 @@ def _time_steps(study: StudyData) -> list[Finding]:
 
 
 def _time_steps_at(study: StudyData, place: tuple[str, str], sides: Comparison) -> Finding:
-    """The fewest time steps at which the headline's mean accuracy is within the margin of the reference's."""
+    """The fewest time steps at which the headline's accuracy is within the margin of the reference's."""
     claimed, against = CLAIMED["time steps"], int(sides.reference["training_time_steps"])
-    pair = _pair(study, place, "accuracy", sides.reference)
+    pair = _pair(study, place, "accuracy", sides, sides.reference)
     cell = find_cell(study, place, sides.headline)
     if pair.absent or cell is None:
-        return Finding("time steps", "network", claimed, EMPTY, UNKNOWN, pair.absent)
+        return Finding("time steps", "network", claimed, EMPTY, UNKNOWN, pair.absent, nothing="not run")
     curves = {steps: study.values(replace(cell, time_steps=steps), "accuracy") for steps in study.evaluated_time_steps}
-    curve = pd.DataFrame(curves)
-    shared = [seed for seed in pair.theirs.index if seed in curve.index]
-    loss = curve.loc[shared].rsub(pair.theirs[shared], axis=0) * 100
-    enough = [int(steps) for steps in loss.columns if loss[steps].mean() <= sides.margin]
-    nominal = f"trained at {sides.headline['training_time_steps']} against {against} by the paper's pairing"
-    if not enough:
-        reason = f"never within {sides.margin:.1f} points of the reference's accuracy up to T={max(curves)}; {nominal}"
-        return Finding(
-            "time steps",
-            "network",
-            claimed,
-            EMPTY,
-            ratio_verdict(Estimate(1, 1, 1, 1), claimed)[0],
-            reason,
-        )
-    each = ", ".join(_first_within(loss.loc[seed], sides.margin) for seed in shared)
-    estimate = Estimate(enough[0] / against, float("nan"), float("nan"), len(shared))
+    losses = {steps: paired_difference(curve * 100, pair.theirs * 100) for steps, curve in curves.items()}
+    losses = {steps: loss for steps, loss in losses.items() if loss.n}
+    trained = int(sides.headline["training_time_steps"])
+    fewest = fewest_time_steps(losses, sides.margin, trained)
+    estimate = fewest.scaled(1 / against)
     verdict, why = ratio_verdict(estimate, claimed)
-    why = why.removesuffix(" (one value, no interval)")
-    reason = (
-        f"within {sides.margin:.1f} points of the reference from T={enough[0]} on average over seeds "
-        f"(each seed: {each}); {why}; {nominal}"
-    )
-    return Finding("time steps", "network", claimed, estimate, verdict, reason)
+    seeds = [_first_within(curves, pair.theirs, seed, sides.margin) for seed in pair.theirs.index]
+    each = ", ".join(f"{words} in {seeds.count(words)}" for words in dict.fromkeys(sorted(seeds)))
+    never = f"never within {sides.margin:.1f} points up to T={max(losses)}"
+    first = never if math.isnan(fewest.mean) else f"within {sides.margin:.1f} points from T={fewest.mean:g} on average"
+    reason = f"{first} (single seeds: {each}); {why}; trained at {trained} against {against} by the paper's pairing"
+    return Finding("time steps", "network", claimed, estimate, verdict, reason, nothing=never)
 
 
-def _first_within(losses: pd.Series, margin: float) -> str:
-    enough = [str(steps) for steps, loss in losses.items() if loss <= margin]
+def fewest_time_steps(losses: Mapping[int, Estimate], margin: float, trained: int) -> Estimate:
+    """The fewest time steps at which accuracy is within the margin, with an interval made of tests at each T.
+
+    Args:
+        losses: difference of accuracy from the reference (points) at each T of the evaluation.
+        margin: in points.
+        trained: T of training, at which the tests begin; they go down for as long as they succeed, so that together they
+            err no more often than one of them.
+
+    Returns:
+        The least T, down from that of training, whose means are all within the margin; or the first above it, or NaN. Its
+        interval ends above at the least T that is shown to be within the margin (infinite where none is), and below at the
+        least that is not shown to be outside it.
+    """
+    count = losses[trained].n if trained in losses else 0
+    down = [steps for steps in sorted(losses, reverse=True) if steps <= trained]
+    above = [steps for steps in sorted(losses) if steps > trained]
+
+    def reached(within: Callable[[Estimate], bool]) -> float:
+        chain = list(takewhile(lambda steps: within(losses[steps]), down))
+        return float(chain[-1] if chain else next((steps for steps in above if within(losses[steps])), math.nan))
+
+    mean = reached(lambda loss: loss.mean > -margin)
+    shown = reached(lambda loss: loss.low > -margin)
+    open_still = [steps for steps, loss in losses.items() if not loss.high <= -margin]
+    low = float(min(open_still, default=max(losses, default=0) + 1))
+    if count < ENOUGH:
+        return Estimate(mean, math.nan, math.nan, count)
+    return Estimate(mean, low, math.inf if math.isnan(shown) else shown, count)
+
+
+def _first_within(curves: Mapping[int, pd.Series], theirs: pd.Series, seed: Any, margin: float) -> str:
+    enough = [
+        steps for steps, curve in curves.items() if seed in curve.index and (theirs[seed] - curve[seed]) * 100 <= margin
+    ]
     return f"T={enough[0]}" if enough else "never"
 
 
-def _training_time(study: StudyData) -> list[Finding]:
+def _training_time(study: StudyData, sides: Comparison) -> list[Finding]:
     def judge(ours: Cost, theirs: Cost) -> Finding:
         estimate = paired_ratio(ours.series("seconds"), theirs.series("seconds"))
         verdict, why = ratio_verdict(estimate, CLAIMED["training time"])
@@ -261,10 +303,10 @@ def _training_time(study: StudyData) -> list[Finding]:
         reason += f"(T + 3)/(3 T) = {count:.2f}; device: {ours.device}"
         return Finding("training time", "", None, estimate, verdict, reason, why)
 
-    return _from_cost(study, "training time", judge)
+    return _from_cost(study, sides, "training time", judge)
 
 
-def _memory(study: StudyData) -> list[Finding]:
+def _memory(study: StudyData, sides: Comparison) -> list[Finding]:
     def judge(ours: Cost, theirs: Cost) -> Finding:
         measure = memory_measure(ours, theirs)
         estimate = paired_ratio(ours.series(measure), theirs.series(measure))
@@ -273,15 +315,17 @@ def _memory(study: StudyData) -> list[Finding]:
         reason = "{} MiB against {} MiB ".format(*amounts) + f"({MEMORY_WORDS[measure]})"
         return Finding("GPU memory", "", None, estimate, verdict, reason, why)
 
-    return _from_cost(study, "GPU memory", judge)
+    return _from_cost(study, sides, "GPU memory", judge)
 
 
-def _from_cost(study: StudyData, claim: str, judge: Callable[[Cost, Cost], Finding]) -> list[Finding]:
+def _from_cost(
+    study: StudyData, sides: Comparison, claim: str, judge: Callable[[Cost, Cost], Finding]
+) -> list[Finding]:
     if study.cost is None:
         named = study.content.get("training_cost")
         reason = f"not measured: `{study.command}`" if named else "the study names no measurement of a training step"
         return [Finding(claim, "network", CLAIMED[claim], EMPTY, UNKNOWN, reason)]
-    sides, measured = comparison(study), costs(study.cost)
+    measured = costs(study.cost)
     file = f"../measurements/{study.content['training_cost']}"
     rows = []
     for scope, other in _pairings(sides):
@@ -304,7 +348,7 @@ def _from_cost(study: StudyData, claim: str, judge: Callable[[Cost, Cost], Findi
     return rows
 
 
-_MEASURES: dict[str, Callable[[StudyData], list[Finding]]] = {
+_MEASURES: dict[str, Callable[[StudyData, Comparison], list[Finding]]] = {
     "comparable accuracy": _accuracy,
     "time steps": _time_steps,
     "training time": _training_time,

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from snn2ann.files import read_json, write_json
-from snn2ann.report.selection import find_cell
+from snn2ann.report.selection import comparison, find_cell
 from snn2ann.report.study_data import StudyData, load_study
 
 
@@ -27,13 +27,16 @@ def metrics_content(claims: Mapping[str, Any], study: StudyData) -> dict[str, An
         study: its results.
 
     Returns:
-        "verdict" and "measured" by claim, over all networks and by network; "accuracy" of the two sides that the claims
+        "verdict" and "measured" of the headline by claim, over all networks and by network; "accuracy" of the two
+        sides that the claims
         compare, the mean over seeds of the test accuracy at the T of training, by data set and network. What was not
         measured is not in it.
     """
-    overall = [each for each in claims["findings"] if each["scope"] == "overall"]
+    judged = comparison(study).judged
+    found = [each for each in claims["findings"] if each["judged"] == judged]
+    overall = [each for each in found if each["scope"] == "overall"]
     by_network: dict[str, dict[str, float]] = {}
-    for each in claims["findings"]:
+    for each in found:
         if each["scope"] == "network" and each["measured_mean"] is not None:
             place = " ".join(filter(None, (each["dataset"], each["network"])))
             by_network.setdefault(each["claim"], {})[place] = each["measured_mean"]

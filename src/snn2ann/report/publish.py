@@ -11,6 +11,7 @@ from pathlib import Path
 
 from snn2ann.errors import UserError
 from snn2ann.files import read_json, write_json, write_text
+from snn2ann.report.agreement import agreement_text, compare_studies
 from snn2ann.report.behind import rests_on
 from snn2ann.report.checksums import RUNS, lines, write_checksums
 from snn2ann.report.paper import write_paper
@@ -18,10 +19,22 @@ from snn2ann.report.verdict_rows import read_verdicts, verdict_table
 from snn2ann.runs.folder import RunFolder, compared_files
 
 # What a page of the documentation may hold between two marks, and where in the published folder it stands as well.
-BLOCKS = {"claims": "claims.json", "made-with": "made-with.json", "compare": "compare.txt", "show": "show.txt"}
+BLOCKS = {
+    "claims": "claims.json",
+    "made-with": "made-with.json",
+    "compare": "compare.txt",
+    "show": "show.txt",
+    "agree": "agreement.txt",
+}
 
 
-def publish(study_folder: Path, output: Path, pages: Sequence[Path] = (), paper: Path | None = None) -> None:
+def publish(
+    study_folder: Path,
+    output: Path,
+    pages: Sequence[Path] = (),
+    paper: Path | None = None,
+    second: Path | None = None,
+) -> None:
     """Copy a finished study's documents and bring pages up to date that show a part of them.
 
     Args:
@@ -29,15 +42,21 @@ def publish(study_folder: Path, output: Path, pages: Sequence[Path] = (), paper:
         output: folder of the documentation; its former content goes.
         pages: files with marks of this module, between which the verdicts or the output of a command is put.
         paper: folder with the template of a paper, to be filled.
+        second: the same study as made on another kind of processor; its verdicts, what it was made with and whether the two
+            agree are published beside, in `second` and agreement.txt.
 
     Raises:
         UserError: the study is not complete, or a page has no marks.
     """
     study = read_json(study_folder / "study.json")
     # Read before anything is replaced: an unfinished study leaves the documentation as it was.
-    made_with = _made_with(study_folder, [run["name"] for run in study["runs"]])
+    made_with = _made_with(study_folder)
+    second_made_with = _made_with(second) if second else None
     claims = study_folder / "claims.json"
-    blocks = {"claims": verdict_table(read_verdicts(claims)), **_terminal(study_folder)}
+    printed = _terminal(study_folder)
+    if second:
+        printed["agree"] = agreement_text(compare_studies(study_folder, second))
+    blocks = {"claims": verdict_table(read_verdicts(claims)), **printed}
     blocks["made-with"] = rests_on(read_json(claims)["findings"], made_with)
     texts = {page: _with_blocks(page, blocks) for page in pages}
     for page, text in texts.items():
@@ -48,8 +67,11 @@ def publish(study_folder: Path, output: Path, pages: Sequence[Path] = (), paper:
             target = output / path.relative_to(study_folder)
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, target)
-    for name in ("compare", "show"):
-        write_text(output / BLOCKS[name], blocks[name] + "\n")
+    for name, text in printed.items():
+        write_text(output / BLOCKS[name], text + "\n")
+    if second:
+        write_json(output / "second" / "made-with.json", second_made_with)
+        shutil.copyfile(second / "claims.json", output / "second" / "claims.json")
     write_json(output / "parameters.json", study["parameters"])
     write_json(output / "made-with.json", made_with)
     runs = study_folder.parent / "runs"
@@ -115,8 +137,9 @@ def _with_blocks(page: Path, blocks: dict[str, str]) -> str:
     return text
 
 
-def _made_with(study_folder: Path, runs: list[str]) -> dict[str, list[object]]:
-    """Say on which machines, with which versions and from which commits the runs were made."""
+def _made_with(study_folder: Path) -> dict[str, list[object]]:
+    """Say on which machines, with which versions and from which commits a study's runs were made."""
+    runs = [run["name"] for run in read_json(study_folder / "study.json")["runs"]]
     found: dict[str, dict[str, object]] = {"machine": {}, "versions": {}, "commit": {}, "threads": {}, "device": {}}
     for name in runs:
         training = read_json(RunFolder(study_folder.parent / "runs" / name).training)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from snn2ann.errors import UserError
 from snn2ann.files import read_json, write_text
-from snn2ann.report.configurations import ata_word
+from snn2ann.report.configurations import ata_word, setting_words
 from snn2ann.runs.columns import BALANCED, PER_TIME_STEP
 from snn2ann.runs.folder import RunFolder
 from snn2ann.runs.problems import raise_problems, try_read
@@ -22,6 +22,7 @@ COLUMNS = [
     "variant",
     "mapping_unit",
     "ata",
+    "changed",
     "time_steps",
     "seed",
     "split",
@@ -69,7 +70,8 @@ def read_study(study_folder: Path) -> dict[str, Any]:
 def collect_results(study_folder: Path, evaluated_only: bool = False) -> None:
     """Read the files of every run that study.json names and write results.csv beside it.
 
-    Rows stand in the order of study.json; equal files give equal bytes. Accuracies are fractions, energy is joule per
+    Rows stand in the order of study.json; equal files give equal bytes. Rows of an ablation say in `changed` which options
+    differ from the variant's preset or the method's defaults. Accuracies are fractions, energy is joule per
     image.
 
     Args:
@@ -156,6 +158,7 @@ def _labels(run: Descriptor, calibrated: bool) -> Row:
         "variant": run["variant"] or "",
         "mapping_unit": run["mapping_unit"] or "",
         "ata": ata,
+        "changed": setting_words(run["changed"]),
         "run": run["name"],
         "time_steps": run["training_time_steps"],
     }

@@ -1,7 +1,7 @@
 """Which configurations are compared: the headline one and the reference, as the report's parameters name them."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from snn2ann.report.configurations import Configuration, matches
@@ -20,11 +20,25 @@ ACCURACY_MARGIN = 1.0
 
 @dataclass(frozen=True)
 class Comparison:
-    """The two sides of every claim as parameters name them, and the margin of accuracy in percentage points."""
+    """The two sides of every claim as parameters name them, and the margin of accuracy in percentage points.
+
+    `beside` names rows that are judged beside the headline, if any: another variant of the method.
+    """
 
     headline: Mapping[str, Any]
     reference: Mapping[str, Any]
     margin: float
+    beside: Mapping[str, Any] | None = None
+
+    @property
+    def judged(self) -> str:
+        """What is judged, in a word: the headline's variant, or its method."""
+        return str(self.headline.get("variant") or self.headline["method"])
+
+    def every(self) -> "list[Comparison]":
+        """This comparison and that of what is judged beside it, the variant as released first."""
+        found = [self, *([replace(self, headline=self.beside)] if self.beside else [])]
+        return sorted(found, key=lambda each: each.judged != "released")
 
     def equal_time_steps(self) -> dict[str, Any]:
         """The reference's method at the headline's training T."""
@@ -42,6 +56,7 @@ def comparison_of(settings: Mapping[str, Any]) -> Comparison:
         headline=settings.get("headline") or HEADLINE,
         reference=settings.get("reference") or REFERENCE,
         margin=float(settings.get("accuracy_margin", ACCURACY_MARGIN)),
+        beside=settings.get("beside"),
     )
 
 
@@ -59,6 +74,27 @@ def find_cell(study: StudyData, place: tuple[str, str], wanted: Mapping[str, Any
     cells = study.cells_at(place)
     side = side_of((cell.configuration for cell in cells), wanted)
     return next((cell for cell in cells if cell.configuration == side), None)
+
+
+def without_ablation(study: StudyData, calibrated: bool = False) -> StudyData:
+    """The study as readers compare methods: of the headline's method only what is judged, at every T of training.
+
+    Its other configurations belong to the ablation. Labels and looks stay those of the whole.
+
+    Args:
+        study: the whole.
+        calibrated: whether what is judged stays after calibration, too.
+    """
+    sides = comparison(study)
+    judged = [
+        {key: value for key, value in one.headline.items() if key != "training_time_steps"} for one in sides.every()
+    ]
+    runs = []
+    for run in study.runs:
+        own = run.configuration.method == sides.headline["method"]
+        if not own or (not run.configuration.setting and any(matches(run.configuration, side) for side in judged)):
+            runs.append(replace(run, calibration=None) if own and not calibrated else run)
+    return replace(study, runs=runs, whole=study)
 
 
 def headline_runs(runs: Iterable[Run], settings: Mapping[str, Any]) -> list[Run]:

@@ -1,10 +1,11 @@
 """Means, paired differences and paired ratios with their 95 % intervals.
 
-Every interval is Student's t-interval of a mean. Seeds (or rounds of a measurement) are the sample, so that an interval
-says how far the mean would move with other seeds. One value has no interval: it is NaN then, never zero.
+Every interval is Student's t-interval of a mean, on a scale that keeps it where the values can be. Seeds (or rounds of a
+measurement) are the sample, so that an interval says how far the mean would move with other seeds. Fewer than `ENOUGH`
+values have no interval: its ends are NaN then, never zero and never absurd.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,8 @@ import pandas as pd
 from scipy import stats
 
 CONFIDENCE = 0.95
+# Student's t of two values is 12.7: an interval that says nothing.
+ENOUGH = 3
 
 
 @dataclass(frozen=True)
@@ -25,8 +28,8 @@ class Estimate:
 
     @property
     def has_interval(self) -> bool:
-        """Whether there is more than one value."""
-        return self.n > 1
+        """Whether there are enough values for one."""
+        return self.n >= ENOUGH
 
     def scaled(self, factor: float) -> "Estimate":
         """The same estimate in another unit; `factor` is positive."""
@@ -36,20 +39,71 @@ class Estimate:
 EMPTY = Estimate(float("nan"), float("nan"), float("nan"), 0)
 
 
+def t_value(count: int, confidence: float = CONFIDENCE) -> float:
+    """Half the width of Student's interval of the mean of `count` values, in standard errors."""
+    return float(stats.t.ppf(0.5 + confidence / 2, count - 1))
+
+
 def mean_interval(values: Sequence[float] | np.ndarray | pd.Series) -> Estimate:
     """Mean of `values` with its 95 % t-interval; NaN values are left out."""
+    return _interval(values, lambda mean: mean, lambda place: place, lambda mean: 1.0)
+
+
+def amount_interval(values: Sequence[float] | np.ndarray | pd.Series) -> Estimate:
+    """Mean of positive amounts with a t-interval of its logarithm, which stays above 0."""
+    return _interval(values, np.log, np.exp, lambda mean: mean)
+
+
+def share_interval(values: Sequence[float] | np.ndarray | pd.Series) -> Estimate:
+    """Mean of shares (0 to 1), such as accuracies, with a t-interval of its log odds, which stays within 0 and 1."""
+    return _interval(
+        values,
+        lambda mean: np.log(mean / (1 - mean)),
+        lambda place: 1 / (1 + np.exp(-place)),
+        lambda mean: mean * (1 - mean),
+    )
+
+
+def correlation_interval(values: Sequence[float] | np.ndarray | pd.Series) -> Estimate:
+    """Mean of correlations with a t-interval by Fisher's transformation, which stays within -1 and 1."""
+    return _interval(values, np.arctanh, np.tanh, lambda mean: 1 - mean**2)
+
+
+INTERVALS = {"agreement": correlation_interval}
+SHARES = (
+    "accuracy",
+    "accuracy_last_epoch",
+    "balanced_accuracy",
+    "ann_branch_accuracy",
+    "noisy_spike_rate",
+    "noisy_spike_rate_maximum",
+    "firing_rate",
+)
+
+
+def interval_of(measure: str, values: Sequence[float] | np.ndarray | pd.Series) -> Estimate:
+    """Mean of a measure of results.csv, with the interval of its kind: shares, correlations, or any number."""
+    kind = share_interval if measure in SHARES else INTERVALS.get(measure, mean_interval)
+    return kind(values)
+
+
+Scale = Callable[[float], float]
+
+
+def _interval(values: Sequence[float] | np.ndarray | pd.Series, to: Scale, back: Scale, slope: Scale) -> Estimate:
+    """The t-interval of a mean on the scale `to`, on which it is shorter by `slope` (delta method), taken back."""
     sample = np.asarray(values, dtype=float)
     sample = sample[~np.isnan(sample)]
     if sample.size == 0:
         return EMPTY
-    mean = float(sample.mean())
-    if sample.size == 1:
-        return Estimate(mean, float("nan"), float("nan"), 1)
-    error = float(sample.std(ddof=1)) / float(np.sqrt(sample.size))
-    half = float(stats.t.ppf(0.5 + CONFIDENCE / 2, sample.size - 1)) * error
-    if half < 1e-12 * abs(mean):  # equal values: what is left is rounding
-        half = 0.0
-    return Estimate(mean, mean - half, mean + half, int(sample.size))
+    mean, count = float(sample.mean()), int(sample.size)
+    if count < ENOUGH:
+        return Estimate(mean, float("nan"), float("nan"), count)
+    half = t_value(count) * float(sample.std(ddof=1)) / float(np.sqrt(count))
+    if half < 1e-12 * abs(mean) or slope(mean) < 1e-12:  # equal values: what is left is rounding
+        return Estimate(mean, mean, mean, count)
+    place, reach = to(mean), half / slope(mean)
+    return Estimate(mean, float(back(place - reach)), float(back(place + reach)), count)
 
 
 def paired_difference(first: pd.Series, second: pd.Series) -> Estimate:
@@ -73,14 +127,19 @@ def paired_ratio(first: pd.Series, second: pd.Series) -> Estimate:
     return Estimate(mean, low, high, logs.n)
 
 
-def summarise(frame: pd.DataFrame, by: list[str], value: str = "value") -> pd.DataFrame:
+def summarise(
+    frame: pd.DataFrame,
+    by: list[str],
+    value: str = "value",
+    interval: Callable[[pd.Series], Estimate] = mean_interval,
+) -> pd.DataFrame:
     """Mean and interval of the column `value` in each group of `by`: columns `by`, mean, low, high, n.
 
     Groups keep the order in which they first appear.
     """
     rows = []
     for keys, group in frame.groupby(by, sort=False, dropna=False):
-        estimate = mean_interval(group[value])
+        estimate = interval(group[value])
         ends = [estimate.mean, estimate.low, estimate.high, estimate.n]
         rows.append([*(keys if isinstance(keys, tuple) else (keys,)), *ends])
     return pd.DataFrame(rows, columns=[*by, "mean", "low", "high", "n"])

@@ -58,13 +58,17 @@ class Cell:
 
 @dataclass(frozen=True)
 class StudyData:
-    """A study: `content` of study.json, results and runs; `problems` collects what is wrong with files."""
+    """A study: `content` of study.json, results and runs; `problems` collects what is wrong with files.
+
+    `whole` is the study of which this one has some of the runs.
+    """
 
     folder: Path
     content: dict[str, Any]
     results: pd.DataFrame
     runs: list[Run]
     problems: list[str] = field(default_factory=list)
+    whole: "StudyData | None" = None
 
     @property
     def name(self) -> str:
@@ -117,10 +121,11 @@ class StudyData:
 
     def runs_of(self, cell: Cell) -> list[Run]:
         """The runs behind a cell, made or not."""
-        trained = cell.configuration.trained
         wanted = (cell.dataset, cell.network)
         return [
-            run for run in self.runs if (run.dataset, run.network) == wanted and run.configuration.trained == trained
+            run
+            for run in self.runs
+            if (run.dataset, run.network) == wanted and cell.configuration in run.configurations
         ]
 
     def label(self, configuration: Configuration) -> str:
@@ -130,7 +135,7 @@ class StudyData:
     @cached_property
     def _methods_with_variants(self) -> set[str]:
         variants: dict[str, set[str]] = {}
-        for each in self.configurations:
+        for each in (self.whole or self).configurations:
             variants.setdefault(each.method, set()).add(each.variant)
         return {method for method, found in variants.items() if len(found) > 1}
 

@@ -111,6 +111,8 @@ def interval_text(mean: float, low: float, high: float, digits: int = 2, sign: b
 
 def number(value: float, digits: int = 2, sign: bool = False) -> str:
     """A number with `digits` decimals, thousands set apart, a true minus sign, and a plus sign where `sign`."""
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
     written = f"{value:{'+' if sign else ''},.{digits}f}"
     return written.replace("-", "−")
 
@@ -168,6 +170,7 @@ LATEX_CHARACTERS = {
     "≥": r"$\geq$",
     "→": r"$\rightarrow$",
     "∝": r"$\propto$",
+    "∞": r"$\infty$",
 }
 
 

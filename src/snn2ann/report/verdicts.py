@@ -1,71 +1,80 @@
-"""When a claim holds: rules in one place, so that every claim is judged alike."""
+"""When a claim holds: rules in one place, so that every claim is judged alike.
 
-import math
+Two one-sided tests at the claimed value or margin, each at `ERROR`: one can show that the claim holds, the other that it
+does not. Where neither does, the value lies in the interval and the verdict says so.
+"""
 
-from snn2ann.report.statistics import Estimate
+from collections.abc import Sequence
+
+from snn2ann.report.statistics import CONFIDENCE, Estimate
 
 HOLDS = "holds"
-IN_PART = "holds in part"
 FAILS = "does not hold"
+UNDECIDED = "undecided"
 UNKNOWN = "not measurable here"
 NOT_CLAIMED = "for information"
 
-RULES = """\
-- A **ratio** (time steps, training time, memory, spikes) *holds* when its whole 95 % interval is at or below the
-  claimed value (the value itself where there is only one); *holds in part* when the ratio is below 1, a saving, but
-  that is not shown; *does not hold* at 1 or above.
-- **Comparable accuracy** *holds* when the low end of the interval of the difference is above minus the margin (the
-  difference itself where there is one seed only); *holds in part* when only the mean difference is above it; else it
-  *does not hold*.
-- **Overall**, networks that agree give their verdict; where they differ, the claim *holds in part*. The measured value
-  is that of the least favourable network.
+# Of calling a claim that is just not true "holds", and likewise of calling one that is just true "does not hold".
+ERROR = (1 - CONFIDENCE) / 2
+
+RULES = f"""\
+- A **ratio** (time steps, training time, memory, spikes) *holds* when its whole 95 % interval is at or below the claimed
+  value, and *does not hold* when the whole interval is above it.
+- **Comparable accuracy** *holds* when the whole interval of the difference is above minus the margin, and *does not hold*
+  when the whole interval is below it.
+- *Undecided*: the claimed value or the margin lies in the interval, or there are too few values for an interval.
+- These are two one-sided tests at the same value. Each errs with {ERROR:.1%} at most: a claim that just misses is said to
+  hold no more often than that, and one that is just true is said not to hold no more often. Of two repetitions, one says
+  "holds" and the other "does not hold" in {2 * ERROR * ERROR:.2%} at most, where the truth lies at the margin.
+- **Time steps**: from the T of training downwards, each T is tested on accuracy; the ratio's interval ends above at the
+  least T that is shown to be within the margin together with all T above it, and below at the least that is not ruled out.
+- **Overall** is the verdict of the least favourable network, with how many networks hold beside it.
 - *Not measurable here*: no run or measurement of this study gives the number.
 """
 
 
 def ratio_verdict(estimate: Estimate, claimed: float) -> tuple[str, str]:
     """Verdict on a ratio that should be at most `claimed`, with what decided it in words."""
-    if math.isnan(estimate.mean):
+    if not estimate.n:
         return UNKNOWN, "nothing measured"
-    if estimate.mean >= 1:
-        return FAILS, "no saving: the ratio is not below 1"
-    if estimate.mean > claimed:
-        reach = _reaches(estimate.low <= claimed, "the interval reaches down to the claimed value")
-        reach += _reaches(estimate.high >= 1, "the interval also holds ratios of 1 and above")
-        return IN_PART, f"a saving, smaller than claimed{reach}"
-    if estimate.high > claimed:
-        return (
-            IN_PART,
-            "the mean reaches the claimed value, but the interval also holds larger ratios",
-        )
-    return HOLDS, "at or below the claimed value" + _single(estimate)
+    if not estimate.has_interval:
+        return UNDECIDED, few_words(estimate.n)
+    saving = "a saving, smaller than claimed" if estimate.high < 1 else "more than claimed"
+    if estimate.high <= claimed:
+        return HOLDS, f"the interval is at or below {claimed:g}"
+    if estimate.low > claimed:
+        return FAILS, f"the interval is above {claimed:g}: {saving}"
+    return UNDECIDED, f"{claimed:g} lies in the interval"
 
 
 def difference_verdict(estimate: Estimate, margin: float) -> tuple[str, str]:
     """Verdict on a difference of accuracy (points) that should be above `-margin`, with what decided it in words."""
-    if math.isnan(estimate.mean):
+    if not estimate.n:
         return UNKNOWN, "nothing measured"
-    if estimate.mean <= -margin:
-        return FAILS, f"more than {margin:.1f} points below"
-    if estimate.low <= -margin:
-        return (
-            IN_PART,
-            f"the mean is within {margin:.1f} points, but the interval also holds larger losses",
-        )
-    return HOLDS, f"not more than {margin:.1f} points below" + _single(estimate)
+    if not estimate.has_interval:
+        return UNDECIDED, few_words(estimate.n)
+    if estimate.low > -margin:
+        return HOLDS, f"the interval is above −{margin:.1f} points"
+    if estimate.high <= -margin:
+        return FAILS, f"the interval is below −{margin:.1f} points"
+    return UNDECIDED, f"the margin of −{margin:.1f} points lies in the interval"
 
 
-def overall_verdict(verdicts: list[str]) -> str:
-    """One verdict from those of the networks; networks that could not be measured don't count unless all are such."""
-    known = {verdict for verdict in verdicts if verdict != UNKNOWN}
+def few_words(count: int) -> str:
+    """Why there is no interval."""
+    return "one value gives no interval" if count == 1 else f"{count} values give no interval"
+
+
+def least_favourable(verdicts: Sequence[str]) -> str:
+    """One verdict from those of the networks; networks that could not be measured count only where all are such."""
+    return next((each for each in (FAILS, UNDECIDED, HOLDS) if each in verdicts), UNKNOWN)
+
+
+def count_words(verdicts: Sequence[str]) -> str:
+    """How many networks hold, and how many were not measured."""
+    known = [each for each in verdicts if each != UNKNOWN]
     if not known:
-        return UNKNOWN
-    return known.pop() if len(known) == 1 else IN_PART
-
-
-def _reaches(condition: bool, words: str) -> str:
-    return f"; {words}" if condition else ""
-
-
-def _single(estimate: Estimate) -> str:
-    return "" if estimate.has_interval else " (one value, no interval)"
+        return ""
+    missing = len(verdicts) - len(known)
+    held = f"{known.count(HOLDS)} of {len(known)} network{'s' * (len(known) > 1)} hold{'s' * (len(known) == 1)}"
+    return held + (f", {missing} not measured" if missing else "")

@@ -15,7 +15,7 @@ from snn2ann.errors import UserError
 from snn2ann.files import read_json, write_json
 from snn2ann.passwords import without_password
 from snn2ann.runs.folder import RunFolder
-from snn2ann.runs.records import CodeState, Provenance, Snapshot
+from snn2ann.runs.records import CodeState, Machine, Provenance, Snapshot
 
 PACKAGES = ("snn2ann", "torch", "numpy", "spikingjelly")
 # Tracked files that are made and make nothing.
@@ -35,13 +35,12 @@ def provenance() -> Provenance:
             versions[package] = version(package)
         except PackageNotFoundError:
             continue
+    machine: Machine = {"system": platform.platform(), "processor": _processor(), "cores": os.cpu_count()}
+    if kernels := _kernels():
+        machine["kernels"] = kernels
     commit, why = commit_or_why()
     described: Provenance = {
-        "machine": {
-            "system": platform.platform(),
-            "processor": _processor(),
-            "cores": os.cpu_count(),
-        },
+        "machine": machine,
         "versions": versions,
         "commit": commit,
         "dirty": None if commit is None else bool(_git("status", "--porcelain", "--untracked-files=no")),
@@ -129,6 +128,14 @@ def _git(*arguments: str) -> str | None:
     except (OSError, subprocess.SubprocessError):
         return None
     return found.stdout.strip()
+
+
+def _kernels() -> str:
+    """The widest instructions that PyTorch's kernels use here; these decide how sums are rounded. "" without PyTorch."""
+    torch = sys.modules.get("torch")
+    limit = os.environ.get("ONEDNN_MAX_CPU_ISA", "")
+    own = torch.backends.cpu.get_cpu_capability() if torch is not None else ""
+    return ", ".join(filter(None, [own, f"oneDNN up to {limit}" if limit else ""]))
 
 
 def _processor() -> str:

@@ -1,6 +1,6 @@
 """Files that are missing or wrong: all are named at once, after everything that can be made without them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -35,3 +35,14 @@ def try_read(read: Callable[[Path], T], path: Path, problems: list[str]) -> T | 
     except UserError as error:
         problems.append(str(error))
         return None
+
+
+def each_in_turn(make: Callable[[str, Path], None], names: Sequence[str], study_folder: Path) -> None:
+    """Make several outputs of a study, all of them before files that are wrong are named."""
+    problems: list[str] = []
+    for name in names:
+        try:
+            make(name, study_folder)
+        except WrongFiles as error:
+            problems += error.problems
+    raise_problems(problems, f"{', '.join(names)} made from what is there")

@@ -72,6 +72,7 @@ class Machine(TypedDict):
     system: str
     processor: str
     cores: int | None
+    kernels: NotRequired[str]
 
 
 class Provenance(TypedDict):

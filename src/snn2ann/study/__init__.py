@@ -14,6 +14,7 @@ from snn2ann.errors import UserError
 from snn2ann.methods import METHODS
 from snn2ann.models import NETWORKS
 from snn2ann.parameters import choose, digest, load_parameters, validate
+from snn2ann.parameters.dataset import Split
 from snn2ann.parameters.study import StudySection
 from snn2ann.parameters.whole import Parameters, typed
 from snn2ann.runs.folder import RunFolder
@@ -24,6 +25,8 @@ from snn2ann.study.entries import Cell, cells_of
 from snn2ann.study.measured import inference_spec_of, measurement_spec_of
 
 StudyContent = dict[str, Any]
+# The spec of each data set, by its name and the seed of a run: seeds differ where the data are cut into folds.
+Specs = Mapping[str, Mapping[int, DatasetSpec]]
 """What study.json holds: the parameters as they were written among it."""
 
 __all__ = ["Run", "Study", "digest", "load_parameters", "network_spec", "resolve", "validate"]
@@ -167,7 +170,7 @@ def resolve(parameters: Mapping[str, Any], study_name: str) -> Study:
     changed = with_own_sections(given.typed, section, place)
     cells = list(cells_of(given, section, study_name))
     specs = {
-        name: dataset_spec(name, described, key)
+        name: {seed: dataset_spec(name, described, key, seed) for seed in seeds_that_differ(described, section.seeds)}
         for name, (key, described) in dataset_sections(given.typed, section, place).items()
     }
     runs: dict[int, Run] = {}
@@ -183,7 +186,7 @@ def resolve(parameters: Mapping[str, Any], study_name: str) -> Study:
         name=study_name,
         runs=tuple(run for cell, run in ordered if cell.planned),
         not_run=tuple(run for cell, run in ordered if not cell.planned),
-        datasets={f"{name}-{spec['digest']}": spec for name, spec in specs.items()},
+        datasets={f"{name}-{spec['digest']}": spec for name, each in specs.items() for spec in each.values()},
         measurement_spec=measurement,
         measurement_digest=digest(measurement) if measurement else None,
         inference_spec=inference,
@@ -193,8 +196,14 @@ def resolve(parameters: Mapping[str, Any], study_name: str) -> Study:
     )
 
 
-def _run(parameters: Parameters, cell: Cell, specs: Mapping[str, DatasetSpec], made: list[tuple[Cell, Run]]) -> Run:
-    dataset = specs[cell.dataset]
+def seeds_that_differ(described: Split, seeds: list[int]) -> list[int]:
+    """The seeds whose runs have data of their own: all where the data are cut into folds, else the first stands for all."""
+    return seeds if described.folds else seeds[:1]
+
+
+def _run(parameters: Parameters, cell: Cell, specs: Specs, made: list[tuple[Cell, Run]]) -> Run:
+    of_seeds = specs[cell.dataset]
+    dataset = of_seeds.get(cell.seed) or next(iter(of_seeds.values()))
     described = parameters.networks[cell.network]
     network = resolved_network(described, cell.network, dataset["shape"], f"networks.{cell.network}")
     method = method_spec(parameters, cell.chosen, cell.key)

@@ -91,7 +91,7 @@ def _refuse_unused_options(parameters: Parameters, studies: Iterable[Parameters]
 
 
 def _refuse_unknown_methods(report: Report, key: str) -> None:
-    for side in ("headline", "reference"):
+    for side in ("headline", "reference", "beside"):
         if (rows := getattr(report, side)) is not None:
             choose(f"{key}.{side}.method", rows.method, METHODS)
 

@@ -49,7 +49,7 @@ def measurement_spec_of(parameters: Parameters, study: StudySection, place: str)
 
 
 def inference_spec_of(
-    parameters: Parameters, cells: Iterable[Cell], specs: Mapping[str, DatasetSpec]
+    parameters: Parameters, cells: Iterable[Cell], specs: Mapping[str, Mapping[int, DatasetSpec]]
 ) -> SectionSpec | None:
     """Resolve what is timed in inference: each method and variant of the study, by default options, on each network."""
     section = parameters.inference
@@ -57,7 +57,7 @@ def inference_spec_of(
         return None
     places = []
     for dataset, network in dict.fromkeys((cell.dataset, cell.network) for cell in cells):
-        spec = specs[dataset]
+        spec = next(iter(specs[dataset].values()))
         resolved = resolved_network(parameters.networks[network], network, spec["shape"], f"networks.{network}")
         known = {key: spec[key] for key in ("name", "shape", "classes", "frames") if key in spec}
         places.append({"dataset": known, "network": resolved})

@@ -18,7 +18,7 @@ from snn2ann.parameters.whole import part_of
 from snn2ann.progress import progress
 from snn2ann.runs.folder import RunFolder
 from snn2ann.runs.made_with import snapshot
-from snn2ann.runs.weights import load_state, split_state
+from snn2ann.runs.weights import State, load_state, split_state
 from snn2ann.training.accuracy import Score, score
 from snn2ann.training.checkpoint import load_checkpoint, save_checkpoint
 from snn2ann.training.finished import write_run
@@ -42,7 +42,7 @@ class Trainer:
         device: where it trains.
         history: a row an epoch.
         seconds: training time so far, without validation.
-        best: selected epoch, its validation accuracy, and the state of then.
+        best: selected epoch, its validation accuracy, and the state of then; or the mean of the last ones.
     """
 
     spec: Mapping[str, Any]
@@ -103,16 +103,22 @@ class Trainer:
             "ann_branch_validation_accuracy": validation.ann_accuracy,
         }
         self.history.append(row)
-        # Of equal epochs the later one, whose learning rate is lower.
-        if not self.best or validation.accuracy >= self.best["accuracy"]:
-            weights, thresholds = split_state(self.model)
-            self.best = {
-                "epoch": epoch,
-                "accuracy": validation.accuracy,
-                "weights": weights,
-                "thresholds": thresholds,
-            }
+        self._select(epoch, validation.accuracy)
         return row
+
+    def _select(self, epoch: int, accuracy: float) -> None:
+        """Keep the epoch's state if it is the one to evaluate so far, or take it into the mean."""
+        select, averaged = self.recipe.select, 0
+        if select == "average":
+            averaged = max(epoch - (self.recipe.epochs - averaged_epochs(self.recipe.epochs)), 0)
+        # Of equal epochs the later one, whose learning rate is lower.
+        elif select == "best" and self.best and accuracy < self.best["accuracy"]:
+            return
+        weights, thresholds = split_state(self.model)
+        if averaged > 1:
+            weights = mean_state(self.best["weights"], weights, averaged)
+            thresholds = mean_state(self.best["thresholds"], thresholds, averaged)
+        self.best = {"epoch": epoch, "accuracy": accuracy, "weights": weights, "thresholds": thresholds}
 
     def _pass(self, epoch: int) -> Score:
         self.model.train()
@@ -176,6 +182,19 @@ class Trainer:
         self.schedule.load_state_dict(state["schedule"])
         self.history, self.record.rows = state["history"], state["layers"]
         self.seconds, self.best = state["seconds"], state["best"]
+
+
+def averaged_epochs(epochs: int) -> int:
+    """How many of the last epochs `select: average` takes: a quarter of them, rounded up."""
+    return -(-epochs // 4)
+
+
+def mean_state(mean: State, new: State, count: int) -> State:
+    """Take the `count`th state into the mean of those before it; numbers that are no fractions are the new state's."""
+    return {
+        name: mean[name] + (value - mean[name]) / count if value.is_floating_point() else value
+        for name, value in new.items()
+    }
 
 
 def plain_batches(

@@ -68,6 +68,8 @@ def code_differences(run: Recorded) -> list[str]:
 
 def surroundings(run: Recorded) -> Iterator[str]:
     """Say in sentences what else differs and may move the last bits: packages, machine."""
+    import torch  # noqa: F401 - what kernels it has here is told only where it is loaded
+
     here = provenance()
     was: tuple[Mapping[str, object], ...] = (run.training["versions"], run.training["machine"])
     now: tuple[Mapping[str, object], ...] = (here["versions"], here["machine"])

@@ -52,7 +52,8 @@ FIGURES = {
         sources="results.csv",
         reading="Test accuracy against spikes per image (left) and energy per image (right). A line joins one network's T "
         "from 1 up, the training T is marked. Up and to the left is better; the grey line is the best accuracy that "
-        "anything reaches for its cost.",
+        "anything shown reaches for its cost. The method stands here as its verdicts judge it; its other configurations "
+        "are in the ablation.",
     ),
     "firing_rate": Entry(
         "Firing rate of each layer",
@@ -61,6 +62,15 @@ FIGURES = {
         sources="the evaluation of every run",
         reading="Spikes per neuron and step on the test images, layer by layer. Lower means sparser, so less energy. "
         "The layers' names are in the CSV file.",
+    ),
+    "ablation_effects": Entry(
+        "Effect of each part",
+        "snn2ann.report.figures.ablation_effects:ablation_effects",
+        section="Ablation",
+        sources="results.csv",
+        reading="Each row is the method with something changed; its point is the mean difference from the headline over "
+        "paired seeds, its line the 95 % interval. A line that crosses zero says that the part made no difference that "
+        "these seeds can show; a point without a line has fewer than three pairs. Hollow markers are calibrated networks.",
     ),
     "noisy_spikes": Entry(
         "Noisy spikes before and after calibration",

@@ -25,7 +25,7 @@ from snn2ann.report.figures.style import (
     place_title,
     say,
 )
-from snn2ann.report.selection import comparison, find_cell
+from snn2ann.report.selection import comparison, find_cell, without_ablation
 from snn2ann.report.study_data import StudyData
 
 PANELS = (
@@ -36,6 +36,7 @@ PANELS = (
 
 def accuracy_against_spikes(study: StudyData) -> Drawing:
     """Left: spikes; right: energy. A line joins a configuration's T from 1 up; the grey line is the frontier of all."""
+    study = without_ablation(study)
     data = over_time_steps(study, ["accuracy", "spikes_per_image", "energy"])
     if data.empty:
         return empty_drawing(f"no results yet: {study.command}", list(data.columns))
@@ -62,7 +63,7 @@ def accuracy_against_spikes(study: StudyData) -> Drawing:
             [factor * _shown(axes, data, each, measure) for axes, each in zip(column, study.places, strict=True)],
         )
     handles = line_handles(study, data, look)
-    if any(each.calibrated for each in study.configurations):
+    if data["ata"].str.contains("calibration").any():
         handles.append(hollow_handle())
     legend_below(figure, [*handles, *_frontier_handles()], columns=3)
     return Drawing(figure, data)
@@ -118,11 +119,12 @@ def _line(axes: Axes, rows: pd.DataFrame, panel: tuple[str, float], look: Look, 
     spread = known[own.fillna(False).astype(bool)]
     if spread.empty:
         return
-    half = 100 * (spread["accuracy_high"] - spread["accuracy_mean"]).fillna(0)
+    mean = spread["accuracy_mean"]
+    ends = [mean - spread["accuracy_low"], spread["accuracy_high"] - mean]
     axes.errorbar(
         factor * spread[f"{measure}_mean"],
         100 * spread["accuracy_mean"],
-        half,
+        [100 * each.fillna(0) for each in ends],
         fmt=look.marker,
         color=look.colour,
         markersize=6,

@@ -21,11 +21,13 @@ from snn2ann.report.figures.style import (
     place_title,
     say,
 )
+from snn2ann.report.selection import without_ablation
 from snn2ann.report.study_data import StudyData
 
 
 def accuracy_over_time_steps(study: StudyData) -> Drawing:
     """A row of panels for each data set and network; bands span the seeds."""
+    study = without_ablation(study, calibrated=True)
     data = over_time_steps(study, ["accuracy"])
     if data.empty:
         return empty_drawing(f"no results yet: {study.command}", list(data.columns))

@@ -11,7 +11,7 @@ from snn2ann.report.study_data import StudyData
 
 def agreement(study: StudyData) -> Drawing:
     """Pearson correlation over neurons and test images at the training T; bands are 95 % intervals over seeds."""
-    return layer_figure(study, by_layer(study, _agreement), "Correlation of activation and count")
+    return layer_figure(study, by_layer(study, _agreement, "agreement"), "Correlation of activation and count")
 
 
 def _agreement(entry: Mapping[str, Any], layer: Mapping[str, Any], each: Configuration) -> float | None:

@@ -1,6 +1,7 @@
 """What several figures show layer by layer: values of the evaluation, and panels with a line a configuration."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -22,7 +23,7 @@ from snn2ann.report.figures.style import (
     place_title,
     say,
 )
-from snn2ann.report.statistics import summarise
+from snn2ann.report.statistics import interval_of, summarise
 from snn2ann.report.study_data import Run, StudyData
 from snn2ann.runs.problems import try_read
 from snn2ann.runs.reading import read_evaluation
@@ -33,18 +34,24 @@ LAYER_AXIS = "Layer, from input to output"
 LayerValue = Callable[[Mapping[str, Any], Mapping[str, Any], Configuration], float | None]
 
 
-def by_layer(study: StudyData, value: LayerValue) -> pd.DataFrame:
-    """Mean over seeds of `value(entry, layer, configuration)` on the test images, for each layer: `COLUMNS`."""
+def by_layer(study: StudyData, value: LayerValue, measure: str) -> pd.DataFrame:
+    """Mean over seeds of `value(entry, layer, configuration)` on the test images, for each layer: `COLUMNS`.
+
+    `measure` is what it is, by the name in results.csv, which says what interval it has.
+    """
     rows: list[Values] = []
     for run in study.planned_runs:
         path = run.folder / run.evaluation
         entries = try_read(read_evaluation, path, study.problems) if path.exists() else None
         for entry in entries or []:
-            if (entry["checkpoint"], entry["split"]) == ("selected", "test"):
+            calibrated = entry["thresholds"] == "calibrated"
+            # A run whose calibration is left out of what is shown has it in its evaluation all the same.
+            shown = run.calibration is not None or not calibrated
+            if shown and (entry["checkpoint"], entry["split"]) == ("selected", "test"):
                 rows += _layers(study, run, entry, value)
     if not rows:
         return pd.DataFrame(columns=COLUMNS)
-    summary = summarise(pd.DataFrame(rows), [*LABELS, "position", "layer"])
+    summary = summarise(pd.DataFrame(rows), [*LABELS, "position", "layer"], interval=partial(interval_of, measure))
     return summary.astype({"training_time_steps": "Int64"})
 
 
@@ -100,7 +107,7 @@ def lines(
         keywords = look[each].line_keywords() | {"markersize": 4, "linewidth": 1.1}
         places = rows[x].astype(int)
         axes.plot(places, factor * rows["mean"], markevery=every, **keywords)
-        band(axes, places, (factor * rows["low"]).clip(lower=0), factor * rows["high"], look[each], 0.1)
+        band(axes, places, factor * rows["low"], factor * rows["high"], look[each], 0.1)
     if not drawn:
         say(axes, f"nothing measured here: {study.command}")
 

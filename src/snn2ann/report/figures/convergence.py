@@ -27,7 +27,8 @@ from snn2ann.report.figures.style import (
     place_title,
     say,
 )
-from snn2ann.report.statistics import summarise
+from snn2ann.report.selection import without_ablation
+from snn2ann.report.statistics import mean_interval, share_interval, summarise
 from snn2ann.report.study_data import StudyData
 from snn2ann.runs.problems import try_read
 from snn2ann.runs.reading import read_history
@@ -44,6 +45,7 @@ X_WORDS = {"epoch": "Epoch", "seconds_mean": "Training time (s)"}
 
 def convergence(study: StudyData) -> Drawing:
     """Four panels for each data set and network: loss and accuracy, by epoch and by time; bands span the seeds."""
+    study = without_ablation(study)
     data = _data(study)
     if data.empty:
         return empty_drawing(f"no histories yet: {study.command}", list(data.columns))
@@ -74,7 +76,9 @@ def _data(study: StudyData) -> pd.DataFrame:
     together = pd.concat(frames).astype({"training_time_steps": "Int64", "epoch": int})
     by = [*LABELS, "epoch"]
     parts = [
-        summarise(together, by, measure).rename(columns={end: f"{measure}_{end}" for end in ENDS}).set_index([*by, "n"])
+        summarise(together, by, measure, share_interval if "accuracy" in measure else mean_interval)
+        .rename(columns={end: f"{measure}_{end}" for end in ENDS})
+        .set_index([*by, "n"])
         for measure in MEASURES
     ]
     groups = together.groupby(by, sort=False, dropna=False)

@@ -10,7 +10,7 @@ from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 
 from snn2ann.report.configurations import Configuration
 from snn2ann.report.figures.style import Look, line_handle
-from snn2ann.report.statistics import mean_interval
+from snn2ann.report.statistics import interval_of
 from snn2ann.report.study_data import Cell, StudyData
 from snn2ann.runs.records import Values
 
@@ -60,7 +60,7 @@ def over_time_steps(study: StudyData, measures: list[str]) -> pd.DataFrame:
                 }
                 for measure in measures:
                     values = study.values(cell, measure)
-                    estimate = mean_interval(values)
+                    estimate = interval_of(measure, values)
                     row |= {f"{measure}_{end}": getattr(estimate, end) for end in ENDS}
                     row |= {f"{measure}_least": values.min(), f"{measure}_greatest": values.max()}
                 rows.append(row)

@@ -6,12 +6,13 @@ from typing import Any
 from snn2ann.report.configurations import Configuration
 from snn2ann.report.figures.by_layer import by_layer, layer_figure
 from snn2ann.report.figures.style import Drawing
-from snn2ann.report.selection import comparison
+from snn2ann.report.selection import comparison, without_ablation
 from snn2ann.report.study_data import StudyData
 
 
 def firing_rate(study: StudyData) -> Drawing:
     """Spikes per neuron and step on the test images; a method without a training T is shown at the headline's."""
+    study = without_ablation(study)
     otherwise = int(comparison(study).headline["training_time_steps"])
 
     def rate(entry: Mapping[str, Any], layer: Mapping[str, Any], each: Configuration) -> float | None:
@@ -21,7 +22,7 @@ def firing_rate(study: StudyData) -> Drawing:
         spikes = layer["spikes_per_image"][entry["time_steps"].index(steps)]
         return float(spikes) / (int(layer["neurons"]) * steps)
 
-    drawing = layer_figure(study, by_layer(study, rate), "Spikes per neuron and step (%)", 100)
+    drawing = layer_figure(study, by_layer(study, rate, "firing_rate"), "Spikes per neuron and step (%)", 100)
     for axes in drawing.figure.axes:
         axes.set_ylim(bottom=0)
     return drawing

@@ -12,7 +12,7 @@ from snn2ann.report.configurations import Configuration
 from snn2ann.report.figures.by_layer import LAYER_AXIS, by_layer, handles, lines, number_layers
 from snn2ann.report.figures.curves import LABELS, labels
 from snn2ann.report.figures.style import WIDTH, Drawing, empty_drawing, legend_below, looks, place_title
-from snn2ann.report.statistics import summarise
+from snn2ann.report.statistics import share_interval, summarise
 from snn2ann.report.study_data import StudyData
 from snn2ann.runs.problems import try_read
 from snn2ann.runs.reading import read_calibration, read_layers
@@ -23,7 +23,7 @@ TARGET: dict[str, Any] = {"color": "#595959", "linestyle": (0, (2, 2)), "linewid
 
 def noisy_spikes(study: StudyData) -> Drawing:
     """Left: test images, layer by layer; right: mean over layers in training. Bands are 95 % intervals over seeds."""
-    layers, epochs = by_layer(study, _noisy_spike_rate), _over_epochs(study)
+    layers, epochs = by_layer(study, _noisy_spike_rate, "noisy_spike_rate"), _over_epochs(study)
     data = pd.concat([layers.assign(panel="layers"), epochs.assign(panel="epochs")], ignore_index=True)
     data = data.reindex(columns=COLUMNS)
     if data.empty:
@@ -68,7 +68,7 @@ def _over_epochs(study: StudyData) -> pd.DataFrame:
             frames.append(pd.DataFrame({"epoch": means.index, "value": means.to_numpy()}).assign(**told))
     if not frames:
         return pd.DataFrame(columns=COLUMNS)
-    return summarise(pd.concat(frames).dropna(subset=["value"]), [*LABELS, "epoch"])
+    return summarise(pd.concat(frames).dropna(subset=["value"]), [*LABELS, "epoch"], interval=share_interval)
 
 
 def _target(study: StudyData) -> float | None:

@@ -134,7 +134,7 @@ def looks(study: StudyData) -> dict[Configuration, Look]:
     found: dict[Configuration, Look] = {}
     order: dict[str, list[Configuration]] = {}
     changed: list[str] = []
-    for each in study.configurations:
+    for each in (study.whole or study).configurations:
         colour, marker = method_look(each.method, each.mapping_unit, each.variant)
         alike = order.setdefault(marker, [])
         if each.trained not in alike:

@@ -13,9 +13,9 @@ TABLES = {
         sources="results.csv",
         reading="Test accuracy of every method that this study ran, then rows that others published, each with its source, "
         "then the cells of the paper itself, which are not at hand. Read a row across: T is the number of time "
-        "steps of the evaluation, ± is half of the 95 % interval over seeds. The epoch was selected on validation "
-        "images; the last epoch stands beside it. Published rows have other networks and augmentations, so they "
-        "orient and do not compare.",
+        "steps of the evaluation, brackets hold the 95 % interval over seeds. The epoch is what the recipe "
+        "selects, such as the best on validation images; the last one stands beside it. Published rows have other "
+        "networks and augmentations, so they orient and do not compare.",
     ),
     "by_class": Entry(
         "By class",
@@ -74,14 +74,25 @@ TABLES = {
         reading="What a reader needs to make this study again: seeds, commit, package versions, machine, and every "
         "parameter. Where runs were made in several ways there is a row for each, with the number of its runs.",
     ),
+    "repeatability": Entry(
+        "Repeatability of the verdicts",
+        "snn2ann.report.tables.repeatability:repeatability",
+        section="Verdicts",
+        sources="results.csv and results/measurements/",
+        reading="Would another machine say the same? The spread is that of one pair of runs, or rounds; the standard error "
+        "is what is left of it in the mean. A verdict that is undecided here is so because the margin lies in the "
+        "interval. Two machines contradict each other where one says that a claim holds and the other that it does not; "
+        "the rules of the verdicts keep that rare wherever the truth lies.",
+    ),
     "claims": Entry(
         "Claims of the paper",
         "snn2ann.report.tables.claims:claims",
         section="Verdicts",
         sources="results.csv and results/measurements/",
-        reading="What the paper claims, what this study measured with its 95 % interval, and the verdict: holds, holds in "
-        "part, does not hold, or not measurable here, with the reason. Intervals are over paired seeds, or over "
-        "paired rounds of the measurement of a training step; overall is the least favourable network. Digits and "
+        reading="What the paper claims, what this study measured with its 95 % interval, and the verdict: holds, does "
+        "not hold, undecided, or not measurable here, with the reason. Intervals are over paired seeds, or over "
+        "paired rounds of the measurement of a training step; overall is the verdict of the least favourable network, "
+        "with how many hold. Digits and "
         "other small images say what the method does, not what it does on the paper's own data sets.",
     ),
 }

@@ -21,7 +21,7 @@ def by_class(study: StudyData) -> Table:
     return Table(
         title="By class",
         caption="Test images of each class over all seeds, the share of them that is recognised, and the classes that most "
-        "of the others are taken for, at the validation-selected epoch.",
+        "of the others are taken for, at the epoch that the recipe selects.",
         frame=pd.DataFrame(found),
         columns=[
             *identity_columns(),

@@ -1,8 +1,11 @@
 """Columns and notes that several tables share: what a row is about, and what of it has not been run."""
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from snn2ann.report.configurations import mapping_unit_name, method_name, network_name
 from snn2ann.report.study_data import Cell, StudyData
-from snn2ann.report.table import Column, Row, plus_minus, shown, text
+from snn2ann.report.table import Column, Row, interval, shown, text
 from snn2ann.runs.records import Values
 
 ATA_WORDS = {
@@ -62,9 +65,24 @@ def note(study: StudyData, cell: Cell) -> str:
     return f"{named - made} of {named} seeds not run: `{study.command}`" if made < named else ""
 
 
+def footnotes(rows: Sequence[Mapping[str, Any]], header: str = "Note") -> tuple[Column, list[str]]:
+    """A column of marks for what the rows' `note` says, and the texts for below the table, each once.
+
+    The source of a published row is short and stays in its cell.
+    """
+    texts = list(dict.fromkeys(row["note"] for row in rows if row["note"] and row["status"] != "published"))
+
+    def render(row: Row) -> str:
+        return f"[{texts.index(row['note']) + 1}]" if row["note"] in texts else shown(row["note"])
+
+    return Column(header, render, "p" if header != "Note" else "l"), [
+        f"[{place}] {text}" for place, text in enumerate(texts, start=1)
+    ]
+
+
 def accuracy_column(header: str) -> Column:
-    """Accuracy in percent with half its interval; in the place of what is not there, why."""
-    measured = plus_minus(header, "accuracy", 2, 100)
+    """Accuracy in percent with its interval; in the place of what is not there, why."""
+    measured = interval(header, "accuracy", 2, 100)
 
     def render(row: Row) -> str:
         return shown(row["status"]) if row["status"] in ("not run", "not at hand") else measured.render(row)

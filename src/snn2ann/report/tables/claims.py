@@ -4,6 +4,7 @@ import pandas as pd
 
 from snn2ann.report.configurations import network_name
 from snn2ann.report.findings import Finding, findings
+from snn2ann.report.statistics import ENOUGH
 from snn2ann.report.study_data import StudyData
 from snn2ann.report.table import (
     NOTHING,
@@ -17,6 +18,7 @@ from snn2ann.report.table import (
     text,
 )
 from snn2ann.report.tables.cell_columns import missing_notes
+from snn2ann.report.verdicts import few_words
 from snn2ann.runs.records import Values
 
 
@@ -29,25 +31,27 @@ def claims_table(found: list[Finding], notes: list[str]) -> Table:
     """The table of `found`, in that order."""
     columns = [
         text("claim"),
+        text("judged"),
         text("scope"),
         Column("Network", lambda row: shown(network_name(row["network"]))),
         text("dataset"),
-        text("verdict"),
         Column("Claimed", claimed_text, "r"),
         Column("Measured", measured_text, "r"),
         text("measured_n", "r", "n"),
+        text("verdict"),
+        text("networks"),
         text("compared"),
         text("reason", "p"),
     ]
     return Table(
         title="Claims of the paper",
         caption="Claimed and measured value with its 95 % interval, paired over seeds or over rounds of the "
-        "measurement; ratios are geometric means. Accuracy is a difference in percentage points. Overall: the "
-        "least favourable network.",
+        "measurement; ratios are geometric means. Accuracy is a difference in percentage points. Overall: the verdict "
+        "and value of the least favourable network, and how many networks hold.",
         frame=pd.DataFrame([claim_row(each) for each in found]),
         columns=columns,
         notes=notes,
-        group=lambda row: row["claim"],
+        group=lambda row: (row["judged"], row["claim"]),
     )
 
 
@@ -55,6 +59,7 @@ def claim_row(each: Finding) -> Values:
     """A finding as one flat row of numbers and words."""
     return {
         "claim": each.claim,
+        "judged": each.judged,
         "scope": each.scope,
         "dataset": each.dataset,
         "network": each.network,
@@ -62,7 +67,9 @@ def claim_row(each: Finding) -> Values:
         "claimed": each.claimed,
         "unit": "ratio" if each.is_ratio else "percentage points",
         **estimate_columns("measured", each.estimate),
+        "nothing": each.nothing,
         "verdict": each.verdict,
+        "networks": each.count,
         "reason": each.reason,
         "files": " ".join(each.files),
     }
@@ -78,9 +85,11 @@ def claimed_text(row: Row) -> str:
 
 
 def measured_text(row: Row) -> str:
-    """The measured value with its interval."""
+    """The measured value with its interval; in the place of one that is not there, why."""
     ends = [row[f"measured_{end}"] for end in ("mean", "low", "high")]
+    if pd.isna(ends[0]):
+        return f"{NOTHING} ({row['nothing']})"
+    few = f" ({few_words(int(row['measured_n']))})" if row["measured_n"] < ENOUGH else ""
     if row["unit"] == "ratio":
-        return interval_text(ends[0], ends[1], ends[2], 3)
-    unit = "" if pd.isna(ends[0]) else " points"
-    return interval_text(ends[0], ends[1], ends[2], 2, sign=True) + unit
+        return interval_text(ends[0], ends[1], ends[2], 3) + few
+    return interval_text(ends[0], ends[1], ends[2], 2, sign=True) + " points" + few

@@ -5,10 +5,10 @@ from typing import Any
 
 import pandas as pd
 
-from snn2ann.report.statistics import EMPTY, mean_interval
+from snn2ann.report.statistics import EMPTY, interval_of
 from snn2ann.report.study_data import StudyData
-from snn2ann.report.table import Table, estimate_columns, plus_minus, text
-from snn2ann.report.tables.cell_columns import accuracy_column, identity, identity_columns, missing_notes
+from snn2ann.report.table import Table, estimate_columns, interval, text
+from snn2ann.report.tables.cell_columns import accuracy_column, footnotes, identity, identity_columns, missing_notes
 from snn2ann.runs.columns import BALANCED
 from snn2ann.runs.records import Values
 
@@ -22,23 +22,24 @@ def classification(study: StudyData) -> Table:
     measures = _measures(study)
     empty = {name: value for measure in measures for name, value in estimate_columns(measure, EMPTY).items()}
     rows = [empty | row for row in (*_measured(study), *_paper(), *_published())]
+    note, below = footnotes(rows, "Note or source")
     columns = [
         text("origin"),
         *identity_columns(),
         accuracy_column("Test accuracy (%)"),
-        plus_minus("Last epoch (%)", "accuracy_last_epoch", 2, 100),
-        *([plus_minus("Balanced (%)", BALANCED, 2, 100)] if BALANCED in measures else []),
+        interval("Last epoch (%)", "accuracy_last_epoch", 2, 100),
+        *([interval("Balanced (%)", BALANCED, 2, 100)] if BALANCED in measures else []),
         text("accuracy_n", "r", "Seeds"),
-        text("note", "p", "Note or source"),
+        note,
     ]
     return Table(
         title="Classification accuracy",
-        caption="Mean test accuracy ± half of its 95 % t-interval over seeds; validation selects the epoch, the test "
+        caption="Mean test accuracy over seeds with its 95 % interval, at the epoch that the recipe selects; the test "
         "images are read once. T is that of the evaluation. Published rows differ in network and "
         "augmentation: for orientation only.",
         frame=pd.DataFrame(rows),
         columns=columns,
-        notes=missing_notes(study),
+        notes=[*below, *missing_notes(study)],
         group=lambda row: (row["origin"], row["network"] if row["origin"] == "this study" else ""),
     )
 
@@ -60,7 +61,7 @@ def _measured(study: StudyData) -> list[Values]:
     for cell in study.cells:
         row = {"origin": "this study"} | identity(study, cell)
         for measure in _measures(study):
-            row |= estimate_columns(measure, mean_interval(study.values(cell, measure)))
+            row |= estimate_columns(measure, interval_of(measure, study.values(cell, measure)))
         rows.append(row)
     return rows
 

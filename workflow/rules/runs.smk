@@ -1,34 +1,36 @@
-"""Accuracy, spikes, operations and energy of each run at every T; time and memory of training, time of inference."""
+"""Runs, each made in one job; time and memory of training, time of inference."""
 
 
-rule evaluate:
+# Loading PyTorch takes longer than most of what is done with it, so training, calibration and evaluation are one job. What
+# of the run is there already is kept: the evaluation is the only file that Snakemake looks at, and it is written last.
+rule make_run:
     input:
         data_of,
-        weights=ancient(str(RUN.weights)),
-        thresholds=ancient(str(RUN.thresholds)),
-        training=ancient(str(RUN.training)),
-        calibration=calibration_files,
+        source_of,
     output:
         str(RUN.evaluation("{digest}")),
     log:
-        "logs/evaluate/{run}-{digest}.log",
+        "logs/make_run/{run}-{digest}.log",
     benchmark:
-        "logs/benchmarks/evaluate/{run}-{digest}.tsv"
+        "logs/benchmarks/make_run/{run}-{digest}.tsv"
     threads: 1
     resources:
         device=1,
         mem_mb=growing(4000),
-        runtime=growing(120),
+        runtime=run_minutes,
     params:
-        spec=lambda wildcards: as_json(run_of(wildcards).evaluation_spec),
+        spec=lambda wildcards: as_json(run_of(wildcards).spec),
+        calibration=lambda wildcards: as_json(run_of(wildcards).calibration_spec),
+        evaluation=lambda wildcards: as_json(run_of(wildcards).evaluation_spec),
         data=lambda wildcards: f"data/{run_of(wildcards).dataset_folder}",
         folder=lambda wildcards: f"results/runs/{wildcards.run}",
-        calibration=calibration_option,
+        source=source_option,
     message:
-        "Evaluating {wildcards.run}"
+        "Making {wildcards.run}"
     shell:
-        "snn2ann evaluate --run {params.folder:q} --data {params.data:q} --spec {params.spec:q}"
-        " {params.calibration} --output {output:q} --threads {threads} > {log:q} 2>&1"
+        "snn2ann make-run --spec {params.spec:q} --calibration {params.calibration:q}"
+        " --evaluation {params.evaluation:q} --data {params.data:q} --run {params.folder:q} {params.source}"
+        " --output {output:q} --threads {threads} > {log:q} 2>&1"
 
 
 # All cores, or a node of its own, so that nothing runs beside it and disturbs the clock.
