@@ -30,7 +30,9 @@ from snn2ann.report.verdicts import RULES
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "docs" / "reference"
-STUDIES = sorted(path.parent for path in REFERENCE.glob("*/claims.md"))
+PUBLISHED = sorted(path.parent for path in REFERENCE.glob("*/claims.md"))
+# Verdicts of the rest are an earlier rule's, as their own pages give it.
+STUDIES = [study for study in PUBLISHED if '"judged"' in (study / "claims.json").read_text()]
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -131,6 +133,17 @@ def test_blocks_stand_where_readers_look_for_them() -> None:
     assert None not in (block_of(readme, "claims"), block_of(readme, "made-with"))
     reading = (ROOT / "docs" / "reading.md").read_text()
     assert None not in (block_of(reading, "compare"), block_of(reading, "show"))
+
+
+def test_the_page_of_evidence_names_the_references_that_an_earlier_rule_judged() -> None:
+    page = (ROOT / "docs" / "evidence.md").read_text()
+    assert "digits" in {study.name for study in STUDIES}
+    for study in PUBLISHED:
+        named = (
+            f"]({study.relative_to(ROOT / 'docs')}/claims.md#how-verdicts-are-given)"
+            in page.partition("## When a claim holds")[2]
+        )
+        assert named == (study not in STUDIES), study
 
 
 def rows_of_claims(study: Path) -> list[dict[Any, Any]]:

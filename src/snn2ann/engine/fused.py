@@ -29,7 +29,7 @@ def _current(sums, step, step_size, place, scale, bias, inside):  # type: ignore
     return value * scale + bias, value
 
 
-@compiled
+@compiled  # type: ignore[untyped-decorator]
 def _fire(  # type: ignore[no-untyped-def]
     sums, sums_step, sums_scale, sums_bias, summed,
     side, side_step, side_scale, side_bias, side_summed,
@@ -235,7 +235,7 @@ def _options(value: Tensor) -> dict[str, Any]:
     return AS_WRITTEN if value.is_cuda else {}
 
 
-@compiled
+@compiled  # type: ignore[untyped-decorator]
 def _map(  # type: ignore[no-untyped-def]
     pre_activation, count, kept, gain, threshold, limit,
     active, mapped, noisy, size, neurons, channels, positions,
@@ -263,7 +263,7 @@ def _map(  # type: ignore[no-untyped-def]
     tl.store(noisy + tl.program_id(0), tl.sum(is_noisy.to(tl.int32)))
 
 
-@compiled
+@compiled  # type: ignore[untyped-decorator]
 def _map_backward(  # type: ignore[no-untyped-def]
     gradient, active, price, cost, slope, threshold, least,
     result, size, neurons, channels, positions,
