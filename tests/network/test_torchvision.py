@@ -33,7 +33,7 @@ FAMILIES: dict[str, Callable[[], nn.Module]] = {
     ),
     "densenet": lambda: densenet.DenseNet(8, (2, 2, 2, 2), 16, num_classes=5),
 }
-NORMALISED = ("resnet_basic", "resnext_bottleneck", "wide_bottleneck")
+NORMALISED = ("resnet_basic", "resnext_bottleneck", "wide_bottleneck", "inception")
 
 
 @pytest.fixture
