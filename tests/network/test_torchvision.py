@@ -23,13 +23,10 @@ FAMILIES: dict[str, Callable[[], nn.Module]] = {
     "wide_bottleneck": lambda: resnet.ResNet(resnet.Bottleneck, [1, 1, 1, 1], num_classes=5, width_per_group=128),
     "inception": lambda: nn.Sequential(
         inception.BasicConv2d(3, 8, kernel_size=3, stride=2),
-        *(
-            inception.InceptionA(8, 8),
-            inception.InceptionB(232),
-            nn.AdaptiveAvgPool2d(1),
-            nn.Flatten(),
-            nn.Linear(712, 5),
-        ),
+        inception.InceptionA(8, 8),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(232, 5),
     ),
     "densenet": lambda: densenet.DenseNet(8, (2, 2, 2, 2), 16, num_classes=5),
 }
