@@ -147,12 +147,6 @@ def test_thresholds_must_be_there() -> None:
         torch.compile(coupled, fullgraph=True, backend="eager")(IMAGES)
 
 
-@pytest.mark.parametrize("wrap", [lambda model: torch.compile(model, backend="eager"), nn.DataParallel])
-def test_what_only_runs_another_network_is_refused_with_what_to_couple(wrap: Callable[[nn.Module], nn.Module]) -> None:
-    with pytest.raises(UserError, match=r"couple that one, its `\.(_orig_mod|module)`"):
-        couple(wrap(Residual(4)), 2)
-
-
 def test_it_cannot_be_run_again_in_backward() -> None:
     run = torch.compile(coupled_network(), backend="aot_eager")
     loss = checkpoint(run, IMAGES.clone().requires_grad_(), use_reentrant=False).sum()

@@ -21,11 +21,6 @@ WEIGHT_MAKERS = (BasePruningMethod, SpectralNorm, WeightNorm)
 RUN = ("forward", "_conv_forward", "__call__", "_call_impl", "_wrapped_call_impl")
 """What runs when a module is called."""
 
-# By name, as some take long to load, with what they call the network that they run.
-_WRAPPERS = {"OptimizedModule": "_orig_mod", "CoupledNetwork": "model"} | dict.fromkeys(
-    ("DataParallel", "DistributedDataParallel", "FullyShardedDataParallel"), "module"
-)
-
 _HOOKS = {
     "_forward_pre_hooks": "forward pre-hook",
     "_forward_hooks": "forward hook",
@@ -51,12 +46,7 @@ def besides(model: nn.Module) -> Iterator[Offence]:
             for hook in getattr(module, attribute).values():
                 if not _makes_weights(hook):
                     yield _hook(place, kind, words, hook)
-        if isinstance(getattr(module, _WRAPPERS.get(kind, ""), None), nn.Module):
-            advice = (
-                f"it only runs another network: couple that one, its `.{_WRAPPERS[kind]}`, and wrap what that gives"
-            )
-            yield place, kind, advice
-        elif type(module).__call__ is not nn.Module.__call__ or any(each in vars(module) for each in RUN):
+        if type(module).__call__ is not nn.Module.__call__ or any(each in vars(module) for each in RUN):
             yield (
                 place,
                 kind,

@@ -10,6 +10,7 @@ from snn2ann.network.refusals import Offence, grouped, refuse
 _INSTEAD = {
     "DataParallel": "couple the network in it, its `module`, and put DistributedDataParallel around that",
     "DistributedDataParallel": "couple the network in it, its `module`, and put it around what is coupled",
+    "FullyShardedDataParallel": "couple the network in it, its `module`, and put it around what is coupled",
     "AveragedModel": "couple the network in it, its `module`, and average what is coupled",
     "OptimizedModule": "couple the network that was compiled, its `_orig_mod`",
     "CoupledNetwork": "it is coupled already; couple its `model` to do it with other options",
