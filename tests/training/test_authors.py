@@ -181,7 +181,8 @@ def second_writing(
 @pytest.fixture(scope="module")
 def digits(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
     study = resolve(PARAMETERS, "digits")
-    ((name, spec),) = study.datasets.items()
+    name = study.runs[0].dataset_folder
+    spec = study.datasets[name]
     folder = tmp_path_factory.mktemp("digits") / name
     fetch_and_prepare(spec, folder.parent / "raw", folder)
     return load(folder)
