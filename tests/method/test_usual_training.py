@@ -200,5 +200,5 @@ def test_a_frozen_part_changes_no_gradient_of_the_rest(images: Tensor) -> None:
 
 
 def test_a_coupled_network_is_not_coupled_again() -> None:
-    with pytest.raises(UserError, match=r"couple that one, its `\.model`"):
+    with pytest.raises(UserError, match="it is coupled already; couple its `model`"):
         couple(couple(network(), time_steps=4), time_steps=4)

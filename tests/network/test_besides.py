@@ -226,6 +226,6 @@ def test_a_class_that_changes_what_its_forward_runs_is_none_of_the_supported() -
 def test_a_forward_that_fails_leaves_the_hooks(images: Tensor) -> None:
     model = made("pruned")
     coupled = snn2ann.couple(model, time_steps=4, image_shape=SEEN)
-    with pytest.raises(RuntimeError, match="to have 2 channels"):
-        coupled(images[:, :1])
+    with pytest.raises(UserError, match="has neurons for"):
+        coupled(images[..., :4, :4])
     assert len(model.conv._forward_pre_hooks) == 1
