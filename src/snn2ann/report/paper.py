@@ -42,7 +42,7 @@ def write_paper(published: Path, folder: Path) -> Path:
     try:
         text = _Latex(template.read_text(encoding="utf-8")).substitute(
             **_study(parameters, claims["verdicts"]),
-            claims="".join(_rows(_claim(each) for each in claims["verdicts"])),
+            claims="".join(_rows(_claims(claims["verdicts"]))),
             accuracy="".join(_rows(_accuracies(published / "tables" / "against_reference.csv"))),
             figure=Path(os.path.relpath(published / FIGURE, folder)).as_posix(),
             not_held=_not_held(claims["findings"]),
@@ -57,16 +57,13 @@ def write_paper(published: Path, folder: Path) -> Path:
     return path
 
 
-def _study(parameters: Mapping[str, Any], verdicts: list[Mapping[str, str]]) -> dict[str, str]:
+def _study(parameters: Mapping[str, Any], verdicts: list[Mapping[str, Any]]) -> dict[str, str]:
     """What the study is, in words."""
     name = parameters["study"]
     study = parameters["studies"][name]
     recipe = parameters["recipes"][study["recipe"]]
     datasets, networks = _listed(study["datasets"]), _listed(map(network_name, study["networks"]))
     seeds = f"{len(study['seeds'])} seeds" if len(study["seeds"]) > 1 else "one seed"
-    words = {HOLDS: 0, "other": 0}
-    for each in verdicts:
-        words[HOLDS if each["verdict"] == HOLDS else "other"] += 1
     normalised = (
         "its own mean and deviation" if recipe.get("normalisation") is None else "the demo's mean and deviation"
     )
@@ -88,7 +85,7 @@ def _study(parameters: Mapping[str, Any], verdicts: list[Mapping[str, str]]) -> 
         "datasets": escape(datasets),
         "networks": escape(networks),
         "seeds": seeds,
-        "summary": f"{words[HOLDS]} of the {len(verdicts)} claims hold{'s' if words[HOLDS] == 1 else ''}.",
+        "summary": escape(_summary(verdicts)),
         "setup": escape(setup),
     }
 
@@ -104,8 +101,21 @@ def _rows(rows: Iterable[Iterable[str]]) -> Iterator[str]:
         yield " & ".join(map(escape, cells)) + " \\\\\n"
 
 
-def _claim(verdict: Mapping[str, str]) -> list[str]:
-    return [verdict[key] for key in ("claim", "claimed", "measured", "verdict")]
+def _claims(verdicts: list[Mapping[str, Any]]) -> Iterator[list[str]]:
+    """A row for each claim and variant that was judged."""
+    for row in verdicts:
+        for each in row["judged"]:
+            yield [row["claim"], each["name"], row["claimed"], each["measured"], each["verdict"]]
+
+
+def _summary(verdicts: list[Mapping[str, Any]]) -> str:
+    """How many claims hold, for each variant that was judged."""
+    names = [each["name"] for each in verdicts[0]["judged"]]
+    held = [sum(row["judged"][place]["verdict"] == HOLDS for row in verdicts) for place in range(len(names))]
+    counted = (
+        f"{count} hold{'s' if count == 1 else ''} of the method {name}" for count, name in zip(held, names, strict=True)
+    )
+    return f"Of the paper's {len(verdicts)} claims, {_listed(counted)}."
 
 
 def _accuracies(path: Path) -> Iterator[list[str]]:
@@ -117,8 +127,8 @@ def _accuracies(path: Path) -> Iterator[list[str]]:
         configuration = Configuration(row["method"], row["variant"], row["mapping_unit"], row["ata"])
         if configuration.calibrated or row["setting"]:
             continue
-        mean, high = float(row["accuracy_mean"]) * 100, float(row["accuracy_high"] or "nan") * 100
-        spread = f" ± {high - mean:.2f}" if high == high else ""
+        mean, low, high = (float(row[f"accuracy_{name}"] or "nan") * 100 for name in ("mean", "low", "high"))
+        spread = f" [{low:.2f}, {high:.2f}]" if high == high else ""
         ratio = f"{float(row['spikes_ratio_mean']):.2f}" if row["spikes_ratio_mean"] else "–"
         steps = f"{float(row['time_steps']):.0f}" if row["time_steps"] else "–"
         yield [network_name(row["network"]), configuration.label(several), steps, f"{mean:.2f}{spread}", ratio]
@@ -132,6 +142,7 @@ def _not_held(findings: list[Mapping[str, Any]]) -> str:
         if each["verdict"] == HOLDS:
             continue
         where = f", {network_name(each['network'])} on {each['dataset']}" if each["network"] else ""
+        where += f", {each['judged']}"
         claim = SENTENCES.get(each["claim"], each["claim"])
         items.append(
             f"\\item {escape(claim)}{escape(where)}: \\emph{{{escape(each['verdict'])}}}. {escape(each['reason'])}.\n"

@@ -160,6 +160,7 @@ LATEX_CHARACTERS = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "`": "",
+    "∞": r"$\infty$",
     "±": r"$\pm$",
     "−": r"$-$",
     "–": "--",
