@@ -32,7 +32,8 @@ def tracked_digest(project: Project) -> str:
 def test_experiment_in_place_and_what_differs(small: Project, tmp_path: Path) -> None:
     project = small.copy(tmp_path / "p")
     printed = project.run("dvc", "exp", "run", "--name", "wide", "-S", "calibration.target=0.5")
-    assert [printed.count(f": {job} ") for job in ("Training", "Calibrating", "Evaluating")] == [0, 2, 2]
+    # What is calibrated; the weights are there.
+    assert printed.count(": Making ") == 2
     changed = json.loads(project.run("dvc", "params", "diff", "--json"))["params.yaml"]
     assert changed == {"calibration.target": {"old": 0.02, "new": 0.5, "diff": 0.48}}
     wide = shown(project)["wide"]
