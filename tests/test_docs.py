@@ -189,7 +189,14 @@ def test_every_number_of_claims_md_comes_from_a_file(study: Path) -> None:
     report = json.loads((study / "parameters.json").read_text())["report"]
     sources = [json.dumps(report), *SENTENCES.values()]
     for row in rows_of_claims(study):
-        sources += [claimed_text(row), measured_text(row), row["compared"], row["reason"], row["files"], row["networks"]]
+        sources += [
+            claimed_text(row),
+            measured_text(row),
+            row["compared"],
+            row["reason"],
+            row["files"],
+            row["networks"],
+        ]
         count = 0 if pd.isna(row["measured_n"]) else int(row["measured_n"])
         sources += [str(count), network_name(row["network"]), row["dataset"]]
     text = (study / "claims.md").read_text()

@@ -171,7 +171,6 @@ LATEX_CHARACTERS = {
     "≥": r"$\geq$",
     "→": r"$\rightarrow$",
     "∝": r"$\propto$",
-    "∞": r"$\infty$",
 }
 
 
