@@ -130,7 +130,8 @@ def test_json_alone_is_on_standard_output(arguments: list[str], call: Call, proj
 
 def test_report_of_a_finished_study_finds_what_is_there(call: Call, project: Path) -> None:
     study = next(Path("results").glob("*/study.json")).parent
-    row = {"claim": "0.625× time steps", "claimed": "0.625", "measured": "0.4", "verdict": "holds"}
+    judged = {"name": "released", "measured": "0.4", "verdict": "holds", "networks": ""}
+    row = {"claim": "0.625× time steps", "claimed": "0.625", "judged": [judged]}
     (study / "claims.json").write_text(json.dumps({"verdicts": [row]}))
     (study / "results.csv").touch()
     status, printed, _ = call("report", str(study), "--json")
