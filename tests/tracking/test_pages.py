@@ -23,7 +23,8 @@ SHOWN = "[...document.querySelectorAll('iframe')].some(each => (each.srcdoc || e
 @pytest.fixture
 def judged(study: Path) -> Path:
     """The study with verdicts and their figures."""
-    row = {"claim": "0.625× time steps", "claimed": "0.625", "measured": "0.375", "verdict": "holds"}
+    judged = {"name": "released", "measured": "0.375", "verdict": "holds", "networks": "2 of 2 networks hold"}
+    row = {"claim": "0.625× time steps", "claimed": "0.625", "judged": [judged]}
     write_json(study / "claims.json", {"verdicts": [row]})
     write_text(study / "tables/claims.html", "<p>All of them hold</p>")
     accuracies = {"headline": {"digits vgg": 0.5, "digits resnet": 0.75}, "reference": {"digits vgg": None}}
@@ -42,8 +43,7 @@ def test_the_studys_own_run_says_where_it_comes_from_and_what_came_of_it(judged:
     assert [cell.strip() for cell in verdict.strip("|").split("|")] == [
         "0.625× time steps",
         "0.625",
-        "0.375",
-        "**holds**",
+        "0.375: **holds** (2 of 2 networks hold)",
     ]
 
 

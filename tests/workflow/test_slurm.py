@@ -64,7 +64,7 @@ def test_a_failed_jobs_log_is_shown(slurm: Cluster, finished: Project, tmp_path:
     (weights,) = project.folder.glob("results/runs/*_ann_*/weights.safetensors")
     weights.write_bytes(b"no weights")
     printed = _snakemake(project, slurm, "--retries=0", "--default-resources=gres=gpu:1", "--", "runs", fails=True)
-    assert "Error in rule make_run:" in printed and "Study tiny: 4 runs, NOT complete" in printed
+    assert "Error in rule make_run:" in printed and "3 of 4 runs are there, NOT complete" in printed
     assert "weights.safetensors" in printed[printed.index("Logfile logs/make_run/") :]
     assert [job["TresPerNode"] for job in _jobs(slurm, project)] == ["gres:gpu:1"]
 
