@@ -3,8 +3,6 @@
 This module stays light, so that a workflow can resolve a study without loading an array library.
 """
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -151,6 +149,7 @@ def dataset_spec(
     Raises:
         UserError: as `dataset_section`; or a share that leaves a part without images.
     """
+    from snn2ann.parameters import digest
     from snn2ann.parameters.dataset import BuiltIn
 
     key = key or f"datasets.{name}"
@@ -168,12 +167,13 @@ def dataset_spec(
     }
     places = {place: value for place in _BUILT_IN_PLACES if (value := getattr(section, place))}
     known = {"shape": list(entry.shape), "classes": entry.classes}
-    return {"name": name, "digest": _digest(identity), **known, **resolved, **places}
+    return {"name": name, "digest": digest(identity), **known, **resolved, **places}
 
 
 def _own_spec(name: str, section: "Own", key: str, seed: int) -> DatasetSpec:
     """Likewise of data of one's own, whose content is hashed here; `docs/your-images.md` has the keys."""
     from snn2ann.data.own import REVISION, own_keys, own_scan
+    from snn2ann.parameters import digest
 
     options, scan = own_keys(section), own_scan(name, section)
     resolved = _resolve(section, key, len(scan.class_names), scan.parts, seed)
@@ -188,12 +188,7 @@ def _own_spec(name: str, section: "Own", key: str, seed: int) -> DatasetSpec:
         **resolved,
     }
     places = {each: value for each, value in options.items() if each in PLACES}
-    return {"name": name, "digest": _digest({"name": name, "revision": REVISION, **known}), **known, **places}
-
-
-def _digest(identity: Mapping[str, Any]) -> str:
-    text = json.dumps(identity, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:8]
+    return {"name": name, "digest": digest({"name": name, "revision": REVISION, **known}), **known, **places}
 
 
 def _resolve(section: "Split", key: str, classes: int, parts: Mapping[str, int], seed: int) -> dict[str, Any]:
