@@ -209,7 +209,7 @@ def _fire_fused(
         assert feed.side is not None
         side = fused.Scaled(sums.side, *feed.side)
     main, neurons = fused.Scaled(sums.main, *feed.main), layer.fire.neurons
-    neurons.check(pooled_size(layer, sums.main))
+    neurons.check(layer.fed_by(sums.main.shape[-3:]))
     fired = fused.fire(
         main,
         side,
@@ -222,12 +222,6 @@ def _fire_fused(
     )
     total = Sums(fired.total, fired.side_total) if fired.total is not None else None
     return _spikes(layer.fire, fired.spikes, fired.currents, fired.count), total
-
-
-def pooled_size(layer: Layer, sums: Tensor) -> tuple[int, ...]:
-    """(C, H, W) of what feeds the neurons of a layer without pooling or with a plain 2×2 maximum."""
-    channels, *sides = sums.shape[-3:]
-    return (channels, *(side // 2 if layer.halves else side for side in sides))
 
 
 def _convolve_events(weights: Weigh, incoming: Spikes) -> Tensor:

@@ -121,11 +121,17 @@ class FusedFired(Fired):
 
     Attributes:
         side_total: the sum over time of the shortcut's convolution, if asked for.
-        number: how many spikes there are, a scalar.
+        by_block: how many spikes each program of the kernel counted.
     """
 
     side_total: Tensor | None = None
-    number: Tensor | None = None
+    by_block: Tensor | None = None
+
+    @property
+    def number(self) -> Tensor:
+        """How many spikes there are, a scalar; added up where it is asked for, and not at every step."""
+        assert self.by_block is not None
+        return self.by_block.sum()
 
 
 def fire(
@@ -201,7 +207,7 @@ def fire(
     if total and pooled > 1 and (main.sums.shape[-1] % 2 or main.sums.shape[-2] % 2):
         # An odd last row or column feeds no neuron, and is part of the sums.
         summed, side_summed = main.sums.sum(0), side.sums.sum(0) if side else None
-    return FusedFired(spikes, count, summed, kept if currents else None, side_summed, fired.sum())
+    return FusedFired(spikes, count, summed, kept if currents else None, side_summed, fired)
 
 
 class _Made:

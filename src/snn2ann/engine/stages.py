@@ -1,5 +1,6 @@
 """The stages that a network runs in: whole layers, and single operations where a network is not made of layers."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -212,6 +213,11 @@ class Layer:
     def halves(self) -> bool:
         """Whether it ends in a plain 2×2 max pooling."""
         return self.pool is not None and halves(self.pool)
+
+    def fed_by(self, size: Sequence[int]) -> tuple[int, ...]:
+        """(C, H, W) of what its convolution of a size feeds its neurons; without pooling or with a plain 2×2 maximum."""
+        channels, *sides = size
+        return (channels, *(side // 2 if self.halves else side for side in sides))
 
 
 Stage = Layer | Weigh | Apply | Pool | Drop | Fire

@@ -97,9 +97,8 @@ class SpikingInterpreter(Interpreter[Spikes, Tensor]):
         neurons, convolution = stage.fire.neurons, stage.main.convolution
         way, neurons.way = way_of(stage, incoming, skipped, self.time_steps, event_driven=self.event_driven)
         if way is Way.EVENTS and (stage.pool is None or stage.halves):
-            height, width = events.output_size(convolution, list(incoming.value.shape[-2:]))
-            halved = (height // 2, width // 2) if stage.halves else (height, width)
-            neurons.check((convolution.out_channels, *halved))
+            size = events.output_size(convolution, list(incoming.value.shape[-2:]))
+            neurons.check(stage.fed_by((convolution.out_channels, *size)))
         return way
 
     def feed(
