@@ -6,6 +6,8 @@ import sys
 import textwrap
 import time
 from pathlib import Path
+from select import select
+from typing import Any
 
 import pytest
 
@@ -18,7 +20,7 @@ from pathlib import Path
 from snn2ann import devices
 devices.LOCKS = Path(sys.argv[1])
 devices.POLL_SECONDS = 0.05
-name = devices.claim_gpu()
+name = ",".join(devices.claim_gpus(int(sys.argv[2]) if sys.argv[2:] else 1))
 import os
 print(name, os.environ.get("CUDA_VISIBLE_DEVICES"), flush=True)
 sys.stdin.read()
@@ -73,9 +75,29 @@ def test_parts_of_a_card_count_instead_of_it(tmp_path: Path, monkeypatch: pytest
 
 def test_no_gpu_no_claim(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pretend(tmp_path / "bin", "", monkeypatch)
-    assert devices.gpus() == {} and devices.claim_gpu() is None
+    assert devices.gpus() == {} and devices.claim_gpus() == []
     (tmp_path / "bin/nvidia-smi").write_text("#!/bin/sh\nexit 9\n")
-    assert devices.claim_gpu() is None
+    assert devices.claim_gpus() == []
+
+
+def test_of_two_jobs_that_want_both_one_waits_for_both(two: None, tmp_path: Path) -> None:
+    def job(number: str) -> Any:
+        pipes = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
+        return subprocess.Popen([sys.executable, "-c", CLAIM, str(tmp_path), number], text=True, **pipes)  # type: ignore[call-overload]
+
+    single = job("1")
+    assert single.stdout.readline().split()[0] in NAMES
+    both = [job("2"), job("2")]
+    time.sleep(1)
+    assert all(each.poll() is None for each in both)
+    single.communicate("", timeout=20)
+    # Neither holds one GPU while it waits for the other: each ends in its turn.
+    for _ in both:
+        while not (ready := [each for each in both if each.poll() is None and select([each.stdout], [], [], 0.1)[0]]):
+            pass
+        named, visible = ready[0].stdout.readline().split()
+        assert named == visible and sorted(named.split(",")) == NAMES
+        ready[0].communicate("", timeout=20)
 
 
 def test_each_job_has_a_gpu_of_its_own_and_the_third_waits_for_one(two: None, tmp_path: Path) -> None:
@@ -99,3 +121,15 @@ def test_each_job_has_a_gpu_of_its_own_and_the_third_waits_for_one(two: None, tm
     assert said(third.stdout) in taken
     for each in (first, third):
         each.communicate("", timeout=20)
+
+
+def test_memory_of_the_gpus_that_may_be_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pretend(tmp_path / "bin", "", monkeypatch)
+    assert devices.gpu_memory() is None
+    listed = "\n".join(f"echo 'GPU {index}: A Card (UUID: {name})'" for index, name in enumerate(NAMES))
+    told = f"echo '{NAMES[0]}, 81559'; echo '{NAMES[1]}, 40960'"
+    (tmp_path / "bin/nvidia-smi").write_text(f'#!/bin/sh\nif [ "$1" = --list-gpus ]; then {listed}\nelse {told}; fi\n')
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert devices.gpu_memory() == 40960 << 20
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0")
+    assert devices.gpu_memory() == 81559 << 20

@@ -8,6 +8,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 VISIBLE = "CUDA_VISIBLE_DEVICES"
@@ -16,6 +18,7 @@ LOCKS = Path(tempfile.gettempdir())
 POLL_SECONDS = 1.0
 # Open files that hold a GPU; a lock ends with its process, however that ends.
 _held: dict[str, int] = {}
+_said: set[str] = set()
 
 
 def gpus() -> dict[str, str]:
@@ -40,30 +43,78 @@ def gpus() -> dict[str, str]:
     return {entry: name for entry, name in named.items() if name}
 
 
-def claim_gpu() -> str | None:
-    """Take a free GPU for this process and let CUDA see no other; wait for one where all are taken.
+def gpu_memory() -> int | None:
+    """Bytes of memory of the smallest whole GPU that this process may use; None where there is none, or it is not told."""
+    names = set(gpus().values())
+    if not names:
+        return None
+    words = ["nvidia-smi", "--query-gpu=uuid,memory.total", "--format=csv,noheader,nounits"]
+    try:
+        listed = subprocess.run(words, capture_output=True, text=True, timeout=60, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+    found = re.findall(r"^(\S+), *(\d+)", listed, re.MULTILINE)
+    return min((int(mebibytes) << 20 for name, mebibytes in found if name in names), default=None)
 
-    To be called before CUDA is used. A second call keeps the first one's GPU.
+
+def claim_gpus(number: int = 1) -> list[str]:
+    """Take free GPUs for this process and those that it starts, and let CUDA see no others; wait where too few are free.
+
+    To be called before CUDA is used. A second call keeps the first one's GPUs.
+
+    Args:
+        number: how many, of as many at least.
 
     Returns:
-        The GPU's unique name; None where `gpus` finds none.
+        The GPUs' unique names; none where `gpus` finds none.
     """
     found = {} if _held else gpus()
-    waiting = False
-    while found and not _held:
-        for entry, name in found.items():
-            if _lock(name):
-                os.environ[VISIBLE] = entry
-                return name
-        if not waiting:
-            print(f"waiting for a free GPU: {len(found)} of {len(found)} are taken", file=sys.stderr, flush=True)
-        waiting = True
-        time.sleep(POLL_SECONDS)
-    return next(iter(_held), None)
+    if not found:
+        return list(_held)
+    taken: list[str] = []
+    with _in_turn(number):
+        while len(taken) < number:
+            entry = next((entry for entry, name in found.items() if entry not in taken and _take(name)), None)
+            if entry is None:
+                _wait(f"waiting for a free GPU: {len(found)} of {len(found)} are taken")
+            else:
+                taken.append(entry)
+    os.environ[VISIBLE] = ",".join(taken)
+    return list(_held)
 
 
-def _lock(name: str) -> bool:
-    """Try to take a GPU; where locks can't be had, it is taken unlocked."""
+@contextmanager
+def _in_turn(number: int) -> Iterator[None]:
+    """Two that take several, each with a part of them in hand, would wait for each other for ever."""
+    if number == 1:
+        yield
+        return
+    while (handle := _lock("several")) is None:
+        _wait("waiting for another job, which waits for several GPUs")
+    try:
+        yield
+    finally:
+        if handle >= 0:
+            os.close(handle)
+
+
+def _wait(why: str) -> None:
+    if why not in _said:
+        print(why, file=sys.stderr, flush=True)
+    _said.add(why)
+    time.sleep(POLL_SECONDS)
+
+
+def _take(name: str) -> bool:
+    handle = _lock(name)
+    if handle is None:
+        return False
+    _held[name] = handle
+    return True
+
+
+def _lock(name: str) -> int | None:
+    """Try to take a lock: its open file, or -1 where locks can't be had, or None where another has it."""
     path = LOCKS / f"snn2ann-{name.replace('/', '-')}.lock"
     try:
         # Another user's file can be locked, yet neither written nor opened to be made.
@@ -71,12 +122,11 @@ def _lock(name: str) -> bool:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(handle)
-        return False
+        return None
     except OSError as error:
         print(f"warning: {path}: no lock ({error.strerror}); other jobs may use this GPU", file=sys.stderr, flush=True)
         handle = -1
-    _held[name] = handle
-    return True
+    return handle
 
 
 def _name(entry: str, names: list[str]) -> str | None:

@@ -6,6 +6,7 @@ from itertools import pairwise
 from math import ceil
 from typing import Any
 
+from snn2ann.devices import gpu_memory
 from snn2ann.errors import UserError
 from snn2ann.methods import METHODS
 from snn2ann.models import PAPERS
@@ -46,6 +47,11 @@ def foresee(study: Study, networks: bool = True) -> None:
         from snn2ann.training.check import check_networks
 
         check_networks(study)
+    if (memory := gpu_memory()) is not None:
+        from snn2ann.evaluation.estimate import estimate, too_large
+
+        if problems := list(too_large(estimate(study.runs), study, memory)):
+            raise UserError("\n".join(problems))
 
 
 def _refuse_sides_without_runs(study: Study) -> None:

@@ -48,6 +48,8 @@ def test_each_crop_is_a_slice_of_the_padded_image(
     crops = draws.apply(images, positions, places)
     assert crops.dtype == np.uint8
     assert crops.flags.c_contiguous
+    given = [torch.from_numpy(each) for each in (images, positions, places)]
+    np.testing.assert_array_equal(draws.on(torch.device("cpu")).apply(*given).numpy(), crops)
     for crop, position, place in zip(crops, positions, places, strict=True):
         top, left = int(draws.rows[place]), int(draws.columns[place])
         assert 0 <= top <= 2 * padding
@@ -111,3 +113,19 @@ def test_batches_equal_torchvisions_transforms_with_the_same_draws() -> None:
                 picture = torchvision.hflip(picture)
             expected = torchvision.normalize(torchvision.to_tensor(picture), mean, std)
             torch.testing.assert_close(image, expected, atol=2e-6, rtol=0)
+
+
+@pytest.mark.parametrize("kind", ["uint8", "float32"])
+def test_batches_made_where_the_images_lie_have_the_same_bits(kind: str) -> None:
+    images = images_of(64, 3, 9, 7, 1).astype(kind)
+    dataset = PreparedDataset(
+        "", "", images, np.arange(64), {"train": np.arange(0, 64, 2)}, 255, [0.4] * 3, [0.3] * 3, ["0"] * 64
+    )
+    options: dict[str, Any] = {"crop_padding": 2, "horizontal_flip": True}
+    for part in ((0, 1), (1, 2)):
+        chosen: dict[str, Any] = {"augmentation": options, "shuffle": True, "seed": 5, "epoch": 7, "part": part}
+        here = list(batches(dataset, "train", 10, **chosen))
+        there = list(batches(dataset, "train", 10, **chosen, stored=torch.from_numpy(images)))
+        assert len(here) == len(there) == 4
+        for (one, labels), (other, theirs) in zip(here, there, strict=True):
+            assert torch.equal(one, other) and torch.equal(labels, theirs) and one.dtype == other.dtype

@@ -115,26 +115,21 @@ def test_mapping(unit: str, window: bool, dropped: bool, penalty: float) -> None
     dropout = Dropout(torch.ones(p.shape).bernoulli_(0.5), 2.0) if dropped else None
     threshold = torch.rand(1, *p.shape[1:])
     pair = (threshold, 4) if window else None
-    counts = map_spikes(p, count, unit, dropout=dropout, window=pair, penalty=penalty)
-    value = p.detach() if dropout is None else dropout.apply(p.detach())
-    mapped = fused.map_counts(p.detach(), count, rectify=unit == "resu", dropout=dropout, window=pair)
-    assert torch.equal(mapped.value, counts.value)
-    assert mapped.noisy / count.numel() == noisy_spike_rate(value, count) > 0
-    before = fused.map_counts(p.detach(), count, rectify=False, dropout=dropout, after_dropout=False)
-    assert before.noisy / count.numel() == noisy_spike_rate(p.detach(), count)
-    gradient = torch.randn(p.shape)
-    loss = (counts.dense() * gradient).sum()
-    (loss if counts.price is None else loss + 2 * counts.price).backward()
-    given = fused.map_backward(
-        gradient,
-        mapped.active,
-        torch.float32,
-        slope=2.0 if dropped else 1.0,
-        window=(threshold, 0.1) if window else None,
-        price=(torch.tensor(2.0), penalty) if penalty else None,
+    counts = map_spikes(p, count, unit, dropout=dropout, window=pair, factor=0.5, penalty=penalty)
+    by_kernels = p.detach().clone().requires_grad_()
+    mapped = map_spikes(
+        by_kernels, count, unit, dropout=dropout, window=pair, factor=0.5, penalty=penalty, kernels=True
     )
-    assert p.grad is not None
-    torch.testing.assert_close(given, p.grad, rtol=2e-7, atol=0)
+    assert torch.equal(mapped.value, counts.value) and mapped.value.dtype == count.dtype
+    for each in (None, dropout):
+        noisy = noisy_spike_rate(p.detach(), count, each, kernels=True)
+        assert noisy == noisy_spike_rate(p.detach(), count, each) > 0
+    gradient = torch.randn(p.shape)
+    for made in (counts, mapped):
+        loss = (made.dense() * gradient).sum()
+        (loss if made.price is None else loss + 2 * made.price).backward()
+    assert p.grad is not None and by_kernels.grad is not None
+    assert torch.equal(by_kernels.grad, p.grad)
 
 
 @pytest.mark.parametrize("capability", [80, 90])
@@ -162,12 +157,12 @@ from snn2ann.engine import fused
 chosen = {
     "_fire": dict.fromkeys(("SUBTRACT", "CHARGE", "DROP", "SIDE", "ADD", "SUM", "KEEP"), True)
     | dict(STEPS=5, POOL=2, BLOCK=1024),
-    "_map": dict(DROP=True, WINDOW=True, RECTIFY=True, AFTER=True, BLOCK=1024),
-    "_map_backward": dict(GIVEN=True, PRICED=True, WINDOW=True, BLOCK=1024),
+    "_map": dict(DROP=True, WINDOW=True, RECTIFY=True, MASK=True, NOISY=True, BLOCK=1024),
+    "_map_backward": dict(GIVEN=True, PRICED=True, GAIN=True, BLOCK=1024),
 }
 kinds = {
     "summed": "*fp32", "spikes": "*u8", "count": "*u8", "mapped": "*u8", "active": "*i1", "bits": "*i16", "fired": "*i32",
-    "noisy": "*i32", "start": "fp32", "gain": "fp32", "limit": "i32", "slope": "fp32", "cost": "fp32", "least": "fp32",
+    "noisy": "*i32", "start": "fp32", "gain": "fp32", "limit": "i32", "slope": "fp32", "cost": "fp32",
 }
 integers = (
     "samples", "channels", "height", "width", "rows", "columns", "size", "neurons", "positions",
@@ -180,6 +175,8 @@ for name, constants in chosen.items():
     signature |= {each: "constexpr" for each in constants}
     if name == "_map":
         signature["limit"] = "fp32"
+    if name == "_map_backward":
+        signature["gain"] = "*fp32"
     made = triton.compile(
         ASTSource(kernel, signature, constants), GPUTarget("cuda", int(sys.argv[1]), 32), {"enable_fp_fusion": False}
     )

@@ -422,7 +422,7 @@ EDITS: list[tuple[str, Any, str, str]] = [
     ("recipes/tiny/weight_decay", NOT_A_NUMBER, "recipes.tiny.weight_decay", "weight decay, a number from 0 to 1,000"),
     ("recipes/tiny/learning_rate", -1, "recipes.tiny.learning_rate", "learning rate, a number above 0, up to 1,000"),
     ("recipes/tiny/batch_size", 1.0, "recipes.tiny.batch_size", "an integer from 1 to 1,048,576"),
-    ("recipes/tiny/precision", "float32", "recipes.tiny.precision", 'one of "fp32", "bf16"'),
+    ("recipes/tiny/precision", "float32", "recipes.tiny.precision", 'one of "fp32", "tf32", "bf16"'),
     ("recipes/unused", {"inherit": "tiny", "epochs": 0}, "recipes.unused.epochs", "an integer from 1 to 1,000,000"),
     ("recipes/unused", {"epochs": 1}, "recipes.unused.batch_size", "missing; needed here: epochs, batch_size, opt"),
     ("recipes/unused", {"inherit": "unused2"}, "recipes.unused.inherit", "did you mean 'unused'"),

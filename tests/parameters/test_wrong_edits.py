@@ -199,7 +199,7 @@ EDITS: list[tuple[str, Any, str, str]] = [
     ("recipes/tiny/learning_rate", 1e30, "recipes.tiny.learning_rate", "up to 1,000"),
     ("recipes/tiny/weight_decay", -1e-4, "recipes.tiny.weight_decay", "from 0"),
     ("recipes/tiny/label_smoothing", 1, "recipes.tiny.label_smoothing", "not including, 1"),
-    ("recipes/tiny/precision", "fp16", "recipes.tiny.precision", '"fp32", "bf16"'),
+    ("recipes/tiny/precision", "fp16", "recipes.tiny.precision", '"fp32", "tf32", "bf16"'),
     ("recipes/tiny/schedule", ONE_CYCLE | {"warmup": 0}, "recipes.tiny.schedule.warmup", "between 0 and 1"),
     ("recipes/tiny/schedule", ONE_CYCLE | {"warmup": 1}, "recipes.tiny.schedule.warmup", "between 0 and 1"),
     (
@@ -273,7 +273,7 @@ EDITS: list[tuple[str, Any, str, str]] = [
     ("measurement/time_steps", [2, 2], "measurement.time_steps", "none of them twice"),
     ("measurement/time_steps", 2, "measurement.time_steps", "a list of T"),
     ("measurement/warmup", -1, "measurement.warmup", "from 0"),
-    ("measurement/precision", "fp64", "measurement.precision", '"fp32", "bf16"'),
+    ("measurement/precision", "fp64", "measurement.precision", '"fp32", "tf32", "bf16"'),
     ("measurement", DELETED, "measurement", "missing"),
     ("inference/time_steps", [], "inference.time_steps", "a list of T"),
     ("inference/time_steps", [0], "inference.time_steps[0]", "from 1"),

@@ -1,6 +1,8 @@
 """Torch as a command's options ask for it."""
 
-from snn2ann.devices import claim_gpu
+import os
+
+from snn2ann.devices import claim_gpus
 from snn2ann.errors import UserError
 
 
@@ -10,8 +12,9 @@ def set_up_torch(threads: int, device: str) -> str:
     Raises:
         UserError: a device that is not there.
     """
-    if device in ("auto", "cuda"):
-        claim_gpu()
+    # Of several processes, each has been given its own.
+    if device in ("auto", "cuda") and "LOCAL_RANK" not in os.environ:
+        claim_gpus()
     import torch
 
     if threads:
@@ -25,4 +28,6 @@ def set_up_torch(threads: int, device: str) -> str:
     if device != "cpu":
         # The CPU's operations that we use are deterministic anyway, and this call takes two seconds to load.
         torch.use_deterministic_algorithms(True, warn_only=True)
+        # Evaluation is in single precision; training says its own.
+        torch.backends.cudnn.allow_tf32 = False
     return device

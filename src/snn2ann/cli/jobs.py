@@ -8,6 +8,7 @@ import typer
 
 from snn2ann.cli.device import set_up_torch
 from snn2ann.cli.options import Data, Device, RunFolderPath, Spec, Threads
+from snn2ann.cli.processes import joined, start_processes
 from snn2ann.errors import UserError
 from snn2ann.runs.folder import RunFolder, calibrated_thresholds
 
@@ -30,13 +31,19 @@ def train(
     source: Annotated[Path | None, typer.Option(help="Folder of the run to start from.")] = None,
     threads: Threads = 0,
     device: Device = "auto",
+    processes: Annotated[
+        int, typer.Option(help="How many processes train it together, each on a GPU of its own; torchrun's are seen.")
+    ] = 1,
 ) -> None:
     """Train a run, going on where a killed one stopped."""
-    chosen = set_up_torch(threads, device)
-    from snn2ann.data.loading import load
-    from snn2ann.training.loop import train as run_training
+    if start_processes(processes, device):
+        return
+    with joined(device):
+        chosen = set_up_torch(threads, device)
+        from snn2ann.data.loading import load
+        from snn2ann.training.loop import train as run_training
 
-    run_training(read_spec(spec), load(data), output, chosen, source)
+        run_training(read_spec(spec), load(data), output, chosen, source)
 
 
 def calibrate(

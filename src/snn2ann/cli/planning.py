@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from snn2ann.cli.app import NO
 from snn2ann.cli.json_output import print_json
 from snn2ann.cli.options import PARAMS, RUNS, Json, Params, Runs, StudyName, StudyOption
 from snn2ann.errors import UserError
@@ -71,35 +72,48 @@ def estimate(
     params: Params = PARAMS,
     study: StudyOption = None,
     teraflops: Annotated[
-        float, typer.Option(min=1e-6, help="What the machine sustains, in 10^12 operations a second.")
-    ] = 20.0,
+        float | None,
+        typer.Option(
+            min=1e-6, help="What the machine sustains, in 10^12 operations a second; else 20, and 60 in bfloat16."
+        ),
+    ] = None,
+    memory: Annotated[
+        float | None, typer.Option(min=1e-3, help="Memory of a device, in GiB; else that of the GPUs here, if any.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """Estimate how long a study's training takes, from its arithmetic alone."""
-    from snn2ann.evaluation.estimate import estimate as estimate_runs
+    """Estimate how long a study's training takes and what its steps keep in memory, from its parameters alone.
 
-    groups = estimate_runs(resolved_study(params, name, study).runs)
+    Exit status 1: a training step does not fit into the memory.
+    """
+    from snn2ann.devices import gpu_memory
+    from snn2ann.evaluation.estimate import estimate as estimate_runs
+    from snn2ann.evaluation.estimate import too_large
+
+    resolved = resolved_study(params, name, study)
+    groups = estimate_runs(resolved.runs)
+    room = gpu_memory() if memory is None else int(memory * 2**30)
+    problems = list(too_large(groups, resolved, room)) if room else []
     if as_json:
-        total = sum(group.operations for group in groups)
-        rows = [asdict(group) | {"hours": _hours(group.operations, teraflops)} for group in groups]
-        whole = {"operations": total, "hours": _hours(total, teraflops)}
-        print_json({"teraflops": teraflops, "groups": rows, "total": whole})
+        rows = [asdict(group) | {"hours": group.hours(teraflops)} for group in groups]
+        whole = {name: sum(row[name] for row in rows) for name in ("operations", "hours")}
+        print_json({"teraflops": teraflops, "groups": rows, "total": whole, "too_large": problems})
     else:
         _print_estimate(groups, teraflops)
+        for problem in problems:
+            print(problem)
+    if problems:
+        raise typer.Exit(NO)
 
 
-def _print_estimate(groups: Sequence["Estimate"], teraflops: float) -> None:
-    print("data set | network | method | T | runs | passes a step | 10^15 operations | hours")
+def _print_estimate(groups: Sequence["Estimate"], teraflops: float | None) -> None:
+    print("data set | network | method | T | runs | passes a step | 10^15 operations | hours | GiB for backward")
     for group in groups:
-        hours = _hours(group.operations, teraflops)
         name = f"{group.dataset} | {group.network} | {group.method} | {group.time_steps or '-'}"
-        print(f"{name} | {group.runs} | {group.passes} | {group.operations / 1e15:.3g} | {hours:.3g}")
-    total = sum(group.operations for group in groups)
-    print(f"total: {total / 1e15:.4g} x 10^15 operations, {_hours(total, teraflops):.3g} h")
-
-
-def _hours(operations: float, teraflops: float) -> float:
-    return operations / teraflops / 1e12 / 3600
+        counted = f"{group.runs} | {group.passes} | {group.operations / 1e15:.3g} | {group.hours(teraflops):.3g}"
+        print(f"{name} | {counted} | {group.saved_bytes / 2**30:.3g}")
+    total, hours = sum(group.operations for group in groups), sum(group.hours(teraflops) for group in groups)
+    print(f"total: {total / 1e15:.4g} x 10^15 operations, {hours:.3g} h")
 
 
 def prune(

@@ -1,14 +1,18 @@
-"""Random crop and flip of a whole batch at once."""
+"""Random crop and flip of a whole batch at once, by NumPy or where the images lie on a device."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from snn2ann.errors import UserError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 _OPTIONS = ("crop_padding", "horizontal_flip")
 
@@ -63,6 +67,13 @@ class Augmentation:
         crops[mirrored] = crops[mirrored][..., ::-1]
         return crops
 
+    def on(self, device: "torch.device") -> "AugmentationThere":
+        """Bring the draws to a device."""
+        import torch
+
+        rows, columns, flips = (torch.from_numpy(each).to(device) for each in (self.rows, self.columns, self.flips))
+        return AugmentationThere(self.padding, rows, columns, flips)
+
     def _crop(self, images: NDArray[Any], positions: NDArray[np.int64], places: NDArray[np.int64]) -> NDArray[Any]:
         pad, (height, width) = self.padding, images.shape[2:]
         padded = np.zeros((len(positions), images.shape[1], height + 2 * pad, width + 2 * pad), images.dtype)
@@ -70,3 +81,37 @@ class Augmentation:
         windows = sliding_window_view(padded, (height, width), axis=(2, 3))
         batch = np.arange(len(positions))
         return windows[batch, :, self.rows[places], self.columns[places]]
+
+
+@dataclass(frozen=True)
+class AugmentationThere:
+    """`Augmentation` on a device: the same pixels, and nothing travels."""
+
+    padding: int
+    rows: "Tensor"
+    columns: "Tensor"
+    flips: "Tensor"
+
+    def apply(self, images: "Tensor", positions: "Tensor", places: "Tensor") -> "Tensor":
+        """Gather and augment a batch, as `Augmentation.apply` does.
+
+        Args:
+            images: [N, C, H, W].
+            positions: int64 [B], which of the N.
+            places: int64 [B], which of the n draws.
+
+        Returns:
+            [B, C, H, W], of the images' type.
+        """
+        import torch
+
+        taken, pad = images[positions], self.padding
+        if pad:
+            height, width = taken.shape[2:]
+            padded = torch.nn.functional.pad(taken, (pad, pad, pad, pad))
+            rows = self.rows[places][:, None] + torch.arange(height, device=taken.device)
+            columns = self.columns[places][:, None] + torch.arange(width, device=taken.device)
+            batch = torch.arange(len(taken), device=taken.device)[:, None, None]
+            # Indices that are apart put their axes first: [B, H, W, C].
+            taken = padded[batch, :, rows[:, :, None], columns[:, None, :]].movedim(-1, 1)
+        return torch.where(self.flips[places][:, None, None, None], taken.flip(-1), taken)

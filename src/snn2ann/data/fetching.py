@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from snn2ann.data.download_progress import say
 from snn2ann.data.identity import Identity
 from snn2ann.data.source import Source
 from snn2ann.errors import UserError
-from snn2ann.files import read_json, write_json
+from snn2ann.files import read_json, sha256_of, write_json
 
 
 @dataclass(frozen=True)
@@ -28,14 +27,12 @@ class FetchedFile:
 
     def describe(self) -> dict[str, Any]:
         """Its line in the manifest: name, origin, declared checksum, size, SHA-256, date."""
-        with self.path.open("rb") as file:
-            digest = file_digest(file, "sha256").hexdigest()
         return {
             "name": self.name,
             "origin": self.origin,
             "checksum": self.checksum,
             "size": self.path.stat().st_size,
-            "sha256": digest,
+            "sha256": sha256_of(self.path),
             "fetched": self.fetched,
         }
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+    from snn2ann.data.augmentation import Augmentation
+
 PIXEL_TYPES = ("uint8", "uint16", "float32")
 SPLITS = ("train", "validation", "test")
 ARRAYS = ("images.npy", "labels.npy", *(f"{split}_indices.npy" for split in SPLITS))
@@ -175,6 +177,8 @@ def batches(
     epoch: int,
     device: str = "cpu",
     smallest: int = 1,
+    part: tuple[int, int] = (0, 1),
+    stored: "Tensor | None" = None,
 ) -> "Iterator[tuple[Tensor, Tensor]]":
     """Batches of a split, normalised, one epoch long.
 
@@ -194,6 +198,8 @@ def batches(
         epoch: each epoch has draws of its own.
         device: where the tensors go.
         smallest: images that a batch needs.
+        part: (which, of how many): a part of each batch alone, for processes that share it; it may be empty.
+        stored: what `stored_on` gave for the device; batches are then made there, of equal bits, and nothing travels.
 
     Yields:
         Images, float32 [B, C, H, W] or, of frames, [T, B, C, H, W], and labels, int64 [B].
@@ -211,15 +217,54 @@ def batches(
     scale, shift = _affine(dataset, normalisation)
     order = _order(len(positions), shuffle, seed, epoch)
     draws = Augmentation.draw(augmentation, len(positions), seed, epoch)
+    chosen_of = [np.array_split(order[span], part[1])[part[0]] for span in spans(len(order), batch_size, smallest)]
+    if stored is not None:
+        yield from _batches_there(dataset, stored, positions, draws, chosen_of, (scale, shift))
+        return
     # All frames of a sample are cropped and mirrored alike.
-    stored = dataset.images if dataset.frames is None else dataset.images.reshape(-1, *_stacked(dataset))
-    for span in spans(len(order), batch_size, smallest):
-        chosen = order[span]
-        pixels = draws.apply(stored, positions[chosen], chosen)
+    whole = dataset.images if dataset.frames is None else dataset.images.reshape(-1, *_stacked(dataset))
+    for chosen in chosen_of:
+        pixels = draws.apply(whole, positions[chosen], chosen)
         if dataset.frames is not None:
             pixels = np.ascontiguousarray(pixels.reshape(-1, dataset.frames, *dataset.shape).swapaxes(0, 1))
         images = _normalised(pixels, scale, shift, torch.device(device))
         yield images, torch.from_numpy(dataset.labels[positions[chosen]]).to(device)
+
+
+def stored_on(dataset: PreparedDataset, device: "torch.device") -> "Tensor | None":
+    """Put all images on a device, [N, C, H, W] as they are stored, if they take a quarter of its memory at most.
+
+    Returns:
+        None on a CPU, for images that are too many there, for frames and for 16-bit pixels, which few operations take.
+    """
+    import torch
+
+    if device.type != "cuda" or dataset.frames is not None or dataset.images.dtype == np.uint16:
+        return None
+    if dataset.images.nbytes > torch.cuda.get_device_properties(device).total_memory // 4:
+        return None
+    return torch.from_numpy(np.ascontiguousarray(dataset.images)).to(device)
+
+
+def _batches_there(
+    dataset: PreparedDataset,
+    stored: "Tensor",
+    positions: NDArray[np.int64],
+    draws: "Augmentation",
+    chosen_of: Sequence[NDArray[np.int64]],
+    affine: tuple[NDArray[np.float32], NDArray[np.float32]],
+) -> "Iterator[tuple[Tensor, Tensor]]":
+    import torch
+
+    device = stored.device
+    scale, shift = (torch.from_numpy(part).to(device) for part in affine)
+    there = draws.on(device)
+    # Once an epoch: nothing travels with a batch.
+    places = torch.from_numpy(np.concatenate(chosen_of)).to(device)
+    own, labels = (torch.from_numpy(each).to(device) for each in (positions, dataset.labels))
+    for batch in places.split([len(chosen) for chosen in chosen_of]):
+        images = there.apply(stored, own[batch], batch)
+        yield images.float().mul_(scale).add_(shift), labels[own[batch]]
 
 
 def _stacked(dataset: PreparedDataset) -> tuple[int, int, int]:
@@ -261,8 +306,10 @@ def _normalised_there(
 ) -> "Tensor":
     import torch
 
-    # A quarter of the bytes travels when the pixels become floats over there.
-    values = torch.from_numpy(pixels).to(device).float()
+    # A quarter of the bytes travels when the pixels become floats over there; pinned, while the device goes on.
+    values = torch.from_numpy(pixels)
+    pinned = values.pin_memory() if device.type == "cuda" else values
+    values = pinned.to(device, non_blocking=device.type == "cuda").float()
     scale_there, shift_there = (torch.from_numpy(part).to(device) for part in (scale, shift))
     return values.mul_(scale_there).add_(shift_there)
 

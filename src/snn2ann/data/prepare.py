@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from hashlib import file_digest
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from snn2ann.data.loading import ARRAYS, load
 from snn2ann.data.source import RawImages, Source, load_source
 from snn2ann.data.splits import described_splits, split_indices
 from snn2ann.errors import UserError
-from snn2ann.files import write_json
+from snn2ann.files import sha256_of, write_json
 from snn2ann.locks import file_lock
 
 _BLOCK = 1000
@@ -203,8 +202,7 @@ def _check_labels(content: RawImages, spec: Mapping[str, Any]) -> None:
 
 
 def _describe(path: Path) -> dict[str, Any]:
-    with path.open("rb") as file:
-        return {"size": path.stat().st_size, "sha256": file_digest(file, "sha256").hexdigest()}
+    return {"size": path.stat().st_size, "sha256": sha256_of(path)}
 
 
 def _is_prepared(output: Path, spec: Mapping[str, Any]) -> bool:

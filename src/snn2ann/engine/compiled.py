@@ -14,7 +14,7 @@ def one_operation(
 ) -> Callable[[F], F]:
     """Decorate a function of tensors, numbers and words, whose types are written as `torch.library.custom_op` reads them.
 
-    Where nothing is compiled the function is called as it is.
+    Where nothing is compiled, or only pretended, the function is called as it is.
 
     Args:
         name: of the operation.
@@ -32,7 +32,9 @@ def one_operation(
 
         @wraps(function)
         def run(*arguments: Any) -> Any:
-            return (operation if torch.compiler.is_compiling() else function)(*arguments)
+            # Under a mode such as that of fake tensors, an operation is seen and not looked into either.
+            seen = torch.compiler.is_compiling() or torch._C._len_torch_dispatch_stack()
+            return (operation if seen else function)(*arguments)
 
         return cast(F, run)
 

@@ -78,6 +78,7 @@ def substitute(
     gain: Tensor | None = None,
     factor: Number = 1.0,
     penalty: Number = 0.0,
+    kernels: bool = False,
 ) -> Counts:
     """Put counts in the place of an activation.
 
@@ -89,14 +90,15 @@ def substitute(
         gain: a further factor, which broadcasts, or None.
         factor: see `Counts`.
         penalty: the price of each count of an image, in a mean over the batch. Its gradient is that of the counts.
+        kernels: whether Triton's kernel goes backward, in one pass.
     """
     if isinstance(penalty, float) and not penalty:
-        return Counts(_Substitute.apply(pre_activation, active, slope, gain), count, factor)
+        return Counts(_Substitute.apply(pre_activation, active, slope, gain, kernels), count, factor)
     each = penalty / len(count)
     each = each.to(torch.get_default_dtype()) if isinstance(each, Tensor) else each
     # PyTorch's own type for a sum of bytes is five times as slow.
     price = count.sum(dtype=torch.int32) * each
-    link, price = _Substitute.apply(pre_activation, active, slope, gain, each, price)
+    link, price = _Substitute.apply(pre_activation, active, slope, gain, kernels, each, price)
     return Counts(link, count, factor, price)
 
 
@@ -129,11 +131,15 @@ class _Substitute(torch.autograd.Function):
         active: Tensor,
         slope: Number,
         gain: Tensor | None,
+        kernels: bool,
         each: Number = 0.0,
         price: Tensor | None = None,
     ) -> Tensor | tuple[Tensor, Tensor]:
         _keep(ctx, (active, gain), (slope, each))
         ctx.priced = price is not None
+        # Numbers that a compiled network reads at every call are tensors, and its compiler makes one pass of it all.
+        ctx.kernels = kernels and not isinstance(slope, Tensor) and not isinstance(each, Tensor)
+        ctx.kind = pre_activation.dtype
         ctx.set_materialize_grads(False)
         return _link(pre_activation) if price is None else (_link(pre_activation), price)
 
@@ -146,6 +152,15 @@ class _Substitute(torch.autograd.Function):
             )
         active, gain, slope, each = _kept(ctx)
         activation, price = (*gradients, None)[:2]
+        if price is None and ctx.priced:
+            warnings.warn(_UNPAID, stacklevel=2)
+        if ctx.kernels and not (activation is None and price is None):
+            from snn2ann.engine import fused
+
+            kind = ctx.kind if activation is None else activation.dtype
+            paid = None if price is None else (price, each)
+            given = fused.map_backward(activation, active, kind, slope=slope, gain=gain, price=paid)
+            return given, None, None, None, None, None, None
         gradient = None if activation is None else activation * active
         if price is not None:
             # As many times as the loss is that the price is part of.
@@ -153,13 +168,11 @@ class _Substitute(torch.autograd.Function):
             # In the gradient's type, as it would be added to it as a number: bfloat16 rounds otherwise.
             cost = cost if gradient is None else cost.to(gradient.dtype)
             gradient = cost if gradient is None else gradient.add_(cost)
-        elif ctx.priced:
-            warnings.warn(_UNPAID, stacklevel=2)
         if gradient is not None and not is_one(slope):
             gradient.mul_(slope)
         if gradient is not None and gain is not None:
             gradient.mul_(gain)
-        return gradient, None, None, None, None, None
+        return gradient, None, None, None, None, None, None
 
 
 class _Dense(torch.autograd.Function):
@@ -248,6 +261,11 @@ def linear_of_sum(layer: nn.Linear, value: Tensor, total: Tensor) -> Tensor:
     return _LinearOfSum.apply(value, layer.weight, layer.bias, total)
 
 
+def _stored(value: Tensor) -> tuple[Any, Any]:
+    """Where a tensor's values are, be they there or only pretended."""
+    return value.untyped_storage()._cdata, value.storage_offset()
+
+
 @contextmanager
 def counts_as_bytes() -> Iterator[Callable[[Tensor | Counts], Tensor]]:
     """Within, counts that an operation keeps for backward are kept as bytes; gives what makes them dense.
@@ -267,7 +285,7 @@ def counts_as_bytes() -> Iterator[Callable[[Tensor | Counts], Tensor]]:
 
     def pack(saved: Tensor) -> Tensor | tuple[Counts, torch.dtype]:
         for made, counts in kept:
-            if saved.data_ptr() == made.data_ptr() and saved.shape == made.shape and saved.dtype == made.dtype:
+            if _stored(saved) == _stored(made) and saved.shape == made.shape and saved.dtype == made.dtype:
                 return counts, saved.dtype
         return saved
 

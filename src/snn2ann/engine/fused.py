@@ -12,6 +12,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from snn2ann.engine.compiled import one_operation
 from snn2ann.engine.counts import count_type
 from snn2ann.engine.dropout import Dropout, bits_dropped
 from snn2ann.engine.events import Fired, Neurons
@@ -160,29 +161,111 @@ def fire(
     Returns:
         The spikes [T, B, C, H, W] and what was asked for.
     """
-    (_, channels, height, width), samples = neurons.threshold.shape, main.sums.shape[1]
-    pooled = 2 if main.sums.shape[-1] > width else 1
-    made = _Made(main.sums, neurons.threshold)
-    spikes = made.empty(steps, samples, channels, height, width, kind=torch.uint8)
-    count = made.empty(samples, channels, height, width, kind=count_type(steps))
-    kept = made.empty(steps if currents else 0, *main.sums.shape[1:])
-    # In the convolution's type, as what would have been convolved.
-    summed = made.empty(*main.sums.shape[1:], kind=main.sums.dtype) if total else None
-    side_summed = made.empty(*side.sums.shape[1:], kind=side.sums.dtype) if total and side else None
-    blocks = triton.cdiv(channels * height * width, BLOCK)
-    fired = made.empty(samples, blocks, kind=torch.int32)
-    unused = main.sums.new_empty(0)
-    _fire[(blocks, samples)](
-        *_operands(main, unused),
-        unused if summed is None else summed,
-        *_operands(side, unused),
-        unused if side_summed is None else side_summed,
-        *((_last(addend), _step_size(addend)) if addend is not None else (unused, 0)),
-        neurons.threshold.contiguous(),
+    spikes, count, summed, side_summed, kept, fired = _run_neurons(
+        main.sums,
+        main.scale,
+        main.bias,
+        side.sums if side else None,
+        side.scale if side else None,
+        side.bias if side else None,
+        addend,
+        neurons.threshold,
+        neurons.bits,
         neurons.start,
-        unused if neurons.bits is None else neurons.bits,
-        bits_dropped(neurons.dropout),
-        1 / (1 - neurons.dropout),
+        neurons.dropout,
+        neurons.subtract,
+        charge,
+        steps,
+        total,
+        currents,
+    )
+    sides_total = side_summed if side else None
+    if total and main.sums.shape[-1] > spikes.shape[-1] and (main.sums.shape[-1] % 2 or main.sums.shape[-2] % 2):
+        # An odd last row or column feeds no neuron, and is part of the sums.
+        summed, sides_total = main.sums.sum(0), side.sums.sum(0) if side else None
+    return FusedFired(
+        spikes, count, summed if total else None, kept if currents else None, sides_total if total else None, fired
+    )
+
+
+Outputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
+
+
+def _outputs(
+    sums: Tensor,
+    scale: Tensor,
+    bias: Tensor,
+    side: Tensor | None,
+    side_scale: Tensor | None,
+    side_bias: Tensor | None,
+    addend: Tensor | None,
+    threshold: Tensor,
+    bits: Tensor | None,
+    start: float,
+    dropout: float,
+    subtract: bool,
+    charge: bool,
+    steps: int,
+    total: bool,
+    currents: bool,
+) -> Outputs:
+    """Make what the kernel writes, channels last in memory: spikes, counts, sums, the shortcut's, currents, numbers."""
+
+    def empty(kind: torch.dtype, *shape: int) -> Tensor:
+        return sums.new_empty((*shape[:-3], *shape[-2:], shape[-3]), dtype=kind).movedim(-1, -3)
+
+    (_, *size), samples = threshold.shape, sums.shape[1]
+    blocks = triton.cdiv(threshold.numel(), BLOCK)
+    # In the convolution's type, as what would have been convolved.
+    summed, side_summed = (
+        empty(sums.dtype, samples if wanted else 0, *sums.shape[2:]) for wanted in (total, total and side is not None)
+    )
+    return (
+        empty(torch.uint8, steps, samples, *size),
+        empty(count_type(steps), samples, *size),
+        summed,
+        side_summed,
+        empty(threshold.dtype, steps if currents else 0, *sums.shape[1:]),
+        sums.new_empty((samples, blocks), dtype=torch.int32),
+    )
+
+
+@one_operation("run_neurons", like=_outputs)
+def _run_neurons(
+    sums: Tensor,
+    scale: Tensor,
+    bias: Tensor,
+    side: Tensor | None,
+    side_scale: Tensor | None,
+    side_bias: Tensor | None,
+    addend: Tensor | None,
+    threshold: Tensor,
+    bits: Tensor | None,
+    start: float,
+    dropout: float,
+    subtract: bool,
+    charge: bool,
+    steps: int,
+    total: bool,
+    currents: bool,
+) -> Outputs:
+    made = _outputs(sums, scale, bias, side, side_scale, side_bias, addend, threshold, bits, start, dropout, subtract,
+                    charge, steps, total, currents)  # fmt: skip
+    spikes, count, summed, side_summed, kept, fired = made
+    (_, channels, height, width), samples = threshold.shape, sums.shape[1]
+    pooled = 2 if sums.shape[-1] > width else 1
+    unused = sums.new_empty(0)
+    _fire[(fired.shape[1], samples)](
+        *_operands(sums, scale, bias, unused),
+        summed,
+        *_operands(side, side_scale, side_bias, unused),
+        side_summed,
+        *((_last(addend), _step_size(addend)) if addend is not None else (unused, 0)),
+        threshold.contiguous(),
+        start,
+        unused if bits is None else bits,
+        bits_dropped(dropout),
+        1 / (1 - dropout),
         spikes,
         count,
         kept,
@@ -191,41 +274,26 @@ def fire(
         channels,
         height,
         width,
-        *main.sums.shape[-2:],
+        *sums.shape[-2:],
         STEPS=steps,
-        SUBTRACT=neurons.subtract,
+        SUBTRACT=subtract,
         POOL=pooled,
         CHARGE=charge and pooled > 1,
-        DROP=neurons.bits is not None,
+        DROP=bits is not None,
         SIDE=side is not None,
         ADD=addend is not None,
         SUM=total,
         KEEP=currents,
         BLOCK=BLOCK,
-        **_options(main.sums),
+        **_options(sums),
     )
-    if total and pooled > 1 and (main.sums.shape[-1] % 2 or main.sums.shape[-2] % 2):
-        # An odd last row or column feeds no neuron, and is part of the sums.
-        summed, side_summed = main.sums.sum(0), side.sums.sum(0) if side else None
-    return FusedFired(spikes, count, summed, kept if currents else None, side_summed, fired)
+    return made
 
 
-class _Made:
-    """Makes what the kernel writes: in the shape that is asked for, channels last in memory."""
-
-    def __init__(self, like: Tensor, threshold: Tensor) -> None:
-        self.like, self.kind = like, threshold.dtype
-
-    def empty(self, *shape: int, kind: torch.dtype | None = None) -> Tensor:
-        stored = (*shape[:-3], *shape[-2:], shape[-3]) if len(shape) > 3 else shape
-        value = self.like.new_empty(stored, dtype=kind or self.kind)
-        return value.movedim(-1, -3) if len(shape) > 3 else value
-
-
-def _operands(scaled: Scaled | None, unused: Tensor) -> tuple[Any, ...]:
-    if scaled is None:
+def _operands(sums: Tensor | None, scale: Tensor | None, bias: Tensor | None, unused: Tensor) -> tuple[Any, ...]:
+    if sums is None or scale is None or bias is None:
         return unused, 0, unused, unused
-    return _last(scaled.sums), _step_size(scaled.sums), scaled.scale.contiguous(), scaled.bias.contiguous()
+    return _last(sums), _step_size(sums), scale.contiguous(), bias.contiguous()
 
 
 def _last(value: Tensor) -> Tensor:
@@ -245,35 +313,36 @@ def _options(value: Tensor) -> dict[str, Any]:
 def _map(  # type: ignore[no-untyped-def]
     pre_activation, count, kept, gain, threshold, limit,
     active, mapped, noisy, size, neurons, channels, positions,
-    DROP: tl.constexpr, WINDOW: tl.constexpr, RECTIFY: tl.constexpr, AFTER: tl.constexpr, BLOCK: tl.constexpr,
+    DROP: tl.constexpr, WINDOW: tl.constexpr, RECTIFY: tl.constexpr, MASK: tl.constexpr, NOISY: tl.constexpr,
+    BLOCK: tl.constexpr,
 ):  # fmt: skip
-    """Where the gradient goes, which counts pass, and how many neurons are noisy, for a block of a batch."""
+    """For a block of a batch: where the gradient goes and which counts pass, or how many neurons are noisy."""
     place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
     inside = place < size
     value = tl.load(pre_activation + place, mask=inside, other=0.0)
-    before = value
     if DROP:
         value = value * tl.load(kept + place, mask=inside, other=0.0) * gain
     spikes = tl.load(count + place, mask=inside, other=0)
     positive = value > 0
-    shown = value if AFTER else before
-    open_ = positive
-    if WINDOW:
-        own = place % neurons
-        v = tl.load(threshold + own % channels * positions + own // channels, mask=inside, other=0.0)
-        open_ = positive & (value < limit * v)
-    tl.store(active + place, open_, mask=inside)
-    if RECTIFY:
-        tl.store(mapped + place, tl.where(positive, spikes, 0), mask=inside)
-    is_noisy = inside & (shown <= 0) & (spikes > 0)
-    tl.store(noisy + tl.program_id(0), tl.sum(is_noisy.to(tl.int32)))
+    if MASK:
+        open_ = positive
+        if WINDOW:
+            own = place % neurons
+            v = tl.load(threshold + own % channels * positions + own // channels, mask=inside, other=0.0)
+            open_ = positive & (value < limit * v)
+        tl.store(active + place, open_, mask=inside)
+        if RECTIFY:
+            tl.store(mapped + place, tl.where(positive, spikes, 0), mask=inside)
+    if NOISY:
+        is_noisy = inside & (value <= 0) & (spikes > 0)
+        tl.store(noisy + tl.program_id(0), tl.sum(is_noisy.to(tl.int32)))
 
 
 @compiled  # type: ignore[untyped-decorator]
 def _map_backward(  # type: ignore[no-untyped-def]
-    gradient, active, price, cost, slope, threshold, least,
+    gradient, active, price, cost, slope, gain,
     result, size, neurons, channels, positions,
-    GIVEN: tl.constexpr, PRICED: tl.constexpr, WINDOW: tl.constexpr, BLOCK: tl.constexpr,
+    GIVEN: tl.constexpr, PRICED: tl.constexpr, GAIN: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """The gradient of what was mapped, for a block of a batch."""
     place = tl.program_id(0).to(tl.int64) * BLOCK + tl.arange(0, BLOCK)
@@ -285,26 +354,10 @@ def _map_backward(  # type: ignore[no-untyped-def]
     if PRICED:
         value += open_ * (tl.load(price) * cost)
     value = value * slope
-    if WINDOW:
+    if GAIN:
         own = place % neurons
-        v = tl.load(threshold + own % channels * positions + own // channels, mask=inside, other=1.0)
-        value = value * (1.0 / tl.maximum(v, least))
+        value = value * tl.load(gain + own % channels * positions + own // channels, mask=inside, other=1.0)
     tl.store(result + place, value.to(result.dtype.element_ty), mask=inside)
-
-
-@dataclass(frozen=True)
-class Mapped:
-    """What a mapping unit made of counts.
-
-    Attributes:
-        active: where the pre-activation has a gradient, bool, [B, C, H, W].
-        value: the counts that pass.
-        noisy: how many neurons fired although the ANN's activation is zero, a scalar.
-    """
-
-    active: Tensor
-    value: Tensor
-    noisy: Tensor
 
 
 def map_counts(
@@ -314,45 +367,89 @@ def map_counts(
     rectify: bool,
     dropout: Dropout | None = None,
     window: tuple[Tensor, int] | None = None,
-    after_dropout: bool = True,
-) -> Mapped:
-    """Find in one pass what `mapping.map_spikes` and `mapping.noisy_spike_rate` find.
+) -> tuple[Tensor, Tensor]:
+    """Find in one pass where a mapping unit's gradient goes and which counts pass; see `mapping.map_spikes`.
 
     Args:
         pre_activation: p, [B, C, H, W], before dropout.
         count: S, same shape.
         rectify: whether only counts of positive activations pass (ReSU).
-        dropout: the ANN branch's; its mask is of one value a neuron.
+        dropout: the ANN branch's.
         window: (V, T) of the windowed gradient, or None.
-        after_dropout: whether a neuron is noisy by the activation after dropout.
+
+    Returns:
+        Where p has a gradient, bool, and the counts that pass, [B, C, H, W] each.
     """
-    pre_activation, count = _rows(pre_activation), _rows(count)
-    active = torch.empty_like(count, dtype=torch.bool)
-    value = torch.empty_like(count) if rectify else count
-    programs = triton.cdiv(count.numel(), BLOCK)
-    noisy = count.new_empty(programs, dtype=torch.int32)
+    threshold, steps = window if window is not None else (None, 0)
+    active, mapped, _ = _look(
+        pre_activation, count, *_dropped(dropout, count), threshold, steps + 0.5, rectify, True, False
+    )
+    return active, mapped if rectify else count
+
+
+def count_noisy(pre_activation: Tensor, count: Tensor, dropout: Dropout | None = None) -> Tensor:
+    """Count in one pass the neurons that fired although the activation is zero, after dropout if it is given: a scalar."""
+    *_, noisy = _look(pre_activation, count, *_dropped(dropout, count), None, 0.0, False, False, True)
+    return noisy.sum()
+
+
+def _dropped(dropout: Dropout | None, count: Tensor) -> tuple[Tensor | None, float]:
+    return (dropout.kept.expand(count.shape), dropout.gain) if dropout else (None, 1.0)
+
+
+def _looked_like(
+    pre_activation: Tensor,
+    count: Tensor,
+    kept: Tensor | None,
+    gain: float,
+    threshold: Tensor | None,
+    limit: float,
+    rectify: bool,
+    mask: bool,
+    noisy: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    samples, channels, height, width = count.shape
+
+    def empty(kind: torch.dtype, wanted: bool) -> Tensor:
+        return count.new_empty((samples if wanted else 0, height, width, channels), dtype=kind).movedim(-1, 1)
+
+    programs = triton.cdiv(count.numel(), BLOCK) if noisy else 0
+    return empty(torch.bool, mask), empty(count.dtype, rectify), count.new_empty(programs, dtype=torch.int32)
+
+
+@one_operation("map_counts", like=_looked_like)
+def _look(
+    pre_activation: Tensor,
+    count: Tensor,
+    kept: Tensor | None,
+    gain: float,
+    threshold: Tensor | None,
+    limit: float,
+    rectify: bool,
+    mask: bool,
+    noisy: bool,
+) -> tuple[Tensor, Tensor, Tensor]:
+    made = _looked_like(pre_activation, count, kept, gain, threshold, limit, rectify, mask, noisy)
     unused = pre_activation.new_empty(0)
-    threshold, steps = window if window is not None else (unused, 0)
-    _map[(programs,)](
-        pre_activation,
-        count,
-        _rows(dropout.kept.expand(_first(count).shape)) if dropout else unused,
-        dropout.gain if dropout else 1.0,
-        threshold.contiguous(),
-        steps + 0.5,
-        active,
-        value,
-        noisy,
+    _map[(triton.cdiv(count.numel(), BLOCK),)](
+        _rows(pre_activation),
+        _rows(count),
+        unused if kept is None else _rows(kept),
+        gain,
+        unused if threshold is None else threshold.contiguous(),
+        limit,
+        *made,
         count.numel(),
         *_neurons_of(count),
-        DROP=dropout is not None,
-        WINDOW=window is not None,
+        DROP=kept is not None,
+        WINDOW=threshold is not None,
         RECTIFY=rectify,
-        AFTER=after_dropout,
+        MASK=mask,
+        NOISY=noisy,
         BLOCK=BLOCK,
         **_options(count),
     )
-    return Mapped(_first(active), _first(value), noisy.sum())
+    return made
 
 
 def map_backward(
@@ -361,40 +458,65 @@ def map_backward(
     kind: torch.dtype,
     *,
     slope: float = 1.0,
-    window: tuple[Tensor, float] | None = None,
+    gain: Tensor | None = None,
     price: tuple[Tensor, float] | None = None,
 ) -> Tensor:
     """Give the pre-activation's gradient in one pass: (gradient + price) where it is active, times its slope.
 
     Args:
         gradient: that of the mapped counts, [B, C, H, W], or None.
-        active: see `Mapped`.
+        active: see `map_counts`.
         kind: type of the result.
         slope: a factor.
-        window: (V, the least V that the slope 1 / V is made of), or None.
-        price: (the gradient of the price, what a count of an image costs), or None.
+        gain: a further one, which broadcasts to [1, C, H, W], or None.
+        price: (the gradient of the price, what a count costs), or None.
     """
-    active = _rows(active)
-    result = torch.empty_like(active, dtype=kind)
+    spread = None if gain is None else gain.expand(1, *active.shape[1:])
+    return _gradient(gradient, active, kind, slope, spread, *(price or (None, 0.0)))
+
+
+def _gradient_like(
+    gradient: Tensor | None,
+    active: Tensor,
+    kind: torch.dtype,
+    slope: float,
+    gain: Tensor | None,
+    price: Tensor | None,
+    cost: float,
+) -> Tensor:
+    samples, channels, height, width = active.shape
+    return active.new_empty((samples, height, width, channels), dtype=kind).movedim(-1, 1)
+
+
+@one_operation("map_backward", like=_gradient_like)
+def _gradient(
+    gradient: Tensor | None,
+    active: Tensor,
+    kind: torch.dtype,
+    slope: float,
+    gain: Tensor | None,
+    price: Tensor | None,
+    cost: float,
+) -> Tensor:
+    result = _gradient_like(gradient, active, kind, slope, gain, price, cost)
     unused = result.new_empty(0)
     _map_backward[(triton.cdiv(active.numel(), BLOCK),)](
         unused if gradient is None else _rows(gradient),
-        active,
-        price[0] if price else unused,
-        price[1] / len(active) if price else 0.0,
+        _rows(active),
+        unused if price is None else price,
+        cost,
         slope,
-        window[0].contiguous() if window else unused,
-        window[1] if window else 0.0,
+        unused if gain is None else gain.contiguous(),
         result,
         active.numel(),
         *_neurons_of(active),
         GIVEN=gradient is not None,
         PRICED=price is not None,
-        WINDOW=window is not None,
+        GAIN=gain is not None,
         BLOCK=BLOCK,
         **_options(active),
     )
-    return _first(result)
+    return result
 
 
 def _rows(value: Tensor) -> Tensor:
@@ -402,11 +524,7 @@ def _rows(value: Tensor) -> Tensor:
     return value.movedim(1, -1).contiguous()
 
 
-def _first(value: Tensor) -> Tensor:
-    return value.movedim(-1, 1)
-
-
-def _neurons_of(rows: Tensor) -> tuple[int, int, int]:
-    """Of an image: neurons, channels, and positions."""
-    channels, neurons = rows.shape[-1], rows[0].numel()
-    return neurons, channels, neurons // channels
+def _neurons_of(value: Tensor) -> tuple[int, int, int]:
+    """Of an image of [B, C, H, W]: neurons, channels, and positions."""
+    channels, positions = value.shape[1], value.shape[2] * value.shape[3]
+    return channels * positions, channels, positions

@@ -10,6 +10,24 @@ def several() -> bool:
     return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
 
 
+def rank() -> int:
+    """Which process this is, from 0."""
+    return distributed.get_rank() if several() else 0
+
+
+def number() -> int:
+    """How many processes there are; 1 where this one is alone."""
+    return distributed.get_world_size() if several() else 1
+
+
+@torch.no_grad()
+def sum_of_all(value: Tensor) -> Tensor:
+    """Add a tensor up over the processes, in place."""
+    if several():
+        distributed.all_reduce(value)
+    return value
+
+
 @torch.no_grad()
 def share_of_all(share: Tensor, samples: int) -> Tensor:
     """Give a share of the whole batch from that of this process's part of it.
@@ -32,7 +50,7 @@ def same_for_all(value: Tensor) -> None:
         distributed.broadcast(value, src=0)
 
 
-def moments(value: Tensor, group: distributed.ProcessGroup | None) -> tuple[Tensor, Tensor, float]:
+def moments(value: Tensor, group: distributed.ProcessGroup | None) -> tuple[Tensor, Tensor, Tensor]:
     """Mean and (population) variance of each channel over the batches of all processes, with gradient.
 
     Args:
@@ -40,7 +58,7 @@ def moments(value: Tensor, group: distributed.ProcessGroup | None) -> tuple[Tens
         group: of processes.
 
     Returns:
-        μ, [C]; v, [C]; and how many values a channel there are.
+        μ, [C]; v, [C]; and how many values a channel there are, a scalar.
     """
     axes = [axis for axis in range(value.dim()) if axis != 1]
     shape = (1, -1) + (1,) * (value.dim() - 2)
@@ -49,4 +67,4 @@ def moments(value: Tensor, group: distributed.ProcessGroup | None) -> tuple[Tens
     distributed.all_reduce(counted, group=group)
     mean = all_reduce(value.sum(axes), group=group) / counted
     variance = all_reduce((value - mean.view(shape)).square().sum(axes), group=group) / counted
-    return mean, variance, counted.item()
+    return mean, variance, counted

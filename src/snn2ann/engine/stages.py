@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from snn2ann.engine.dropout import Dropping
-from snn2ann.engine.normalisation import BatchNorm, Weighing
+from snn2ann.engine.normalisation import BatchNorm, Weighing, normalise
 from snn2ann.engine.pooling import halves, pool
+from snn2ann.engine.processes import several
 from snn2ann.errors import UserError
 from snn2ann.network.operations import Add, Shift, rearranges
 
@@ -116,7 +117,15 @@ class Weigh:
     def run(self, value: Tensor) -> Tensor:
         """Run the modules on [N, ...]."""
         value = value if self.module is None else self.module(value)
-        return value if self.norm is None else self.norm(value)
+        return self.normalise(value)
+
+    def normalise(self, value: Tensor) -> Tensor:
+        """Run the BatchNorm, if there is one, on [N, C, ...]."""
+        if self.norm is None:
+            return value
+        # PyTorch's own takes a GPU's values alone.
+        shared = isinstance(self.norm, nn.SyncBatchNorm) and self.norm.training and several()
+        return normalise(self.norm, value, self.label)[0] if shared else self.norm(value)
 
     @property
     def convolution(self) -> nn.Conv2d:

@@ -23,7 +23,7 @@ from snn2ann.progress import progress
 from snn2ann.runs.columns import TRAINING_COST
 from snn2ann.runs.made_with import provenance
 from snn2ann.runs.records import Values
-from snn2ann.training.precision import arithmetic
+from snn2ann.training.precision import arithmetic, single_precision
 
 
 @dataclass
@@ -37,7 +37,7 @@ class Contender:
         time_steps: T, None for a method without time.
         library: name and version of what runs the neurons.
         model: on its device, in training mode.
-        precision: "fp32" or "bf16".
+        precision: "fp32", "tf32" or "bf16".
     """
 
     network: str
@@ -88,7 +88,8 @@ def measure(spec: Mapping[str, Any], output: Path, device: str) -> None:
     with progress("measure", rounds * len(measurement.networks), "round") as advance:
         for network in measurement.networks:
             field = list(contenders(network, measurement, device))
-            rows += _measure_network(field, measurement, device, advance)
+            with single_precision(measurement.precision):
+                rows += _measure_network(field, measurement, device, advance)
     write_csv(output, TRAINING_COST, rows)
 
 

@@ -1,20 +1,23 @@
-"""How much arithmetic a study's training is, worked out from its parameters alone, before anything runs."""
+"""How much arithmetic and memory a study's training is, worked out from its parameters alone, before anything runs."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from snn2ann.evaluation.arithmetic import image_operations
+from snn2ann.evaluation.pretended import held_bytes
 from snn2ann.methods import METHODS
 from snn2ann.methods.build import build_model
 from snn2ann.specs import training_images
-from snn2ann.study import Run
+from snn2ann.study import Run, Study
 
-# Operations a second that training sustains: the paper's networks on a GPU, small ones on cores.
+# Operations a second that training sustains: the paper's networks on a GPU, small ones on cores; and in bfloat16, by its
+# matrix units, on a GPU.
 SUSTAINED = {"gpu": 2e13, "cpu": 2e10}
+IN_BFLOAT16 = 3.0
 # A job is given this times what the estimate says, and time to start. No queue takes longer ones than a week.
 SAFETY = 2.0
 START_MINUTES = 10
@@ -29,6 +32,9 @@ class Estimate:
         passes: forward passes of the plain network that one training step is worth, a backward counting as two:
             3 for a plain ANN, T + 3 for SNN2ANN, 3T for spike-based backpropagation.
         operations: floating-point operations of all runs of the group, a multiply-accumulate counting as two.
+        precision: "fp32" or "bf16".
+        saved_bytes: what a training step of a run keeps for backward.
+        held_bytes: that, and its weights, their gradients and two moments; what a step needs for a moment comes to it.
     """
 
     dataset: str
@@ -38,30 +44,80 @@ class Estimate:
     runs: int
     passes: int
     operations: float
+    precision: str
+    saved_bytes: int
+    held_bytes: int
+
+    def hours(self, teraflops: float | None = None) -> float:
+        """Hours on a GPU, at so many 10^12 operations a second; by its precision where they are not said."""
+        sustained = SUSTAINED["gpu"] * (IN_BFLOAT16 if self.precision == "bf16" else 1)
+        return self.operations / (teraflops * 1e12 if teraflops else sustained) / 3600
 
 
 def estimate(runs: Sequence[Run]) -> list[Estimate]:
     """Estimate the training of runs, group by group; methods that don't train are left out."""
     groups: dict[tuple[str, str, str, int | None], list[Run]] = {}
     for run in runs:
-        groups.setdefault((run.dataset, run.network, run.method, run.training_time_steps), []).append(run)
-    return [found for key, members in groups.items() if (found := _group(*key, members)).passes]
+        if any(METHODS[run.method].passes):
+            groups.setdefault((run.dataset, run.network, run.method, run.training_time_steps), []).append(run)
+    return [_group(*key, members) for key, members in groups.items()]
 
 
 def time_limit(run: Run, gpu: bool) -> int:
     """Minutes to ask of a queue for the training of a run; a network that is converted is not trained."""
-    operations = sum(group.operations for group in estimate([run]))
+    operations = _operations(run.spec)
     minutes = SAFETY * operations / SUSTAINED["gpu" if gpu else "cpu"] / 60
     return min(START_MINUTES + math.ceil(minutes), LONGEST_MINUTES)
 
 
 def _group(dataset: str, network: str, method: str, time_steps: int | None, runs: list[Run]) -> Estimate:
     spec = runs[0].spec
-    each_step, once = METHODS[method].passes
-    passes = each_step * (time_steps or 0) + once
+    saved, weights = held_bytes(spec)
+    return Estimate(
+        dataset,
+        network,
+        method,
+        time_steps,
+        len(runs),
+        _passes(spec),
+        _operations(spec) * len(runs),
+        spec["recipe"]["precision"],
+        saved,
+        saved + weights,
+    )
+
+
+def _passes(spec: Mapping[str, Any]) -> int:
+    each_step, once = METHODS[spec["method"]["name"]].passes
+    return each_step * (spec["method"]["time_steps"] or 0) + once
+
+
+def _operations(spec: Mapping[str, Any]) -> float:
+    """Of one run."""
     images = training_images(spec["dataset"]) * spec["recipe"]["epochs"]
-    operations = 2.0 * _multiply_accumulates(spec) * passes * images * len(runs)
-    return Estimate(dataset, network, method, time_steps, len(runs), passes, operations)
+    return 2.0 * _multiply_accumulates(spec) * _passes(spec) * images
+
+
+def too_large(groups: Sequence[Estimate], study: Study, memory: int) -> Iterator[str]:
+    """Say of which groups of a study's runs a training step does not fit into so many bytes, and what to change."""
+    for group in groups:
+        if group.held_bytes <= memory:
+            continue
+        run = next(run for run in study.runs if _is_of(run, group))
+        steps = f" at T = {group.time_steps}" if group.time_steps else ""
+        # What does not grow with the batch stays; the part that is held now may be one of several.
+        now, room = run.spec["recipe"].get("micro_batches", 1), memory - (group.held_bytes - group.saved_bytes)
+        parts = math.ceil(now * group.saved_bytes / room) if room > 0 else 0
+        cure = f"micro_batches: {parts} or more" if parts else "a smaller network"
+        yield (
+            f"recipes.{run.recipe}: a training step of {group.method}{steps} on {group.network} holds "
+            f"{group.held_bytes / 2**30:.1f} GiB, and there are {memory / 2**30:.1f}; expected {cure}"
+        )
+
+
+def _is_of(run: Run, group: Estimate) -> bool:
+    own = (run.dataset, run.network, run.method, run.training_time_steps)
+    return own == (group.dataset, group.network, group.method, group.time_steps)
 
 
 def _multiply_accumulates(spec: Mapping[str, Any]) -> int:

@@ -28,13 +28,13 @@ class _Ledger:
 
     def __init__(self, model: nn.Module) -> None:
         tensors = itertools.chain(model.parameters(), model.buffers())
-        self.own = {tensor.untyped_storage().data_ptr() for tensor in tensors}
+        self.own = {tensor.untyped_storage()._cdata for tensor in tensors}
         self.holders: dict[int, int] = {}
         self.bytes = self.most = 0
 
     def take(self, tensor: Tensor) -> None:
         storage = tensor.untyped_storage()
-        place = storage.data_ptr()
+        place = storage._cdata
         if place in self.own:
             return
         if place not in self.holders:
@@ -44,7 +44,7 @@ class _Ledger:
 
     def give_back(self, tensor: Tensor) -> None:
         storage = tensor.untyped_storage()
-        place = storage.data_ptr()
+        place = storage._cdata
         if place in self.own:
             return
         self.holders[place] -= 1

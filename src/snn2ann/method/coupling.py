@@ -96,11 +96,12 @@ class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
 
     def layer(self, stage: Layer, incoming: Coupled, skipped: Coupled | None = None) -> Coupled:
         """Run one layer of both branches, and map the spike counts."""
-        value, dropout, spikes = self._branches(stage, incoming, skipped)
-        return self._mapped(stage.fire, value, dropout, spikes)
+        way = self.spiking.way(stage, incoming.spikes, skipped.spikes if skipped else None)
+        value, dropout, spikes = self._branches(stage, incoming, skipped, way)
+        return self._mapped(stage.fire, value, dropout, spikes, kernels=way is Way.TRITON)
 
     def _branches(
-        self, stage: Layer, incoming: Coupled, skipped: Coupled | None
+        self, stage: Layer, incoming: Coupled, skipped: Coupled | None, way: Way
     ) -> tuple[Tensor, Dropout | None, Spikes]:
         """Run the layer's ANN arithmetic up to its dropout, and its neurons.
 
@@ -110,7 +111,6 @@ class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
         spiking, before = self.spiking, incoming.spikes
         other = skipped.spikes if skipped else None
         feed = None if self._by_batch else spiking.feed(stage, before, other)
-        way = spiking.way(stage, before, other)
         dropout = self._draw_dropout(stage.fire, before.samples)
         sums_first = way is not Way.TORCH and not before.constant
         adds_up = sums_first and _known(incoming, skipped, stage, way)
@@ -222,29 +222,42 @@ class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
         threshold = stage.neurons.threshold
         return Dropout.draw(stage.dropout, (samples, *threshold.shape[1:]), threshold)
 
-    def _mapped(self, stage: Fire, value: Tensor, dropout: Dropout | None, spikes: Spikes) -> Coupled:
-        self._watch(stage, value, dropout, spikes)
+    def _mapped(
+        self, stage: Fire, value: Tensor, dropout: Dropout | None, spikes: Spikes, *, kernels: bool = False
+    ) -> Coupled:
+        self._watch(stage, value, dropout, spikes, kernels)
         neurons, unit = stage.neurons, self.options.mapping_unit
         factor: Number = self.share if spikes.worth is None else self.share * spikes.worth
         # Where biases are whole at every step, a spike takes a T-th of its threshold off the ANN's value.
         taken = neurons.threshold if self.share == 1 else neurons.threshold * self.share
         window = (taken, self.spiking.time_steps) if self.options.gradient == "window" else None
         activation = map_spikes(
-            value, spikes.count, unit, dropout=dropout, window=window, factor=factor, penalty=self.penalty
+            value,
+            spikes.count,
+            unit,
+            dropout=dropout,
+            window=window,
+            factor=factor,
+            penalty=self.penalty,
+            kernels=kernels,
         )
         if activation.price is not None:
             self.price = activation.price if self.price is None else self.price + activation.price
         return Coupled(activation, spikes, adds_up=unit == "stsu" and is_one(factor))
 
     @without_gradient
-    def _watch(self, stage: Fire, value: Tensor, dropout: Dropout | None, spikes: Spikes) -> None:
+    def _watch(self, stage: Fire, value: Tensor, dropout: Dropout | None, spikes: Spikes, kernels: bool) -> None:
         """Measure noisy spikes, and adjust the thresholds where there are too many (ATA)."""
         self.last = (None, None)
         if not (self.adjust or self.observer):
             return
         options, value = self.options, value.detach()
-        dropped = dropout.apply(value) if dropout else value
-        rate = noisy_spike_rate(dropped if options.noisy_spikes == "after_dropout" else value, spikes.count)
+        dropped = dropout.apply(value) if dropout and (self.observer or not kernels) else value
+        after = options.noisy_spikes == "after_dropout"
+        if kernels:
+            rate = noisy_spike_rate(value, spikes.count, dropout if after else None, kernels=True)
+        else:
+            rate = noisy_spike_rate(dropped if after else value, spikes.count)
         if self.adjust:
             rate = share_of_all(rate, spikes.samples)
         self.last = (dropped, rate)

@@ -60,6 +60,7 @@ def map_spikes(
     window: tuple[Tensor, int] | None = None,
     factor: Number = 1.0,
     penalty: Number = 0.0,
+    kernels: bool = False,
 ) -> Counts:
     """Dropout, ReLU and mapping unit in one: `resu(relu(p), S)` or `stsu(relu(p), S)`, keeping a bool a neuron for backward.
 
@@ -72,26 +73,50 @@ def map_spikes(
             None: slope 1 for p > 0, of the activation.
         factor: what the ANN branch multiplies counts by, which gives the activation: a number, or one a channel.
         penalty: the price of each spike of an image; see `Counts.price`.
+        kernels: whether Triton's kernels do it, in one pass forward and one backward; [B, C, H, W].
 
     Returns:
         The mapped counts, same shape.
     """
-    value = pre_activation.detach() if dropout is None else dropout.apply(pre_activation.detach())
-    active = value > 0
-    mapped = spike_count * active if mapping_unit == "resu" else spike_count
+    rectify = mapping_unit == "resu"
+    if kernels:
+        from snn2ann.engine import fused
+
+        active, mapped = fused.map_counts(
+            pre_activation.detach(), spike_count, rectify=rectify, dropout=dropout, window=window
+        )
+    else:
+        active, mapped = _map(pre_activation.detach(), spike_count, rectify, dropout, window)
     slope = dropout.gain if dropout else 1.0
     if window is None:
         gain = factor.reciprocal() if isinstance(factor, Tensor) else None
         slope = slope if isinstance(factor, Tensor) else slope / factor
-        return substitute(pre_activation, mapped, active, slope, gain, factor, penalty)
-    threshold, time_steps = window
-    unsaturated = active & (value < (time_steps + 0.5) * threshold)
+        return substitute(pre_activation, mapped, active, slope, gain, factor, penalty, kernels)
     # A threshold near zero would give an unbounded slope; no count is that sensitive.
-    gain = threshold.clamp(min=0.1 * factor).reciprocal()
-    return substitute(pre_activation, mapped, unsaturated, slope, gain, factor, penalty)
+    gain = window[0].clamp(min=0.1 * factor).reciprocal()
+    return substitute(pre_activation, mapped, active, slope, gain, factor, penalty, kernels)
 
 
-def noisy_spike_rate(pre_activation: Tensor, spike_count: Tensor) -> Tensor:
+def _map(
+    pre_activation: Tensor,
+    spike_count: Tensor,
+    rectify: bool,
+    dropout: Dropout | None,
+    window: tuple[Tensor, int] | None,
+) -> tuple[Tensor, Tensor]:
+    """Where p has a gradient, and the counts that pass; what `fused.map_counts` does in one pass."""
+    value = pre_activation if dropout is None else dropout.apply(pre_activation)
+    active = value > 0
+    mapped = spike_count * active if rectify else spike_count
+    if window is not None:
+        threshold, time_steps = window
+        active = active & (value < (time_steps + 0.5) * threshold)
+    return active, mapped
+
+
+def noisy_spike_rate(
+    pre_activation: Tensor, spike_count: Tensor, dropout: Dropout | None = None, *, kernels: bool = False
+) -> Tensor:
     """Share of neurons that fired although the ANN activation is zero.
 
     Source: demo behaviour: mean over batch and neurons of 1[x <= 0 and S > 0].
@@ -99,9 +124,17 @@ def noisy_spike_rate(pre_activation: Tensor, spike_count: Tensor) -> Tensor:
     Args:
         pre_activation: p (or the ReLU output x: the sign test is the same), [B, ...].
         spike_count: S, same shape.
+        dropout: what p is still to be dropped by.
+        kernels: whether Triton's kernel counts, in one pass; [B, C, H, W].
 
     Returns:
         A scalar tensor from 0 to 1.
     """
-    noisy = torch.count_nonzero((pre_activation <= 0) & (spike_count > 0))
+    if kernels:
+        from snn2ann.engine import fused
+
+        noisy = fused.count_noisy(pre_activation, spike_count, dropout)
+    else:
+        value = pre_activation if dropout is None else dropout.apply(pre_activation)
+        noisy = torch.count_nonzero((value <= 0) & (spike_count > 0))
     return noisy.float() / spike_count.numel()

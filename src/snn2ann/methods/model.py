@@ -40,6 +40,9 @@ class Model(nn.Module, ABC):
 
     progress: float = 0.0
     """Share of its training that is done; whoever trains it says so before each batch."""
+    loss_weight: float = 1.0
+    """What the loss of the batch weighs in the step, of which it may be a part; who goes backward from the returned loss
+    multiplies it so, and a method that goes backward itself must do the same."""
     frames: bool = False
     """Whether it is given frames, an image for each time step: [T, B, C, H, W] wherever images [B, C, H, W] are taken."""
 

@@ -92,7 +92,7 @@ class _TracedInterpreter(Interpreter[_Traced, Tensor]):
 
     def weigh(self, stage: Weigh, incoming: _Traced) -> _Traced:
         value = incoming.value if stage.module is None else incoming.weigh(stage.module)
-        return _Traced(value if stage.norm is None else stage.norm(value))
+        return _Traced(stage.normalise(value))
 
     def each(self, function: Callable[..., Tensor], *signals: _Traced) -> _Traced:
         value = function(*[signal.value for signal in signals])

@@ -15,6 +15,7 @@ import torch
 from spikingjelly.activation_based import functional as spikingjelly
 from torch import Tensor, nn
 
+from snn2ann.engine import processes
 from snn2ann.engine.interpreter import Interpreter
 from snn2ann.engine.normalisation import BatchNorm, Statistics, normalise
 from snn2ann.engine.signals import Observer
@@ -90,7 +91,7 @@ class _RateInterpreter(Interpreter[_Rates, Tensor]):
     def fire(self, stage: Fire, incoming: _Rates) -> _Rates:
         current = incoming.steps.expand(self.time_steps, *incoming.steps.shape[1:])
         spikes, slope = _fire(self.neurons[stage.neurons.label], stage, current)
-        return _Rates(_Rate.apply(incoming.mean, spikes.mean(0, dtype=torch.float32), slope), spikes)
+        return _Rates(_Rate.apply(incoming.mean, spikes.mean(0, dtype=_at_least_single(spikes)), slope), spikes)
 
     def rate(self, signal: _Rates) -> _Rates:
         # Of the readout only the mean is wanted.
@@ -149,13 +150,20 @@ def _derivative(surrogate: nn.Module, value: Tensor) -> Tensor:
         return torch.autograd.grad(surrogate(value).sum(), value)[0]
 
 
+def _at_least_single(value: Tensor) -> torch.dtype:
+    return torch.promote_types(value.dtype, torch.float32)
+
+
 def _renormalise(norm: BatchNorm | Shift, value: Tensor, statistics: Statistics | None) -> Tensor:
     """Normalise mean currents by the statistics of all steps (μ, 1/√(v+ε)), with the derivatives of their own."""
     if statistics is None:
         return norm(value)
-    value = value.float()
+    value = value.to(_at_least_single(value))
     mean, inverse = statistics
-    variance, own = torch.var_mean(value, [0, *range(2, value.dim())], correction=0)
+    if isinstance(norm, nn.SyncBatchNorm) and processes.several():
+        own, variance, _ = processes.moments(value, norm.process_group)
+    else:
+        variance, own = torch.var_mean(value, [0, *range(2, value.dim())], correction=0)
     mean = mean + own - own.detach()
     scale = (inverse**-2 + variance - variance.detach()).rsqrt()
     scale = scale if norm.weight is None else norm.weight * scale

@@ -46,7 +46,7 @@ class SpatialLearningThroughTime(SpikeBasedBackpropagation):
             logits = self.step_logits(images)
             share = loss(logits, labels) / self.time_steps
             if step + 1 < self.time_steps:
-                share.backward()
+                (share * self.loss_weight).backward()
                 share = share.detach()
             total = total + share
             mean = mean + logits.detach() / self.time_steps

@@ -6,7 +6,7 @@ from pydantic import Field, model_validator
 
 from snn2ann.parameters.section import BatchSize, Count, Different, Number, Probability, Section, refused
 
-Precision = Literal["fp32", "bf16"]
+Precision = Literal["fp32", "tf32", "bf16"]
 
 
 class OneCycle(Section):
@@ -62,6 +62,11 @@ class Recipe(Section):
     learning_rate: Annotated[float, Number(above=0, most=1000)] = Field(description="learning rate")
     weight_decay: Annotated[float, Number(least=0, most=1000)] = Field(description="weight decay")
     schedule: OneCycle | MultiStep = Field(description="how the learning rate changes", discriminator="kind")
+    micro_batches: Count | None = Field(
+        None,
+        description="parts in which a step's batch is run one after another, where it does not fit into memory at once: "
+        "gradients are those of the whole batch, BatchNorm's statistics and ATA are each part's; else 1",
+    )
     label_smoothing: Probability = Field(description="share of the target that all classes divide among them")
     augmentation: AugmentationOptions = Field(description="what is done to training images")
     normalisation: Normalisation | None = Field(

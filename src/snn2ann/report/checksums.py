@@ -1,10 +1,9 @@
 """Digests of published files, as `sha256sum` writes and checks them."""
 
 from collections.abc import Iterable
-from hashlib import file_digest
 from pathlib import Path
 
-from snn2ann.files import write_text
+from snn2ann.files import sha256_of, write_text
 
 SUMS = "SHA256SUMS"
 """Of every other file of a published study."""
@@ -20,9 +19,4 @@ def write_checksums(folder: Path) -> None:
 
 def lines(files: Iterable[Path], folder: Path) -> str:
     """A line for each file: its SHA-256, and its path from `folder`."""
-    return "".join(f"{_digest(path)}  {path.relative_to(folder).as_posix()}\n" for path in files)
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return file_digest(file, "sha256").hexdigest()
+    return "".join(f"{sha256_of(path)}  {path.relative_to(folder).as_posix()}\n" for path in files)

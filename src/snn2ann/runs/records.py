@@ -102,6 +102,7 @@ class TrainingRecord(Provenance):
     seconds: float
     device: str
     threads: int
+    processes: NotRequired[int]
 
 
 class Snapshot(Provenance):

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from snn2ann.engine import processes
 from snn2ann.engine.finite import norms, not_finite
 from snn2ann.engine.network import Network
 
@@ -30,7 +31,8 @@ class FiniteRecord:
         Raises:
             UserError: something was not finite; the message has the first such batch and what it was.
         """
-        finite = torch.stack(self.steps)
+        # The loss of another process may be what is not finite.
+        finite = processes.sum_of_all(torch.stack(self.steps).long()) == processes.number()
         self.steps.clear()
         if bool(finite.all()):
             return

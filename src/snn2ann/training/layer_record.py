@@ -5,6 +5,7 @@ from collections import Counter
 import torch
 from torch import Tensor
 
+from snn2ann.engine import processes
 from snn2ann.engine.signals import Observation
 from snn2ann.engine.stages import firing
 from snn2ann.methods.model import Model
@@ -50,7 +51,7 @@ class LayerRecord:
                     "threshold_mean": float(layer.threshold.mean()),
                     "threshold_minimum": float(layer.threshold.min()),
                     "threshold_maximum": float(layer.threshold.max()),
-                    "firing_rate": float(self.firing[name]) / seen if seen else None,
+                    "firing_rate": float(processes.share_of_all(self.firing[name], seen)) / seen if seen else None,
                 }
             )
         self._clear()

@@ -24,13 +24,14 @@ class LiveFiles:
     Args:
         run: its folder; the files of a finished run are written apart from these, whole.
         spec: the run's specification.
+        works: False for none, as of all processes of a training but the first.
     """
 
-    def __init__(self, run: RunFolder, spec: Mapping[str, Any]) -> None:
+    def __init__(self, run: RunFolder, spec: Mapping[str, Any], *, works: bool = True) -> None:
         self.run = run.live
         self.spec = spec
         self.written: dict[str, int] = {}
-        self.works = True
+        self.works = works
 
     def update(self, history: Sequence[Mapping[str, Any]], layers: Sequence[Mapping[str, Any]]) -> None:
         """Add the rows that are new; the first call replaces what an interrupted training left."""

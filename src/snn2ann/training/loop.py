@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from snn2ann.data.loading import PreparedDataset, batches, spans
+from snn2ann.data.loading import PreparedDataset, batches, spans, stored_on
+from snn2ann.engine import processes
 from snn2ann.engine.finite import check_finite
+from snn2ann.errors import UserError
 from snn2ann.methods.build import build_model
 from snn2ann.methods.model import Model
 from snn2ann.parameters.recipe import Recipe
@@ -25,7 +27,8 @@ from snn2ann.training.finished import write_run
 from snn2ann.training.finite_record import FiniteRecord
 from snn2ann.training.layer_record import LayerRecord
 from snn2ann.training.live import LiveFiles
-from snn2ann.training.precision import arithmetic
+from snn2ann.training.parts import mean_gradients, parts_of
+from snn2ann.training.precision import arithmetic, single_precision
 from snn2ann.training.recipe import build_loss, build_optimiser, build_schedule
 
 CHECKPOINT_SECONDS = 60.0
@@ -60,7 +63,10 @@ class Trainer:
         self.loss = build_loss(recipe)
         self.optimiser = build_optimiser(self.model.parameters(), recipe)
         images = len(self.dataset.indices["train"])
-        self.batches = len(spans(images, recipe.batch_size, self.model.network.smallest_batch))
+        self.smallest = max(self.model.network.smallest_batch, processes.number())
+        self.spans = spans(images, recipe.batch_size, self.smallest)
+        self.batches = len(self.spans)
+        self.stored = stored_on(self.dataset, self.device)
         self.schedule = build_schedule(self.optimiser, recipe, self.batches)
 
     def run(self, checkpoint: Path, live: LiveFiles) -> None:
@@ -80,7 +86,8 @@ class Trainer:
                 row = self._epoch(epoch)
                 live.update(self.history, self.record.rows)
                 advance(f"loss {row['train_loss']:.3f}, validation {row['validation_accuracy']:.2%}")
-                if time.monotonic() - saved > CHECKPOINT_SECONDS and epoch < epochs:
+                due = time.monotonic() - saved > CHECKPOINT_SECONDS and epoch < epochs
+                if due and not processes.rank():
                     save_checkpoint(checkpoint, self._state())
                     saved = time.monotonic()
 
@@ -91,7 +98,8 @@ class Trainer:
         self.seconds += time.perf_counter() - start
         self.finite.close_epoch(epoch)
         self.record.close_epoch(epoch)
-        validation = score(self.model, self.evaluation_batches("validation"), self.loss)
+        part = (processes.rank(), processes.number())
+        validation = score(self.model, self.evaluation_batches("validation", part), self.loss)
         row = {
             "epoch": epoch,
             "seconds": round(self.seconds, 6),
@@ -123,24 +131,41 @@ class Trainer:
     def _pass(self, epoch: int) -> Score:
         self.model.train()
         # Dropout draws are a function of seed and epoch, so that a resumed run goes the way of an unbroken one.
-        torch.manual_seed(1_000_003 * self.spec["seed"] + epoch)
+        seed = 1_000_003 * self.spec["seed"] + epoch
+        # Each process drops other neurons.
+        torch.manual_seed((seed + (processes.rank() << 40)) % 2**63 if processes.rank() else seed)
         loss_sum = torch.zeros((), device=self.device)
         correct = torch.zeros((), device=self.device, dtype=torch.long)
-        seen = 0
         epochs = self.recipe.epochs
         for batch, (images, labels) in enumerate(self.training_batches(epoch)):
             self.model.progress = (epoch - 1 + batch / self.batches) / epochs
             self.optimiser.zero_grad(set_to_none=True)
-            with arithmetic(self.recipe.precision, self.device):
-                step = self.model.training_step(images, labels, self.loss, self.record.observe)
-            step.loss.backward()
+            summed = torch.zeros((), device=self.device)
+            for some, theirs, weight in self._parts(images, labels, self.spans[batch]):
+                self.model.loss_weight = weight
+                with arithmetic(self.recipe.precision, self.device):
+                    step = self.model.training_step(some, theirs, self.loss, self.record.observe)
+                (step.loss if weight == 1 else step.loss * weight).backward()
+                summed += step.loss.detach() * len(theirs)
+                correct += (step.logits.argmax(1) == theirs).sum()
+            mean_gradients(self.model.parameters())
             self.optimiser.step()
             self.schedule.step()
-            self.finite.note(step.loss)
-            loss_sum += step.loss.detach() * len(labels)
-            correct += (step.logits.argmax(1) == labels).sum()
-            seen += len(labels)
-        return Score(float(loss_sum) / seen, int(correct) / seen, None)
+            self.finite.note(summed)
+            loss_sum += summed
+        images_of_all = sum(span.stop - span.start for span in self.spans)
+        loss_sum, correct = (processes.sum_of_all(value) for value in (loss_sum, correct))
+        return Score(float(loss_sum) / images_of_all, int(correct) / images_of_all, None)
+
+    def _parts(self, images: Tensor, labels: Tensor, span: slice) -> Iterator[tuple[Tensor, Tensor, float]]:
+        return parts_of(
+            images,
+            labels,
+            whole=span.stop - span.start,
+            micro_batches=self.recipe.micro_batches or 1,
+            smallest=self.model.network.smallest_batch,
+            batch_axis=1 if self.model.frames else 0,
+        )
 
     def training_batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Shuffled, augmented batches of an epoch; a last image that BatchNorm cannot normalise joins those before."""
@@ -154,12 +179,14 @@ class Trainer:
             seed=self.spec["seed"],
             epoch=epoch,
             device=str(self.device),
-            smallest=self.model.network.smallest_batch,
+            smallest=self.smallest,
+            part=(processes.rank(), processes.number()),
+            stored=self.stored,
         )
 
-    def evaluation_batches(self, split: str) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches of a split, in order and as they are."""
-        return plain_batches(self.dataset, split, self.recipe.batch_size, self.recipe.channels, str(self.device))
+    def evaluation_batches(self, split: str, part: tuple[int, int] = (0, 1)) -> Iterator[tuple[Tensor, Tensor]]:
+        """Batches of a split, in order and as they are; or this process's part of them."""
+        return plain_batches(self.dataset, split, self.recipe.batch_size, self.recipe.channels, str(self.device), part)
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -203,6 +230,7 @@ def plain_batches(
     batch_size: int,
     normalisation: Mapping[str, Any] | None,
     device: str,
+    part: tuple[int, int] = (0, 1),
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Batches of a split, in order and not augmented: images [B, C, H, W] and labels [B]."""
     return batches(
@@ -215,7 +243,18 @@ def plain_batches(
         seed=0,
         epoch=0,
         device=device,
+        part=part,
     )
+
+
+def _refuse_alone(model: Model, spec: Mapping[str, Any]) -> None:
+    method, batch = spec["method"]["name"], spec["recipe"]["batch_size"]
+    if not model.trains:
+        raise UserError(f"--processes: a run of {method} is not trained, which one process does; leave the option out")
+    if batch < processes.number():
+        raise UserError(
+            f"--processes: a batch of {batch} images is too small for {processes.number()} processes; start fewer"
+        )
 
 
 def train(
@@ -225,7 +264,7 @@ def train(
     device: str,
     source: Path | None = None,
 ) -> None:
-    """Train (or convert) a run and write its folder.
+    """Train (or convert) a run and write its folder; of several processes, each trains on its part of every batch.
 
     Args:
         spec: the run's specification.
@@ -235,23 +274,31 @@ def train(
         source: folder of the run whose weights this one starts from.
 
     Raises:
-        UserError: the source's weights are missing or damaged, or the training is not finite.
+        UserError: the source's weights are missing or damaged, or the training is not finite, or it is none for several
+            processes.
     """
-    run = RunFolder(output)
+    run, first = RunFolder(output), not processes.rank()
     torch.manual_seed(spec["seed"])
     model = build_model(spec).to(device)
     if source is not None:
         load_state(model, RunFolder(source).weights)
-    made_with = snapshot(output, goes_on=run.checkpoint.exists())
+    if processes.several():
+        _refuse_alone(model, spec)
+        # The same statistics everywhere, of the whole batch.
+        model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
+    made_with = snapshot(output, goes_on=run.checkpoint.exists()) if first else None
     trainer = Trainer(spec, dataset, model, torch.device(device))
-    live = LiveFiles(run, spec)
+    live = LiveFiles(run, spec, works=first)
     if model.trains:
-        trainer.run(run.checkpoint, live)
+        with single_precision(trainer.recipe.precision):
+            trainer.run(run.checkpoint, live)
     else:
         model.convert(images for images, _ in trainer.evaluation_batches("train"))
         weights, thresholds = split_state(model)
         check_finite(weights | thresholds, spec["method"]["name"])
         trainer.best = {"epoch": 0, "weights": weights, "thresholds": thresholds}
+    if made_with is None:
+        return
     write_run(
         run,
         spec,
@@ -266,6 +313,7 @@ def train(
             "seconds": trainer.seconds,
             "device": str(trainer.device),
             "threads": torch.get_num_threads(),
+            **({"processes": processes.number()} if processes.several() else {}),
             **made_with,
         },
     )

@@ -14,7 +14,11 @@ OPTIMISERS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "sgd": torch
 
 def build_optimiser(parameters: Any, recipe: Recipe) -> Optimizer:
     """Build the recipe's optimiser for a model's parameters."""
-    extra = {"momentum": 0.9, "nesterov": True} if recipe.optimizer == "sgd" else {}
+    parameters = list(parameters)
+    extra: dict[str, Any] = {"momentum": 0.9, "nesterov": True} if recipe.optimizer == "sgd" else {}
+    # One kernel for all parameters; on a CPU PyTorch's choice, and its last bits, stay.
+    if parameters[0].is_cuda:
+        extra["fused"] = True
     return OPTIMISERS[recipe.optimizer](parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, **extra)
 
 

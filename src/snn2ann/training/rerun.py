@@ -98,6 +98,11 @@ def rerun(run: Recorded, data: Path, runs: Path, device: str, output: Path | Non
     from snn2ann.data.loading import load
     from snn2ann.training.loop import train
 
+    if (started := run.training.get("processes", 1)) > 1:
+        raise UserError(
+            f"{run.folder}: was trained by {started} processes, and this command starts one; `snn2ann train --processes "
+            f"{started}` makes it again"
+        )
     dataset = data / f"{run.spec['dataset']['name']}-{run.spec['dataset']['digest']}"
     if not (dataset / "manifest.json").exists():
         raise UserError(f"{dataset}: no prepared data set; `snakemake data` makes it, or name its place with --data")

@@ -14,6 +14,7 @@ from snn2ann.data.images import opened_image
 from snn2ann.data.own.pixels import MAXIMUM, image_array, image_kind, resized, size_of
 from snn2ann.data.own.scan import PARTS, Reader, Scan
 from snn2ann.errors import UserError
+from snn2ann.files import sha256_of
 from snn2ann.parameters.dataset import Folder
 
 # Torchvision's endings.
@@ -103,9 +104,7 @@ class FolderReader(Reader):
             with opened_image(path, FORMATS, str(path)) as image:
                 first.setdefault(image_kind(image, str(path)), path)
                 sizes.setdefault((image.height, image.width), path)
-            with path.open("rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            content.update(f"{part}\0{name}\0{digest}\n".encode(errors="surrogateescape"))
+            content.update(f"{part}\0{name}\0{sha256_of(path)}\n".encode(errors="surrogateescape"))
         types = {dtype: path for (_, dtype), path in first.items()}
         if len(types) > 1:
             shown = ", ".join(f"{path} is {dtype}" for dtype, path in types.items())

@@ -41,8 +41,8 @@ def ablation_effects(study: StudyData) -> Drawing:
             axes.set_xlabel(words if place == study.places[-1] else "")
         line[0].set_yticks(range(len(here)), here["configuration"].tolist(), fontsize=6.5)
         line[1].set_yticks(range(len(here)), [""] * len(here))
-        line[0].set_ylabel("Changed configuration")
         line[0].set_title(place_title(*place), loc="left")
+    figure.supylabel("Changed configuration", fontsize="medium")
     return Drawing(figure, data)
 
 
