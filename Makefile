@@ -10,10 +10,10 @@ TORCH_INDEX := https://download.pytorch.org/whl
 STAMP := $(VENV)/made-from
 HASH := $(shell cksum < requirements.lock)
 
-.PHONY: reproduce test verify docs benchmark soak environment image lock clean
+.PHONY: reproduce test verify docs benchmark gpu soak environment image lock clean
 
 # Private: the environment itself is made with the system's Python.
-reproduce test docs benchmark soak: private export PATH := $(CURDIR)/$(BIN):$(PATH)
+reproduce test docs benchmark gpu soak: private export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 # In the end it says whether what came out agrees with the reference run of the documentation, where there is one.
 reproduce: environment
@@ -40,6 +40,11 @@ benchmark: environment
 	python -m benchmarks.engine $(ARGUMENTS)
 	python -m benchmarks.draw $(ARGUMENTS)
 	[ -n "$(ARGUMENTS)" ] || { python -m benchmarks.coupling $(if $(BEFORE),--before $(BEFORE)) && python -m benchmarks.firing_rate && python -m benchmarks.where && python -m benchmarks.draw && python -m benchmarks.tables; }
+
+# What only a GPU can tell, in eight minutes; ARGUMENTS="--tiny --device cpu" tries it without one.
+gpu: environment
+	python -m benchmarks.gpu $(ARGUMENTS)
+	python -m benchmarks.tables
 
 # Faults at random moments for most of an hour, as root, for it fills small disks; ARGUMENTS="--kills 5 --disks 1 --stores 1".
 soak: environment

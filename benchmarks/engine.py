@@ -32,7 +32,7 @@ from snn2ann.methods.build import build_model
 from snn2ann.methods.coupled import CoupledModel
 from snn2ann.methods.model import Model
 from snn2ann.models.building import build_network
-from snn2ann.options import RELEASED
+from snn2ann.options import REFINED, RELEASED
 from snn2ann.parameters import load_parameters
 from snn2ann.runs.made_with import provenance
 from snn2ann.study import network_spec
@@ -53,24 +53,39 @@ ANSWERING: list[tuple[str, int | None]] = [("ann", None)]
 ANSWERING += [(name, steps) for steps in (5, 8) for name in ("snn2ann", "snn2ann dense", "spikingjelly")]
 
 
-def make(network: dict[str, Any], name: str, time_steps: int | None) -> Contender:
-    """Build a method or a peer on a network, from weights that the seed gives."""
+def network_named(name: str, shape: Sequence[int] = SHAPE) -> dict[str, Any]:
+    """A network of params.yaml for images of a shape."""
+    return network_spec(load_parameters(Path("params.yaml")), name, list(shape), f"networks.{name}")
+
+
+def make(network: dict[str, Any], name: str, time_steps: int | None, shape: tuple[int, int, int] = SHAPE) -> Contender:
+    """Build a method or a peer on a network, from weights that the seed gives.
+
+    Args:
+        network: resolved.
+        name: of the method; of the coupled one, also "snn2ann dense", "snn2ann compiled" or "snn2ann refined".
+        time_steps: T.
+        shape: (C, H, W).
+    """
     torch.manual_seed(0)
     method, _, how = name.partition(" ")
     if method in PEERS:
         kind, library = PEERS[method]
         model: Model = kind(
-            Network(build_network(network, SHAPE, CLASSES), SHAPE), time_steps or 1, METHODS["stbp"].defaults
+            Network(build_network(network, shape, CLASSES), shape), time_steps or 1, METHODS["stbp"].defaults
         )
     else:
-        options = asdict(RELEASED) | {"mapping_unit": "stsu"} if method == "snn2ann" else METHODS[method].defaults
+        coupled = asdict(REFINED if how == "refined" else RELEASED) | {"mapping_unit": "stsu"}
+        options = coupled if method == "snn2ann" else METHODS[method].defaults
         spec = {"name": method, "time_steps": time_steps, "options": options}
-        dataset = {"shape": SHAPE, "classes": CLASSES}
+        dataset = {"shape": shape, "classes": CLASSES}
         model = build_model({"dataset": dataset, "network": network, "method": spec})
         library = f"{METHODS[method].library} {version(METHODS[method].library)}"
     if how == "dense":
         assert isinstance(model, CoupledModel)
         model.event_driven = False
+    if how == "compiled":
+        model.training_step = torch.compile(model.training_step)  # type: ignore[method-assign]
     return Contender(network["name"], name, None, time_steps, library, model.train())
 
 
@@ -217,9 +232,8 @@ def main() -> None:
         options.others = [key for key in options.others if key[0] in ("snn2ann", "sltt")]
     torch.set_num_threads(min(2, torch.get_num_threads()))
     device = torch.device(options.device)
-    parameters = load_parameters(Path("params.yaml"))
     for name in options.networks:
-        network = network_spec(parameters, name, list(SHAPE), f"networks.{name}")
+        network = network_named(name)
         if not options.only:
             keep_others(options.output / "inference.csv", list(inference(network, options, device)), INFERENCE)
         keep_others(options.output / "training_step.csv", list(training(network, options, device)), TRAINING)

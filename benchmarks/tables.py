@@ -1,5 +1,6 @@
 """Put what was measured into docs/engine.md, between its marks: `python -m benchmarks.tables`."""
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -119,6 +120,26 @@ def coupling(folder: Path) -> str:
     return tabulate(rows, head, tablefmt="github", disable_numparse=True)
 
 
+def on_gpus(folder: Path) -> str:
+    """What `make gpu` found on each machine whose files are there."""
+    rows = []
+    for path in sorted(folder.glob("gpu-*/facts.json")):
+        facts = json.loads(path.read_text(encoding="utf-8"))
+        checks = {name: "yes" if check["passed"] else f"no: {check['said']}" for name, check in facts["checks"].items()}
+        for verdict in facts["verdicts"]:
+            place = [facts["device"], NETWORKS.get(verdict["network"], verdict["network"]), verdict["precision"]]
+            measured = verdict["measured"]
+            said = "not measured" if measured is None else "holds" if verdict["holds"] else "does not hold"
+            words = {"ratio_to_bp_t8": "time", "peak_to_bp_t8": "peak memory"}[verdict["measure"]]
+            shown = "–" if measured is None else f"{measured:.3f}"
+            rows.append([*place, verdict["batch_size"], words, verdict["claimed"], shown, said, *checks.values()])
+    if not rows:
+        return "Not run on any GPU yet."
+    head = ["GPU", "Network", "Precision", "Batch", "T = 5 / BP T = 8", "Paper", "Measured", "Claim"]
+    head += ["Kernels equal", "Second writing equal", "Waits for nothing"]
+    return tabulate(rows, head, tablefmt="github", disable_numparse=True)
+
+
 def _at(data: pd.DataFrame, place: tuple[str, int]) -> pd.DataFrame:
     return data[(data["network"] == place[0]) & (data["batch_size"] == place[1])]
 
@@ -129,10 +150,11 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "inference": answering,
     "where": where,
     "coupling": coupling,
+    "gpu": on_gpus,
 }
 
 
-BLOCK = re.compile(r"(<!-- (.+?): made by `make benchmark` -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- (.+?): made by `make (?:benchmark|gpu)` -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 
 
 def blocks(text: str) -> dict[str, str]:

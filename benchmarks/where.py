@@ -8,12 +8,10 @@ from typing import Any
 import torch
 from torch.profiler import ProfilerActivity, profile, record_function
 
-from benchmarks.engine import CLASSES, SHAPE, make
+from benchmarks.engine import CLASSES, SHAPE, make, network_named
 from snn2ann.engine import events
 from snn2ann.evaluation.cost import random_batch
 from snn2ann.files import write_csv
-from snn2ann.parameters import load_parameters
-from snn2ann.study import network_spec
 
 COLUMNS = ["network", "method", "time_steps", "batch_size", "threads", "part", "seconds", "share"]
 EVENTS = "neurons and their convolutions, spike by spike"
@@ -67,10 +65,9 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(min(2, torch.get_num_threads()))
     watch_events()
-    parameters = load_parameters(Path("params.yaml"))
     rows = []
     for name in ("vgg-13", "resnet-17"):
-        network = network_spec(parameters, name, list(SHAPE), f"networks.{name}")
+        network = network_named(name)
         for method, steps in (("snn2ann", 5), ("ann", None)):
             rows += parts(network, method, steps, options.batch)
     write_csv(options.output, COLUMNS, rows)

@@ -2,6 +2,7 @@
 
 import copy
 import importlib.util
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,9 +16,20 @@ from snn2ann.engine import events
 from snn2ann.method.coupling import CoupledInterpreter
 from snn2ann.method.spiking import SpikingInterpreter
 from snn2ann.methods.snn2ann import Snn2Ann
+from snn2ann.training.precision import single_precision
 from tests.stages import classifier_of, layers_of, norm_of
 
-LABELS = torch.tensor([0, 1, 2, 3, 4, 0])
+DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+@pytest.fixture(autouse=True)
+def on_the_device() -> Iterator[None]:
+    with DEVICE, single_precision("fp32"):
+        yield
+
+
+def labels() -> torch.Tensor:
+    return torch.tensor([0, 1, 2, 3, 4, 0])
 
 
 def _load_reference() -> ModuleType:
@@ -63,8 +75,8 @@ def test_training_equals_the_description(
         )
         torch.testing.assert_close(ann, expected_ann)
         torch.testing.assert_close(snn, expected_snn.detach())
-        cross_entropy(ann, LABELS).backward()
-        cross_entropy(expected_ann, LABELS).backward()
+        cross_entropy(ann, labels()).backward()
+        cross_entropy(expected_ann, labels()).backward()
         for unit_state in units:
             unit_state.membrane = unit_state.count = None
     moved = 0
@@ -115,8 +127,8 @@ def test_a_module_coupled_as_released_equals_the_description(
         )
         torch.testing.assert_close(ann, expected_ann)
         torch.testing.assert_close(snn, expected_snn.detach())
-        cross_entropy(ann, LABELS).backward()
-        cross_entropy(expected_ann, LABELS).backward()
+        cross_entropy(ann, labels()).backward()
+        cross_entropy(expected_ann, labels()).backward()
         for state in units:
             state.membrane = state.count = None
     expected = {name: value.grad for name, value in twin.network.model.named_parameters() if value.grad is not None}
@@ -132,6 +144,6 @@ def test_a_module_coupled_as_released_equals_the_description(
 def test_gradients_reach_every_parameter(build: Any, images: torch.Tensor) -> None:
     for kind in ("vgg", "resnet"):
         model = build(kind)
-        model.training_step(images, LABELS, cross_entropy).loss.backward()
+        model.training_step(images, labels(), cross_entropy).loss.backward()
         without = [name for name, value in model.named_parameters() if value.grad is None]
         assert without == []

@@ -137,8 +137,7 @@ class _Substitute(torch.autograd.Function):
     ) -> Tensor | tuple[Tensor, Tensor]:
         _keep(ctx, (active, gain), (slope, each))
         ctx.priced = price is not None
-        # Numbers that a compiled network reads at every call are tensors, and its compiler makes one pass of it all.
-        ctx.kernels = kernels and not isinstance(slope, Tensor) and not isinstance(each, Tensor)
+        ctx.kernels = kernels and not isinstance(slope, Tensor)
         ctx.kind = pre_activation.dtype
         ctx.set_materialize_grads(False)
         return _link(pre_activation) if price is None else (_link(pre_activation), price)
@@ -158,7 +157,8 @@ class _Substitute(torch.autograd.Function):
             from snn2ann.engine import fused
 
             kind = ctx.kind if activation is None else activation.dtype
-            paid = None if price is None else (price, each)
+            # What a compiled network reads at every call is a tensor.
+            paid = None if price is None else (price * each, 1.0) if isinstance(each, Tensor) else (price, each)
             given = fused.map_backward(activation, active, kind, slope=slope, gain=gain, price=paid)
             return given, None, None, None, None, None, None
         gradient = None if activation is None else activation * active
