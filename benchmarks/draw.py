@@ -2,6 +2,7 @@
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 import matplotlib.pyplot as plt
@@ -31,7 +32,7 @@ def panel(axes: Axes, data: pd.DataFrame, measure: str, words: str) -> None:
         if method == "ann":
             axes.axhline(1, color=colour, linewidth=1, label=label)
         elif len(rows):
-            style = {"color": colour, "marker": marker, "markersize": 5, "linewidth": 1.3}
+            style: dict[str, Any] = {"color": colour, "marker": marker, "markersize": 5, "linewidth": 1.3}
             axes.plot(rows["time_steps"], rows[measure], label=label, **style)
     axes.set(xlabel="Time steps T", ylabel=words, yscale="log")
     plain(axes)

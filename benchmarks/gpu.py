@@ -47,8 +47,12 @@ METHODS += [("snn2ann compiled", 5)]
 ANSWERING: list[tuple[str, int | None]] = [("ann", None)]
 ANSWERING += [(name, steps) for steps in (5, 8) for name in ("snn2ann", "snn2ann dense", "spikingjelly")]
 CLAIMS = {"ratio_to_bp_t8": 0.377, "peak_to_bp_t8": 0.27}
-KERNELS = (("neurons", "_fire"), ("mapping", "_map"), ("convolutions", "conv|gemm|cudnn|cutlass|xmma|implicit"))
-KERNELS += (("BatchNorm", "batch_norm|batchnorm|bn_"), ("random numbers", "random|distribution|bernoulli"))
+KERNELS: list[tuple[str, str]] = [
+    ("neurons", "_fire"),
+    ("mapping", "_map"),
+    ("convolutions", "conv|gemm|cudnn|cutlass|xmma|implicit"),
+]
+KERNELS += [("BatchNorm", "batch_norm|batchnorm|bn_"), ("random numbers", "random|distribution|bernoulli")]
 
 
 @dataclass(frozen=True)
@@ -82,7 +86,7 @@ class Plan:
 def contender(plan: Plan, network: str, name: str, steps: int | None, precision: str) -> Contender:
     """Build a method on a network, on the device, channels last."""
     made = make(network_named(network, plan.shape), name, steps, plan.shape)
-    made.model.to(plan.device, memory_format=torch.channels_last)
+    made.model.to(plan.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return replace(made, precision=precision)
 
 
@@ -293,7 +297,12 @@ def main() -> None:
     write_csv(folder / "steps.csv", STEPS, steps)
     write_csv(folder / "inference.csv", INFERENCE, inference(plan))
     write_csv(folder / "where.csv", WHERE, where(plan))
-    facts = {"device": name, "torch": torch.__version__, "commit": provenance()["commit"], "seconds": None}
+    facts: dict[str, Any] = {
+        "device": name,
+        "torch": torch.__version__,
+        "commit": provenance()["commit"],
+        "seconds": None,
+    }
     facts |= {"checks": found, "verdicts": verdicts(steps)}
     facts["seconds"] = round(time.monotonic() - begun, 1)
     write_json(folder / "facts.json", facts)

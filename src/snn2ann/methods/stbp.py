@@ -5,6 +5,7 @@ threshold a layer where ours has one a neuron. BatchNorm runs over time and batc
 """
 
 from collections.abc import Mapping
+from math import sqrt
 from typing import Any, ClassVar
 
 import torch
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from snn2ann.engine.network import Network
 from snn2ann.engine.signals import Observation, Observer
-from snn2ann.engine.stages import firing
+from snn2ann.engine.stages import Layer, Weigh, firing
 from snn2ann.methods.model import Loss, Model, Step
 from snn2ann.methods.multi_step import MultiStepInterpreter
 from snn2ann.parameters.methods import ResetOptions, SurrogateOptions, ThroughTimeOptions
@@ -26,6 +27,38 @@ SURROGATES = {
 }
 
 
+TET_WEIGHT = 0.001
+"""Its authors' share of the distance."""
+
+
+def tet_loss(logits: Tensor, labels: Tensor, loss: Loss, weight: float) -> Tensor:
+    """Give the loss of temporal efficient training: (1 - λ) · mean over steps of the loss + λ · mean square of logits - 1.
+
+    Source: Deng et al. 2022, equations 9 and 11, with the threshold, 1, as the logits' bound.
+
+    Args:
+        logits: of every step, [T, B, classes].
+        labels: [B].
+        loss: of one step's logits and the labels, a scalar.
+        weight: λ.
+    """
+    each = torch.stack([loss(step, labels) for step in logits]).mean()
+    return (1 - weight) * each + weight * (logits - 1).square().mean()
+
+
+@torch.no_grad()
+def start_at_thresholds(network: Network, threshold: float) -> None:
+    """Start BatchNorms' scales at α · V, as threshold-dependent BatchNorm has them: α is 1, and 1/√2 before an addition.
+
+    Source: Zheng et al. 2021, equation 5 and the residual blocks after it.
+    """
+    for stage in network.stages():
+        for weigh in (stage.main, stage.side) if isinstance(stage, Layer) else (stage,):
+            if isinstance(weigh, Weigh) and isinstance(getattr(weigh.norm, "weight", None), nn.Parameter):
+                added = isinstance(stage, Layer) and stage.skips
+                weigh.norm.weight.fill_(threshold / sqrt(2) if added else threshold)  # type: ignore[union-attr]
+
+
 class SpikeBasedBackpropagation(Model):
     """A spiking network trained by unrolling its T steps, with a surrogate gradient.
 
@@ -34,7 +67,8 @@ class SpikeBasedBackpropagation(Model):
         time_steps: T of training.
         options: threshold (of every neuron), surrogate (atan, sigmoid or triangle), surrogate_width (SpikingJelly's alpha),
             detach_reset (no gradient through the reset), spike_penalty (what a spike a neuron, on the mean of the network's
-            neurons and the batch's images, adds to the loss).
+            neurons and the batch's images, adds to the loss), loss (tet, or nothing), tet_weight, normalisation (tdbn, or
+            nothing), tau (of leaky neurons, or nothing).
 
     Raises:
         UserError: an option that is not allowed.
@@ -45,15 +79,28 @@ class SpikeBasedBackpropagation(Model):
     def __init__(self, network: Network, time_steps: int, options: Mapping[str, Any]) -> None:
         super().__init__(network, time_steps, options)
         self.options = self.options_class.of(options)
-        # Methods that derive from this one may not have the option.
-        whole = self.options.spike_penalty if isinstance(self.options, ThroughTimeOptions) else 0.0
-        self.penalty = whole / self.network.number_of_neurons()
+        # Methods that derive from this one may not have these options.
+        own = self.options if isinstance(self.options, ThroughTimeOptions) else ThroughTimeOptions.of({})
+        self.penalty = own.spike_penalty / self.network.number_of_neurons()
+        self.through_time = own
         self.start_thresholds(self.options.threshold)
+        if own.normalisation == "tdbn":
+            start_at_thresholds(network, float(self.options.threshold))
         self.neurons = nn.ModuleDict({name: self.make_neurons() for name in self.network.neurons})
 
     def make_neurons(self) -> nn.Module:
         """Make a layer's neurons."""
         assert isinstance(self.options, ResetOptions)
+        if self.through_time.tau is not None:
+            return neuron.LIFNode(
+                tau=float(self.through_time.tau),
+                decay_input=False,
+                v_threshold=float(self.options.threshold),
+                v_reset=0.0,
+                surrogate_function=self.surrogate(),
+                detach_reset=self.options.detach_reset,
+                step_mode="m",
+            )
         return neuron.IFNode(
             v_threshold=float(self.options.threshold),
             v_reset=0.0,
@@ -68,16 +115,22 @@ class SpikeBasedBackpropagation(Model):
         return made
 
     def training_step(self, images: Tensor, labels: Tensor, loss: Loss, observer: Observer | None = None) -> Step:
-        """Unroll T steps; the loss is that of the mean logits over time, and the price of the spikes."""
+        """Unroll T steps; the loss is that of the mean logits over time, or TET's, and the price of the spikes."""
         spikes: list[Tensor] = []
 
         def count(seen: Observation) -> None:
             if firing(seen.stage):
                 spikes.append(seen.outgoing.value.sum())
 
-        logits = self._run(images, self.time_steps, count if self.penalty else None).mean(0)
+        every = self._run(images, self.time_steps, count if self.penalty else None)
+        logits = every.mean(0)
         price = self.penalty * sum(spikes) / len(labels)
-        return Step(loss(logits, labels) + price, logits)
+        if self.through_time.loss == "tet":
+            weight = self.through_time.tet_weight
+            value = tet_loss(every, labels, loss, TET_WEIGHT if weight is None else weight)
+        else:
+            value = loss(logits, labels)
+        return Step(value + price, logits)
 
     @torch.no_grad()
     def spiking_forward(self, images: Tensor, time_steps: int, observer: Observer | None = None) -> Tensor:

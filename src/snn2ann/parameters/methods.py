@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from snn2ann.errors import UserError
-from snn2ann.parameters.section import Images, NotNegative, Number, Positive, Section
+from snn2ann.parameters.section import Images, NotNegative, Number, Positive, Probability, Section, refused
 from snn2ann.parameters.whole import part_of
 
 
@@ -57,6 +57,28 @@ class ThroughTimeOptions(ResetOptions):
     spike_penalty: NotNegative = Field(
         0.0, description="what a spike a neuron, on the mean of neurons and images, adds to the loss"
     )
+    loss: Literal["tet"] | None = Field(
+        None,
+        description="`tet`: the mean of the losses of every step's logits (temporal efficient training, Deng et al. 2022); "
+        "else that of their mean",
+    )
+    tet_weight: Probability | None = Field(
+        None, description="share of the distance from the logits to 1 in TET's loss; 0.001 where it is not said"
+    )
+    normalisation: Literal["tdbn"] | None = Field(
+        None,
+        description="`tdbn`: BatchNorm's scale starts at the threshold, divided by √2 where a shortcut is added "
+        "(threshold-dependent BatchNorm, Zheng et al. 2021); else at 1",
+    )
+    tau: Annotated[float, Number(above=1, most=1_000_000)] | None = Field(
+        None, description="time constant of membranes that leak: 1 - 1/tau is left after a step; else they do not"
+    )
+
+    @model_validator(mode="after")
+    def _weight_is_of_tet(self) -> Self:
+        if self.tet_weight is not None and self.loss != "tet":
+            raise refused("tet_weight", self.tet_weight, "nothing, for it is a part of `loss: tet`")
+        return self
 
 
 class LeakyOptions(SurrogateOptions):
