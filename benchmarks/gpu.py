@@ -86,7 +86,7 @@ class Plan:
 def contender(plan: Plan, network: str, name: str, steps: int | None, precision: str) -> Contender:
     """Build a method on a network, on the device, channels last."""
     made = make(network_named(network, plan.shape), name, steps, plan.shape)
-    made.model.to(plan.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    made.model.to(plan.device).to(memory_format=torch.channels_last)
     return replace(made, precision=precision)
 
 
