@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from snn2ann.cli import COMMANDS, app, main
 from snn2ann.cli.app import FAULT, STATUSES, WRONG_INPUT
@@ -271,3 +272,33 @@ def test_the_shell_completes_studies_and_runs(
     monkeypatch.setenv("COMP_WORDS", line)
     monkeypatch.setenv("COMP_CWORD", str(len(line.split(" ")) - 1))
     assert call()[1].split() == [names.get(each, each) for each in offered]
+
+
+def test_check_names_what_no_study_uses(call: Call, project: Path) -> None:
+    assert not [line for line in call("check")[2].splitlines() if line.startswith("note: ")]
+    parameters = yaml.safe_load(Path("params.yaml").read_text())
+    network, recipe = next(iter(parameters["networks"])), next(iter(parameters["recipes"]))
+    parameters["networks"][f"{network}-2"] = parameters["networks"][network]
+    parameters["recipes"]["parent"] = parameters["recipes"][recipe]
+    parameters["recipes"]["heir"] = {"inherit": "parent"}
+    parameters["datasets"]["mine"] = {"kind": "folder", "path": "pictures"}
+    Path("params.yaml").write_text(yaml.safe_dump(parameters, sort_keys=False))
+    status, printed, said = call("check")
+    assert status == 0 and printed.split() == planned()
+    notes = [line for line in said.splitlines() if line.startswith("note: ")]
+    assert [note.partition(";")[0] for note in notes] == [
+        f"note: networks.{network}-2: no study uses it",
+        "note: recipes.heir: no study uses it",
+        "note: datasets.mine: no study uses it",
+    ]
+    assert f"did you mean {network!r}?" in notes[0]
+    assert len(json.loads(call("check", "--json")[1])["unused"]) == 3
+
+
+def test_a_study_whose_steps_do_not_fit_is_named(call: Call, project: Path) -> None:
+    status, printed, _ = call("estimate", "tiny", "--memory", "0.0001")
+    assert status == 1 and "a training step of " in printed and "expected " in printed
+    status, printed, _ = call("estimate", "tiny", "--memory", "1", "--json")
+    found = json.loads(printed)
+    assert status == 0 and found["too_large"] == [] and all(group["saved_bytes"] > 0 for group in found["groups"])
+    assert found["total"]["hours"] == pytest.approx(sum(group["hours"] for group in found["groups"]))

@@ -1,5 +1,6 @@
 """Commands about what params.yaml stands for: its runs, their cost, and what no study names any more."""
 
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -40,16 +41,22 @@ def check(
 ) -> None:
     """Validate the parameters, build and trace a study's networks, and list its runs.
 
-    Exit status 2, and one message, where something is wrong.
+    Exit status 2, and one message, where something is wrong. What no study uses is noted on standard error.
     """
     resolved = resolved_study(params, name, study)
     # After the parameters, whose faults are said without waiting for torch.
     from snn2ann.foresight import foresee
+    from snn2ann.parameters.whole import typed
+    from snn2ann.study import load_parameters
+    from snn2ann.study.checks import unused_sections
 
     foresee(resolved)
+    unused = list(unused_sections(typed(load_parameters(params))))
     if as_json:
-        print_json(_described(resolved, runs))
+        print_json(_described(resolved, runs) | {"unused": unused})
     else:
+        for note in unused:
+            print(f"note: {note}", file=sys.stderr)
         print("\n".join(run.name for run in resolved.runs))
 
 
@@ -78,7 +85,7 @@ def estimate(
         ),
     ] = None,
     memory: Annotated[
-        float | None, typer.Option(min=1e-3, help="Memory of a device, in GiB; else that of the GPUs here, if any.")
+        float | None, typer.Option(min=1e-6, help="Memory of a device, in GiB; else that of the GPUs here, if any.")
     ] = None,
     as_json: Json = False,
 ) -> None:

@@ -1,6 +1,6 @@
 """What is wrong with any study of params.yaml, also with one that is not to be made now."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from snn2ann.data import DATASETS, dataset_section, dataset_spec
 from snn2ann.errors import UserError
@@ -33,6 +33,34 @@ def refuse_wrong_studies(given: Given) -> None:
     _refuse_unknown_methods(parameters.report, "report")
     studies = [_refuse_wrong_study(given, name, section) for name, section in parameters.studies.items()]
     _refuse_unused_options(parameters, studies)
+
+
+def unused_sections(given: Given) -> Iterator[str]:
+    """Say which networks, recipes and data sets of one's own no study uses, so that a change of them changes nothing."""
+    parameters = given.typed
+    studies = parameters.studies.values()
+    entries = [entry for study in studies for entry in study.runs]
+    networks = {name for study in studies for name in study.networks} | set(_networks_measured(parameters))
+    recipes = {study.recipe for study in studies} | {entry.recipe for entry in entries}
+    recipes |= {recipe.get("inherit") for recipe in given.written["recipes"].values()}
+    datasets = {name for study in studies for name in study.datasets}
+    own = [name for name, described in parameters.datasets.items() if not isinstance(described, BuiltIn)]
+    for room, names, used in (
+        ("networks", parameters.networks, networks),
+        ("recipes", parameters.recipes, recipes),
+        ("datasets", own, datasets),
+    ):
+        for name in names:
+            if name not in used:
+                hint = near(name, [str(each) for each in used if each is not None])
+                yield f"{room}.{name}: no study uses it{hint and '; ' + hint}"
+
+
+def _networks_measured(parameters: Parameters) -> Iterator[str]:
+    for study in parameters.studies.values():
+        yield from study.measurement.get("networks", [])
+    if parameters.measurement is not None:
+        yield from parameters.measurement.networks
 
 
 def _refuse_wrong_study(given: Given, name: str, section: StudySection) -> Parameters:
