@@ -49,7 +49,8 @@ SHAPES: dict[str, dict[str, Any]] = {
     "with a shortcut's convolution": {"side": True},
     "all at once": {"side": True, "pool": True, "dropout": 0.25, "subtract": True, "start": 0.5},
     "more neurons than a block": {"channels": 40, "size": 8},
-    "of bfloat16": {"sums": torch.bfloat16},
+    "of bfloat16": {"sums": torch.bfloat16, "kind": torch.bfloat16},
+    "of the convolution's type": {"kind": torch.float32, "pool": True},
 }
 
 
@@ -85,10 +86,18 @@ def test_neurons(case: dict[str, Any]) -> None:
     bits = torch.cat([draw_bits(shape, 1, threshold.device) for _ in range(steps - 1)]) if dropout else None
     neurons = Neurons(threshold, case.get("subtract", False), case.get("start", 0.0), bits, dropout)
     fired = fused.fire(
-        main, side, addend, neurons, steps, charge=case.get("charge", False), total=True, currents=not pool
+        main,
+        side,
+        addend,
+        neurons,
+        steps,
+        charge=case.get("charge", False),
+        total=True,
+        currents=not pool,
+        kind=case.get("kind", torch.uint8),
     )
     assert 0 < expected.mean() < 1
-    assert fired.spikes.dtype == torch.uint8 and torch.equal(fired.spikes.float(), expected)
+    assert fired.spikes.dtype == case.get("kind", torch.uint8) and torch.equal(fired.spikes.float(), expected)
     assert torch.equal(fired.count.float(), expected.sum(0)) and fired.count.dtype == torch.uint8
     assert fired.number == expected.sum()
     assert fired.currents is None if pool else torch.equal(fired.currents, current)

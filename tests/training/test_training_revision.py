@@ -76,6 +76,14 @@ RECIPES: dict[str, dict[str, Any]] = {
         "augmentation": PLAIN,
         "select": "average",
     },
+    "ann in parts": {
+        "optimizer": "adam",
+        "learning_rate": 0.02,
+        "schedule": STEPS,
+        "augmentation": PLAIN,
+        "micro_batches": 2,
+        "precision": "tf32",
+    },
 }
 
 

@@ -219,9 +219,16 @@ def _fire_fused(
         charge=settings.pooling == "charge",
         total=add_up,
         currents=settings.keeps_current(layer.fire),
+        kind=_low_precision(sums.main) or neurons.threshold.dtype,
     )
     total = Sums(fired.total, fired.side_total) if fired.total is not None else None
     return _spikes(layer.fire, fired.spikes, fired.currents, fired.count), total
+
+
+def _low_precision(like: Tensor) -> torch.dtype | None:
+    """The type that autocast gives to what convolutions take, where it is on."""
+    device = like.device.type
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
 
 
 def _convolve_events(weights: Weigh, incoming: Spikes) -> Tensor:
@@ -231,7 +238,8 @@ def _convolve_events(weights: Weigh, incoming: Spikes) -> Tensor:
 def _convolve_densely(weights: Weigh, incoming: Spikes) -> Tensor:
     value, convolution = incoming.timed, weights.convolution
     weight = convolution.weight.detach()
-    sums = convolution._conv_forward(value.flatten(0, 1).to(weight.dtype), weight, None)
+    taken = value.flatten(0, 1).to(_low_precision(value) or weight.dtype)
+    sums = convolution._conv_forward(taken, weight, None)
     return sums.unflatten(0, value.shape[:2])
 
 

@@ -145,6 +145,7 @@ def fire(
     charge: bool = False,
     total: bool = False,
     currents: bool = False,
+    kind: torch.dtype = torch.uint8,
 ) -> FusedFired:
     """Run neurons on the current of a convolution, its shortcut's and an addend, 2×2 max pooled where neurons are fewer.
 
@@ -157,6 +158,7 @@ def fire(
         charge: whether the maximum is that of the charge so far instead of each step's; see `pooling.pool_charge`.
         total: whether sums over time are wanted.
         currents: whether the currents are wanted; not with pooling.
+        kind: type of the spikes: bytes, or that of the convolution that takes them.
 
     Returns:
         The spikes [T, B, C, H, W] and what was asked for.
@@ -178,6 +180,7 @@ def fire(
         steps,
         total,
         currents,
+        kind,
     )
     sides_total = side_summed if side else None
     if total and main.sums.shape[-1] > spikes.shape[-1] and (main.sums.shape[-1] % 2 or main.sums.shape[-2] % 2):
@@ -208,6 +211,7 @@ def _outputs(
     steps: int,
     total: bool,
     currents: bool,
+    kind: torch.dtype,
 ) -> Outputs:
     """Make what the kernel writes, channels last in memory: spikes, counts, sums, the shortcut's, currents, numbers."""
 
@@ -221,7 +225,7 @@ def _outputs(
         empty(sums.dtype, samples if wanted else 0, *sums.shape[2:]) for wanted in (total, total and side is not None)
     )
     return (
-        empty(torch.uint8, steps, samples, *size),
+        empty(kind, steps, samples, *size),
         empty(count_type(steps), samples, *size),
         summed,
         side_summed,
@@ -248,9 +252,10 @@ def _run_neurons(
     steps: int,
     total: bool,
     currents: bool,
+    kind: torch.dtype,
 ) -> Outputs:
     made = _outputs(sums, scale, bias, side, side_scale, side_bias, addend, threshold, bits, start, dropout, subtract,
-                    charge, steps, total, currents)  # fmt: skip
+                    charge, steps, total, currents, kind)  # fmt: skip
     spikes, count, summed, side_summed, kept, fired = made
     (_, channels, height, width), samples = threshold.shape, sums.shape[1]
     pooled = 2 if sums.shape[-1] > width else 1

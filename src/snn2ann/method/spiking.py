@@ -179,7 +179,9 @@ class SpikingInterpreter(Interpreter[Spikes, Tensor]):
     @without_gradient
     def rate(self, signal: Spikes) -> Spikes:
         """Give the counts so far over the steps so far, at every step: [T, B, ...]."""
-        counts = floats(signal.value).cumsum(0)
+        # Low precision could not tell the rates apart.
+        value = floats(signal.value)
+        counts = value.to(torch.promote_types(value.dtype, torch.float32)).cumsum(0)
         steps = torch.arange(1, len(counts) + 1, device=counts.device, dtype=counts.dtype)
         rates = counts / steps.view(-1, *[1] * (counts.dim() - 1))
         return Spikes(rates if signal.worth is None else rates * signal.worth, rates=True)

@@ -36,7 +36,10 @@ class LayerRecord:
         name = fire.neurons.label
         zero = torch.zeros((), device=rate.device)
         self.noisy[name] = self.noisy.get(name, zero) + rate
-        self.firing[name] = self.firing.get(name, zero) + observation.outgoing.value.float().mean()
+        # Of the counts, so that spikes are not read again; PyTorch's own type for a sum of bytes is five times as slow.
+        spikes = observation.outgoing
+        firing_rate = spikes.count.sum(dtype=torch.int32) / spikes.value.numel()
+        self.firing[name] = self.firing.get(name, zero) + firing_rate
         self.batches[name] += 1
 
     def close_epoch(self, epoch: int) -> None:
