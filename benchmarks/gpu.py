@@ -289,7 +289,14 @@ def main() -> None:
         device, ["vgg-13", "resnet-17"], SHAPE, [128, 512], ["bf16", "tf32", "fp32"], 5, begun + options.seconds
     )
     if options.tiny:
-        plan = replace(plan, networks=["vgg-tiny", "resnet-tiny"], shape=(1, 8, 8), sizes=[4, 6], rounds=1)
+        plan = replace(
+            plan,
+            networks=["vgg-tiny", "resnet-tiny"],
+            shape=(1, 8, 8),
+            sizes=[4],
+            precisions=["bf16", "fp32"],
+            rounds=1,
+        )
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
     folder = options.output or RESULTS / f"gpu-{re.sub('[^a-z0-9]+', '-', name.lower())}"
     found = checks(plan)

@@ -5,18 +5,19 @@ from pathlib import Path
 
 import pytest
 
-from snn2ann.evaluation.estimate import LONGEST_MINUTES, estimate, time_limit, too_large
+from snn2ann.evaluation.estimate import LONGEST_MINUTES, Estimate, estimate, time_limit, too_large
 from snn2ann.study import load_parameters, resolve
 
 PARAMETERS = load_parameters(Path(__file__).parents[2] / "params.yaml")
 
 
-def test_cifar10_on_vgg13_by_hand() -> None:
-    found = {
-        (group.method, group.time_steps): group
-        for group in estimate(resolve(PARAMETERS, "cifar10").runs)
-        if group.network == "vgg-13"
-    }
+@pytest.fixture(scope="module")
+def cifar10() -> list[Estimate]:
+    return estimate(resolve(PARAMETERS, "cifar10").runs)
+
+
+def test_cifar10_on_vgg13_by_hand(cifar10: list[Estimate]) -> None:
+    found = {(group.method, group.time_steps): group for group in cifar10 if group.network == "vgg-13"}
     assert {key: group.passes for key, group in found.items()} == {
         ("ann", None): 3,
         ("stbp", 5): 15,
@@ -53,11 +54,8 @@ def test_a_queue_is_asked_for_twice_the_estimate_and_for_no_more_than_a_week() -
     assert _limits("digits", False, method="conversion") == {10}
 
 
-def test_memory_of_the_papers_networks() -> None:
-    found = {
-        (group.network, group.method, group.time_steps): group
-        for group in estimate(resolve(PARAMETERS, "cifar10").runs)
-    }
+def test_memory_of_the_papers_networks(cifar10: list[Estimate]) -> None:
+    found = {(group.network, group.method, group.time_steps): group for group in cifar10}
     # Of a batch of 512, of which spike-based BP's recipe takes one half at a time. By hand for the plain VGG-13: before and
     # after BatchNorm every value is kept, and before the dropout and the pooling, and the image.
     plain = found["vgg-13", "ann", None].saved_bytes
@@ -82,15 +80,14 @@ def test_an_evening_is_one() -> None:
         assert {run.network for run in study.runs} == {"vgg-13", "resnet-17"} and len(study.runs) == 2 * 3 * 6
 
 
-def test_what_does_not_fit_is_named_with_a_cure() -> None:
+def test_what_does_not_fit_is_named_with_a_cure(cifar10: list[Estimate]) -> None:
     study = resolve(PARAMETERS, "cifar10")
-    groups = estimate(study.runs)
-    assert not list(too_large(groups, study, 80 * 2**30))
-    problems = list(too_large(groups, study, 40 * 2**30))
+    assert not list(too_large(cifar10, study, 80 * 2**30))
+    problems = list(too_large(cifar10, study, 40 * 2**30))
     assert len(problems) == 2
     assert problems[0].startswith(
         "recipes.paper-in-parts: a training step of stbp at T = 8 on vgg-13 holds 44.1 GiB, and"
     )
     assert problems[0].endswith("expected micro_batches: 3 or more")
     # Weights alone that do not fit are cured by no smaller part.
-    assert next(too_large(groups, study, 2**20)).endswith("expected a smaller network")
+    assert next(too_large(cifar10, study, 2**20)).endswith("expected a smaller network")
