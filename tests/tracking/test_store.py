@@ -39,6 +39,29 @@ def test_a_kill_while_the_database_is_made_leaves_none_and_the_next_makes_it(stu
     assert not (project / ".mlflow.db.new").exists()
 
 
+def test_what_a_kill_left_of_a_database_that_is_gone_is_not_played_back_into_a_new_one(study: Path) -> None:
+    track_elsewhere(study)
+    database = study.parents[1] / "mlflow.db"
+    journal = database.with_name("mlflow.db-journal")
+    with sqlite3.connect(database) as killed:
+        # A small cache is written out before the end, and with it the journal that takes it back.
+        killed.execute("PRAGMA cache_size = 1")
+        killed.execute("UPDATE metrics SET value = value + 1")
+        killed.execute("UPDATE tags SET value = value || 'x'")
+        left = journal.read_bytes()
+        killed.rollback()
+    killed.close()
+    assert len(left) > 4096 and any(left[:8]), "no hot journal, so nothing is tested"
+    database.unlink()
+    journal.write_bytes(left)
+    track_elsewhere(study)
+    assert not journal.exists()
+    assert set(tracked(study)) == {"small", *NAMES}
+    with sqlite3.connect(database) as opened:
+        assert opened.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    opened.close()
+
+
 def track_elsewhere(study: Path) -> None:
     """Track as a user does, in a process of its own: MLflow keeps what it had opened."""
     command = [sys.executable, "-m", "snn2ann.cli", "track", "--study-folder", str(study)]

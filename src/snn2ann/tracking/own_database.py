@@ -30,9 +30,17 @@ def make_database(database: Path) -> None:
     database.parent.mkdir(parents=True, exist_ok=True)
     aside = database.with_name(f".{database.name}.new")
     aside.unlink(missing_ok=True)
+    _remove_journals(aside)
     uri = f"sqlite:///{aside}"
     MlflowClient(tracking_uri=uri, registry_uri=uri).search_experiments(max_results=1)
+    # SQLite would play that of a database that is gone back into the new one.
+    _remove_journals(database)
     aside.replace(database)
+
+
+def _remove_journals(database: Path) -> None:
+    for kind in ("-journal", "-wal", "-shm"):
+        database.with_name(f"{database.name}{kind}").unlink(missing_ok=True)
 
 
 def places_elsewhere(database: Path) -> list[tuple[str, str, str]]:
