@@ -28,6 +28,7 @@ from benchmarks.engine import CLASSES, SHAPE, answer, make, network_named
 from snn2ann.evaluation.cost import Contender, memory_of, random_batch, timed
 from snn2ann.evaluation.settling import settle
 from snn2ann.files import write_csv, write_json
+from snn2ann.methods.build import placed
 from snn2ann.runs.made_with import provenance
 from snn2ann.training.precision import single_precision
 
@@ -86,7 +87,7 @@ class Plan:
 def contender(plan: Plan, network: str, name: str, steps: int | None, precision: str) -> Contender:
     """Build a method on a network, on the device, channels last."""
     made = make(network_named(network, plan.shape), name, steps, plan.shape)
-    made.model.to(plan.device).to(memory_format=torch.channels_last)
+    placed(made.model, plan.device)
     return replace(made, precision=precision)
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from snn2ann.errors import UserError
 from snn2ann.methods import METHODS
-from snn2ann.methods.build import build_model
+from snn2ann.methods.build import build_model, placed
 from snn2ann.methods.model import Model
 from snn2ann.runs.folder import RunFolder
 from snn2ann.runs.weights import load_state, load_tensors, save_state, save_tensors, split_state
@@ -72,3 +72,15 @@ def test_what_differs_is_named_and_nothing_is_loaded(tmp_path: Path) -> None:
         load_state(model, run.weights, run.thresholds)
     for old, new in zip(before, split_state(model), strict=True):
         assert all(torch.equal(old[name], new[name]) for name in old)
+
+
+def test_weights_that_are_channels_last_as_on_a_gpu_are_the_same_file(tmp_path: Path) -> None:
+    model = build("snn2ann")
+    save_state(RunFolder(tmp_path / "one"), *split_state(model))
+    model = model.to(memory_format=torch.channels_last)
+    assert not all(value.is_contiguous() for value in model.state_dict().values())
+    save_state(RunFolder(tmp_path / "two"), *split_state(model))
+    one, two = (RunFolder(tmp_path / name) for name in ("one", "two"))
+    assert one.weights.read_bytes() == two.weights.read_bytes()
+    load_state(model, one.weights, one.thresholds)
+    assert placed(model, "cpu") is model

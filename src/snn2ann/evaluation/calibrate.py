@@ -13,7 +13,7 @@ from torch import Tensor
 from snn2ann.data.loading import PreparedDataset
 from snn2ann.evaluation.census import AgreementCensus
 from snn2ann.files import write_json
-from snn2ann.methods.build import build_model
+from snn2ann.methods.build import build_model, placed
 from snn2ann.methods.model import Model
 from snn2ann.parameters.jobs import CalibrationJob
 from snn2ann.parameters.recipe import Recipe
@@ -84,7 +84,7 @@ def calibrate(
     Raises:
         UserError: a file of the run is missing or damaged.
     """
-    model = build_model(spec).to(device)
+    model = placed(build_model(spec), device)
     load_state(model, RunFolder(run).weights, RunFolder(run).thresholds)
     job = part_of(CalibrationJob, calibration, "calibration")
     recipe = part_of(Recipe, spec["recipe"], "recipe")

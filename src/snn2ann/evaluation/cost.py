@@ -15,7 +15,7 @@ from torch.nn.functional import cross_entropy
 from snn2ann.evaluation.memory import peak_growth, saved_for_backward
 from snn2ann.files import write_csv
 from snn2ann.methods import METHODS
-from snn2ann.methods.build import build_model
+from snn2ann.methods.build import build_model, placed
 from snn2ann.methods.model import Model
 from snn2ann.parameters.jobs import MeasurementJob
 from snn2ann.parameters.whole import part_of
@@ -69,7 +69,7 @@ def contenders(network: Mapping[str, Any], measurement: MeasurementJob, device: 
             method.get("variant"),
             method["time_steps"],
             f"{library} {version(library)}",
-            model.to(device).train(),
+            placed(model, device).train(),
             measurement.precision,
         )
 

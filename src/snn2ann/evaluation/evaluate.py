@@ -16,7 +16,7 @@ from snn2ann.evaluation.arithmetic import (
 )
 from snn2ann.evaluation.census import AgreementCensus, ClassCensus, SpikeCensus
 from snn2ann.files import write_json
-from snn2ann.methods.build import build_model
+from snn2ann.methods.build import build_model, placed
 from snn2ann.methods.model import Model
 from snn2ann.parameters.jobs import EvaluationJob
 from snn2ann.parameters.recipe import Recipe
@@ -61,7 +61,7 @@ def evaluate(
     Raises:
         UserError: a file of the run is missing or damaged.
     """
-    model = build_model(spec).to(device)
+    model = placed(build_model(spec), device)
     model.eval()
     job = part_of(EvaluationJob, evaluation, "evaluation")
     recipe = part_of(Recipe, spec["recipe"], "recipe")

@@ -13,7 +13,7 @@ from torch import Tensor
 from snn2ann.evaluation.settling import settle
 from snn2ann.files import write_csv
 from snn2ann.methods import METHODS
-from snn2ann.methods.build import build_model
+from snn2ann.methods.build import build_model, placed
 from snn2ann.methods.model import Model
 from snn2ann.parameters.jobs import InferenceJob
 from snn2ann.parameters.whole import part_of
@@ -93,7 +93,7 @@ def _measure_place(
 
 def _contender(place: Mapping[str, Any], method: Mapping[str, Any], time_steps: list[int], images: Tensor) -> Contender:
     torch.manual_seed(0)
-    model = build_model({**place, "method": method}).to(images.device)
+    model = placed(build_model({**place, "method": method}), images.device)
     settled = images[: model.time_steps] if model.frames else images
     labels = torch.zeros(images.shape[int(model.frames)], dtype=torch.long, device=images.device)
     settle(model, settled, labels)

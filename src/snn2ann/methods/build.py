@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Any
 
+import torch
+
 from snn2ann.engine.network import Network
 from snn2ann.methods import METHODS
 from snn2ann.methods.model import Model
@@ -27,3 +29,11 @@ def build_model(spec: Mapping[str, Any]) -> Model:
     model: Model = getattr(import_module(path), name)(network, method["time_steps"] or 1, method["options"])
     model.frames = "frames" in spec["dataset"]
     return model
+
+
+def placed(model: Model, device: torch.device | str) -> Model:
+    """Move a model to a device; on a GPU its weights, and what convolutions make, are channels last, as those like it."""
+    moved = model.to(device)
+    if torch.device(device).type == "cuda":
+        moved = moved.to(memory_format=torch.channels_last)
+    return moved

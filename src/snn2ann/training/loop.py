@@ -13,7 +13,7 @@ from snn2ann.data.loading import PreparedDataset, batches, spans, stored_on
 from snn2ann.engine import processes
 from snn2ann.engine.finite import check_finite
 from snn2ann.errors import UserError
-from snn2ann.methods.build import build_model
+from snn2ann.methods.build import build_model, placed
 from snn2ann.methods.model import Model
 from snn2ann.parameters.recipe import Recipe
 from snn2ann.parameters.whole import part_of
@@ -279,7 +279,7 @@ def train(
     """
     run, first = RunFolder(output), not processes.rank()
     torch.manual_seed(spec["seed"])
-    model = build_model(spec).to(device)
+    model = placed(build_model(spec), device)
     if source is not None:
         load_state(model, RunFolder(source).weights)
     if processes.several():
