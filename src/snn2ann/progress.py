@@ -15,18 +15,21 @@ class Progress(Protocol):
 
 
 @contextmanager
-def progress(title: str, total: int, unit: str) -> Iterator[Progress]:
+def progress(title: str, total: int, unit: str, *, shown: bool = True) -> Iterator[Progress]:
     """Show progress on standard error.
 
     Args:
         title: what is being done.
         total: number of units of work.
         unit: their name, such as "epoch".
+        shown: False for nothing.
 
     Yields:
         A function to call after each unit.
     """
-    if sys.stderr.isatty():
+    if not shown:
+        yield lambda text="": None
+    elif sys.stderr.isatty():
         with _bar(title, total, unit) as advance:
             yield advance
     else:

@@ -6,6 +6,7 @@ from typing import NoReturn
 
 import typer
 
+from snn2ann.cli.processes import await_the_first
 from snn2ann.errors import UserError
 from snn2ann.files import CURES
 
@@ -35,6 +36,7 @@ def main() -> None:
     try:
         app()
     except UserError as error:
+        await_the_first()
         _end(str(error))
     except OSError as error:
         if error.errno not in CURES:

@@ -138,12 +138,11 @@ def read_spec(text: str) -> dict[str, Any]:
     import yaml
 
     if text.lstrip().startswith("{"):
-        try:
-            return dict(json.loads(text))
-        except ValueError as error:
-            raise UserError(f"--spec: not valid JSON ({error})") from error
+        return _json_map(text, "--spec")
     try:
-        found = yaml.safe_load(Path(text).read_text(encoding="utf-8"))
+        content = Path(text).read_text(encoding="utf-8")
+        # YAML takes JSON's 5e-05 for a word.
+        found = _json_map(content, text) if content.lstrip().startswith("{") else yaml.safe_load(content)
     except OSError as error:
         raise UserError(f"{text}: cannot be read ({error.strerror}); give JSON or the path of a file") from error
     except yaml.YAMLError as error:
@@ -151,3 +150,10 @@ def read_spec(text: str) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise UserError(f"{text}: expected a map, found {type(found).__name__}")
     return found
+
+
+def _json_map(text: str, place: str) -> dict[str, Any]:
+    try:
+        return dict(json.loads(text))
+    except ValueError as error:
+        raise UserError(f"{place}: not valid JSON ({error})") from error

@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -55,6 +56,7 @@ def _launch(number: int) -> None:
     # A process that fails has said why; the launcher would add pages to that.
     logging.getLogger("torch.distributed.elastic").setLevel(logging.CRITICAL)
     config = LaunchConfig(
+        run_id=f"snn2ann-{os.getpid()}",
         min_nodes=1,
         max_nodes=1,
         nproc_per_node=number,
@@ -68,6 +70,12 @@ def _launch(number: int) -> None:
     except ChildFailedError as error:
         _, failure = error.get_first_failure()
         raise typer.Exit(max(failure.exitcode, 1)) from None
+
+
+def await_the_first() -> None:
+    """Let the first process say what all of them would; whoever waits is ended meanwhile, and else says it then."""
+    if os.environ.get(RANK, "0") != "0":
+        time.sleep(3)
 
 
 @contextmanager

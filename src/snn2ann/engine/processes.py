@@ -1,8 +1,9 @@
 """What processes that train one network together share: statistics of the whole batch, and thresholds."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, distributed
-from torch.distributed.nn.functional import all_reduce
 
 
 def several() -> bool:
@@ -50,6 +51,23 @@ def same_for_all(value: Tensor) -> None:
         distributed.broadcast(value, src=0)
 
 
+class _Summed(torch.autograd.Function):
+    """The sum over processes, with its gradient, which is the sum of theirs."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor, group: distributed.ProcessGroup) -> Tensor:
+        ctx.group = group
+        total = value.clone()
+        distributed.all_reduce(total, group=group)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Any) -> tuple[Tensor | None, ...]:
+        total = gradients[0].clone()
+        distributed.all_reduce(total, group=ctx.group)
+        return total, None
+
+
 def moments(value: Tensor, group: distributed.ProcessGroup | None) -> tuple[Tensor, Tensor, Tensor]:
     """Mean and (population) variance of each channel over the batches of all processes, with gradient.
 
@@ -65,6 +83,6 @@ def moments(value: Tensor, group: distributed.ProcessGroup | None) -> tuple[Tens
     group = group or distributed.group.WORLD
     counted = value.new_tensor(float(value.numel() // value.shape[1]))
     distributed.all_reduce(counted, group=group)
-    mean = all_reduce(value.sum(axes), group=group) / counted
-    variance = all_reduce((value - mean.view(shape)).square().sum(axes), group=group) / counted
+    mean = _Summed.apply(value.sum(axes), group) / counted
+    variance = _Summed.apply((value - mean.view(shape)).square().sum(axes), group) / counted
     return mean, variance, counted

@@ -81,7 +81,9 @@ class Trainer:
         live.update(self.history, self.record.rows)
         epochs = self.recipe.epochs
         saved = time.monotonic()
-        with progress(self.spec["method"]["name"], epochs - len(self.history), "epoch") as advance:
+        with progress(
+            self.spec["method"]["name"], epochs - len(self.history), "epoch", shown=not processes.rank()
+        ) as advance:
             for epoch in range(len(self.history) + 1, epochs + 1):
                 row = self._epoch(epoch)
                 live.update(self.history, self.record.rows)
