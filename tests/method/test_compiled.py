@@ -1,6 +1,7 @@
 """A coupled network under `torch.compile`: one graph, and the numbers of the network as it is."""
 
 import shutil
+import warnings
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import asdict
@@ -68,6 +69,23 @@ def trained(coupled: CoupledNetwork, call: Callable[[Tensor], Tensor], steps: in
         given.append(loss.detach())
     coupled.eval()
     return [*given, call(IMAGES)]
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_by_the_kernels_of_a_gpu_it_is_one_graph_as_well(variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("triton", reason="Triton has no wheel for this platform")
+    monkeypatch.setenv("SNN2ANN_ENGINE", "triton")
+    coupled = coupled_network(variant)
+    plain = deepcopy(coupled)
+    with warnings.catch_warnings():
+        # PyTorch's compiler warns of what it may not see.
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", category=DeprecationWarning)
+        compiled = torch.compile(coupled, backend="aot_eager", fullgraph=True)
+        given = trained(coupled, compiled)
+    for one, other in zip(given, trained(plain, plain), strict=True):
+        assert torch.equal(one, other)
+    assert coupled.layers()[0].way == "by Triton's kernels"
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 import os
 from enum import Enum
-from functools import cache
 from importlib.util import find_spec
 
 import torch
@@ -86,10 +85,18 @@ def _unsuited_to_triton(layer: Layer, time_steps: int) -> str:
     return _no_triton()
 
 
-@cache
+# What is looked up once; PyTorch's compiler warns of `functools.cache`.
+_lacking: list[str] = []
+
+
+@torch.compiler.assume_constant_result  # type: ignore[untyped-decorator]
 def _no_triton() -> str:
-    if find_spec("triton") is None:
-        return "Triton is not installed"
-    if not torch.cuda.is_available() and os.environ.get("TRITON_INTERPRET") != "1":
-        return "Triton needs a GPU (or TRITON_INTERPRET=1, which is for tests)"
-    return ""
+    if not _lacking:
+        interpreted = os.environ.get("TRITON_INTERPRET") == "1"
+        if find_spec("triton") is None:
+            _lacking.append("Triton is not installed")
+        elif not torch.cuda.is_available() and not interpreted:
+            _lacking.append("Triton needs a GPU (or TRITON_INTERPRET=1, which is for tests)")
+        else:
+            _lacking.append("")
+    return _lacking[0]

@@ -1,7 +1,6 @@
 """What a network is made of: a plan knows it as it was when it was traced, so that what has changed since is refused."""
 
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from typing import Any
 
 from torch import nn
@@ -63,7 +62,12 @@ def _part(module: nn.Module) -> tuple[Any, ...]:
     return (kind, module) if runs_itself else (kind,)
 
 
-@lru_cache(maxsize=1024)
+# PyTorch's compiler warns of `functools.lru_cache`.
+_kinds: dict[type[nn.Module], type[nn.Module]] = {}
+
+
 def _kind(kind: type[nn.Module]) -> type[nn.Module]:
     """The supported class that a class is, or itself."""
-    return next((known for known in MODULES if is_kind(kind, known)), kind)
+    if kind not in _kinds:
+        _kinds[kind] = next((known for known in MODULES if is_kind(kind, known)), kind)
+    return _kinds[kind]
