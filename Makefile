@@ -46,7 +46,7 @@ gpu: environment
 	python -m benchmarks.gpu $(ARGUMENTS)
 	python -m benchmarks.tables
 
-# Faults at random moments for most of an hour, as root, for it fills small disks; ARGUMENTS="--kills 5 --disks 1 --stores 1".
+# Faults at random moments for twenty minutes, as root, for it fills small disks; ARGUMENTS="--kills 5 --disks 1 --stores 1".
 soak: environment
 	python -m tests.workflow.soak $(ARGUMENTS)
 
