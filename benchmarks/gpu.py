@@ -66,7 +66,7 @@ class Plan:
         shape: (C, H, W).
         sizes: images of a batch.
         precisions: of which single precision without TF32 comes last, as the slowest.
-        rounds: in which all alternate.
+        rounds: how often each is timed.
         deadline: by the clock of `time.monotonic`.
     """
 
@@ -174,7 +174,7 @@ def inference(plan: Plan) -> Iterator[dict[str, Any]]:
             row: dict[str, Any] = {"network": network, "method": name, "time_steps": steps, "precision": precision}
             row |= {"batch_size": size, "note": "not reached in time"}
             if not plan.over:
-                row |= _guarded(partial(_answers, plan, network, (name, steps), images, labels)) | {"note": ""}
+                row |= {"note": ""} | _guarded(partial(_answers, plan, network, (name, steps), images, labels))
             speed = row.get("images_per_second")
             plain = speed if steps is None else plain
             row["speed_to_ann"] = round(speed / plain, 4) if speed and plain else ""

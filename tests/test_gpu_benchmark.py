@@ -3,6 +3,7 @@
 import csv
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -64,6 +65,9 @@ def test_what_there_is_no_time_for_or_no_room_is_noted(monkeypatch: pytest.Monke
         raise torch.cuda.OutOfMemoryError
 
     assert gpu._guarded(full) == {"note": "does not fit into memory"}
+    monkeypatch.setattr(gpu, "_answers", lambda *_: full())
+    later = replace(plan, deadline=float("inf"))
+    assert {row["note"] for row in gpu.inference(later)} == {"does not fit into memory"}
 
 
 def test_without_a_gpu_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:

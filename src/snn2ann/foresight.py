@@ -50,7 +50,7 @@ def foresee(study: Study, networks: bool = True) -> None:
     if (memory := gpu_memory()) is not None:
         from snn2ann.evaluation.estimate import estimate, too_large
 
-        if problems := list(too_large(estimate(study.runs), study, memory)):
+        if problems := list(too_large(estimate(study.runs), memory)):
             raise UserError("\n".join(problems))
 
 

@@ -17,6 +17,7 @@ from snn2ann.options import RELEASED
 from snn2ann.runs.folder import RunFolder, calibrated_thresholds
 from snn2ann.runs.weights import load_state, load_tensors, save_state, split_state
 from snn2ann.training.loop import plain_batches, train
+from tests.recipes import PLAIN
 
 SPEC: dict[str, Any] = {
     "dataset": {"shape": (2, 8, 8), "classes": 3},
@@ -26,17 +27,11 @@ SPEC: dict[str, Any] = {
         "time_steps": 3,
         "options": asdict(RELEASED) | {"threshold_start": 0.02, "ata": False},
     },
-    "recipe": {
-        "epochs": 2,
+    "recipe": PLAIN
+    | {
         "batch_size": 13,
-        "optimizer": "adam",
         "learning_rate": 0.02,
-        "weight_decay": 0,
-        "schedule": {"kind": "one-cycle", "warmup": 0.3},
-        "label_smoothing": 0,
         "augmentation": {"crop_padding": 0, "horizontal_flip": False},
-        "normalisation": None,
-        "precision": "fp32",
     },
     "seed": 1,
     "source": None,

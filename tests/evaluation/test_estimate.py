@@ -70,7 +70,7 @@ def test_an_evening_is_one() -> None:
         study = resolve(PARAMETERS, name)
         groups = estimate(study.runs)
         assert 3 < sum(group.hours() for group in groups) <= 6
-        assert not list(too_large(groups, study, 80 * 2**30))
+        assert not list(too_large(groups, 80 * 2**30))
         kinds = {(run.method, run.spec["method"]["variant"], run.training_time_steps) for run in study.runs}
         assert kinds == {
             ("ann", None, None),
@@ -81,13 +81,12 @@ def test_an_evening_is_one() -> None:
 
 
 def test_what_does_not_fit_is_named_with_a_cure(cifar10: list[Estimate]) -> None:
-    study = resolve(PARAMETERS, "cifar10")
-    assert not list(too_large(cifar10, study, 80 * 2**30))
-    problems = list(too_large(cifar10, study, 40 * 2**30))
+    assert not list(too_large(cifar10, 80 * 2**30))
+    problems = list(too_large(cifar10, 40 * 2**30))
     assert len(problems) == 2
     assert problems[0].startswith(
         "recipes.paper-in-parts: a training step of stbp at T = 8 on vgg-13 holds 44.1 GiB, and"
     )
     assert problems[0].endswith("expected micro_batches: 3 or more")
     # Weights alone that do not fit are cured by no smaller part.
-    assert next(too_large(cifar10, study, 2**20)).endswith("expected a smaller network")
+    assert next(too_large(cifar10, 2**20)).endswith("expected a smaller network")

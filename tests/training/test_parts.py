@@ -27,6 +27,7 @@ from snn2ann.options import VARIANTS
 from snn2ann.runs.weights import load_tensors
 from snn2ann.training import loop
 from snn2ann.training.parts import parts_of
+from tests.recipes import PLAIN
 
 DATASET = dataset_spec("digits", {"train_images": 200})
 COUPLED = [f"snn2ann {variant}" for variant in VARIANTS]
@@ -49,18 +50,15 @@ def spec(name: str, **recipe: Any) -> dict[str, Any]:
             "variant": variant or None,
             "options": options,
         },
-        "recipe": {
+        "recipe": PLAIN
+        | {
             "epochs": 1,
             "batch_size": 61,
             "optimizer": "sgd",
             "learning_rate": 0.05,
-            "weight_decay": 0.0,
             "schedule": {"kind": "one-cycle", "warmup": 0.5},
-            "label_smoothing": 0.0,
             "augmentation": {"crop_padding": 1, "horizontal_flip": True},
-            "normalisation": None,
             "select": "last",
-            "precision": "fp32",
             **recipe,
         },
         "seed": 0,

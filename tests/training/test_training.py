@@ -24,6 +24,7 @@ from snn2ann.runs.weights import load_tensors, save_tensors, split_state
 from snn2ann.training import loop
 from snn2ann.training.accuracy import Score
 from snn2ann.training.checkpoint import load_checkpoint, save_checkpoint
+from tests.recipes import PLAIN
 
 DATASET = dataset_spec("digits", {"train_images": 200})
 FILES = ["weights.safetensors", "thresholds.safetensors", "last/weights.safetensors", "last/thresholds.safetensors"]
@@ -48,18 +49,7 @@ def spec(name: str, seed: int = 0, epochs: int = 2) -> dict[str, Any]:
             "variant": None,
             "options": options,
         },
-        "recipe": {
-            "epochs": epochs,
-            "batch_size": 50,
-            "optimizer": "adam",
-            "learning_rate": 0.01,
-            "weight_decay": 0.0,
-            "schedule": {"kind": "one-cycle", "warmup": 0.3},
-            "label_smoothing": 0.0,
-            "augmentation": {"crop_padding": 1, "horizontal_flip": False},
-            "normalisation": None,
-            "precision": "fp32",
-        },
+        "recipe": PLAIN | {"epochs": epochs},
         "seed": seed,
         "source": None,
     }

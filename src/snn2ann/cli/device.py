@@ -2,6 +2,7 @@
 
 import os
 
+from snn2ann.cli.processes import LOCAL_RANK
 from snn2ann.devices import claim_gpus
 from snn2ann.errors import UserError
 
@@ -13,7 +14,7 @@ def set_up_torch(threads: int, device: str) -> str:
         UserError: a device that is not there.
     """
     # Of several processes, each has been given its own.
-    if device in ("auto", "cuda") and "LOCAL_RANK" not in os.environ:
+    if device in ("auto", "cuda") and LOCAL_RANK not in os.environ:
         claim_gpus()
     import torch
 

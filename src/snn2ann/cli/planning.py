@@ -4,7 +4,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -24,12 +24,17 @@ def resolved_study(params: Path, named: str | None, option: str | None = None) -
     Raises:
         UserError: it is named twice, there is none of that name, or the parameters are wrong.
     """
+    return _read(params, named, option)[1]
+
+
+def _read(params: Path, named: str | None, option: str | None) -> "tuple[dict[str, Any], Study]":
+    """The parameters, and the study that `resolved_study` gives."""
     from snn2ann.study import load_parameters, resolve
 
     if named and option and named != option:
         raise UserError(f"--study {option}: another study, {named}, is named as well; name one")
     parameters = load_parameters(params)
-    return resolve(parameters, named or option or parameters.get("study", ""))
+    return parameters, resolve(parameters, named or option or parameters.get("study", ""))
 
 
 def check(
@@ -43,15 +48,14 @@ def check(
 
     Exit status 2, and one message, where something is wrong. What no study uses is noted on standard error.
     """
-    resolved = resolved_study(params, name, study)
+    parameters, resolved = _read(params, name, study)
     # After the parameters, whose faults are said without waiting for torch.
     from snn2ann.foresight import foresee
     from snn2ann.parameters.whole import typed
-    from snn2ann.study import load_parameters
     from snn2ann.study.checks import unused_sections
 
     foresee(resolved)
-    unused = list(unused_sections(typed(load_parameters(params))))
+    unused = list(unused_sections(typed(parameters)))
     if as_json:
         print_json(_described(resolved, runs) | {"unused": unused})
     else:
@@ -97,10 +101,9 @@ def estimate(
     from snn2ann.evaluation.estimate import estimate as estimate_runs
     from snn2ann.evaluation.estimate import too_large
 
-    resolved = resolved_study(params, name, study)
-    groups = estimate_runs(resolved.runs)
+    groups = estimate_runs(resolved_study(params, name, study).runs)
     room = gpu_memory() if memory is None else int(memory * 2**30)
-    problems = list(too_large(groups, resolved, room)) if room else []
+    problems = list(too_large(groups, room)) if room else []
     if as_json:
         rows = [asdict(group) | {"hours": group.hours(teraflops)} for group in groups]
         whole = {name: sum(row[name] for row in rows) for name in ("operations", "hours")}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from functools import wraps
+from inspect import signature
 from typing import Any, TypeVar, cast
 
 import torch
@@ -18,8 +19,8 @@ def one_operation(
 
     Args:
         name: of the operation.
-        like: takes the same, and gives empty tensors of the shapes and strides that the function gives; None where it gives
-            nothing.
+        like: takes those of the function's arguments that it names, and gives empty tensors of the shapes and strides that
+            the function gives; None where it gives nothing.
         writes: names of arguments that it writes to.
         draws: whether it draws random numbers.
     """
@@ -28,7 +29,7 @@ def one_operation(
         tags = (torch.Tag.nondeterministic_seeded,) if draws else ()
         operation = torch.library.custom_op(f"snn2ann::{name}", function, mutates_args=tuple(writes), tags=tags)
         if like is not None:
-            operation.register_fake(like)
+            operation.register_fake(_by_name(like, function))
 
         @wraps(function)
         def run(*arguments: Any) -> Any:
@@ -39,3 +40,14 @@ def one_operation(
         return cast(F, run)
 
     return decorate
+
+
+def _by_name(like: Callable[..., Any], function: Callable[..., Any]) -> Callable[..., Any]:
+    """Let it be called with all of a function's arguments."""
+    names, wanted = list(signature(function).parameters), list(signature(like).parameters)
+
+    def called(*arguments: Any) -> Any:
+        given = dict(zip(names, arguments, strict=True))
+        return like(*(given[name] for name in wanted))
+
+    return called

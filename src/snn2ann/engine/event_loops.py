@@ -15,7 +15,7 @@ def output_side(side: int, kernel: int, stride: int, padding: int) -> int:
     return (side + 2 * padding - kernel) // stride + 1
 
 
-def _empty_sums(spikes: Tensor, weight: Tensor, kernel: int, stride: int, padding: int, repeat: bool) -> Tensor:
+def _empty_sums(spikes: Tensor, weight: Tensor, kernel: int, stride: int, padding: int) -> Tensor:
     steps, samples, _, *size = spikes.shape
     height, width = (output_side(side, kernel, stride, padding) for side in size)
     return weight.new_empty((samples, steps, height, width, len(weight)))
@@ -28,7 +28,7 @@ def convolve(spikes: Tensor, weight: Tensor, kernel: int, stride: int, padding: 
     Returns:
         Sums [B, T, H', W', C'].
     """
-    sums = _empty_sums(spikes, weight.detach(), kernel, stride, padding, repeat)
+    sums = _empty_sums(spikes, weight.detach(), kernel, stride, padding)
     _kernels().convolve(_array(spikes), _table(weight), (kernel, stride, padding), repeat, sums.numpy())
     return sums
 
@@ -46,18 +46,11 @@ def _empty_fired(
     kernel: int,
     stride: int,
     padding: int,
-    scale: Tensor,
-    bias: Tensor,
-    addend: Tensor | None,
     threshold: Tensor,
-    subtract: bool,
-    start: float,
-    bits: Tensor | None,
-    dropout: float,
     total: bool,
     currents: bool,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    every_step = _empty_sums(spikes, weight, kernel, stride, padding, False)
+    every_step = _empty_sums(spikes, weight, kernel, stride, padding)
     samples, steps, height, width, channels = every_step.shape
     kept = every_step if currents else every_step.new_empty((0, 0, 0, 0, 0))
     sums = every_step.new_empty((samples, height, width, channels) if total else (0, 0, 0, 0))
@@ -89,9 +82,8 @@ def fire(
         are not asked for.
     """
     fired, count, sums, kept = _empty_fired(
-        spikes, weight.detach(), kernel, stride, padding, scale, bias, addend, threshold, subtract, start, bits, dropout,
-        total, currents,
-    )  # fmt: skip
+        spikes, weight.detach(), kernel, stride, padding, threshold, total, currents
+    )
     size = [output_side(side, kernel, stride, padding) for side in spikes.shape[-2:]]
     _kernels().fire(
         _array(spikes),
@@ -112,18 +104,7 @@ def fire(
     return fired, count, sums, kept
 
 
-def _empty_integrated(
-    sums: Tensor,
-    scale: Tensor,
-    bias: Tensor,
-    addend: Tensor | None,
-    threshold: Tensor,
-    subtract: bool,
-    start: float,
-    bits: Tensor | None,
-    dropout: float,
-    steps: int,
-) -> tuple[Tensor, Tensor, Tensor]:
+def _empty_integrated(sums: Tensor, threshold: Tensor, steps: int) -> tuple[Tensor, Tensor, Tensor]:
     given, samples, channels, height, width = sums.shape
     return *_empty_result(threshold, steps, samples), sums.new_empty((samples, given, height, width, channels))
 

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from snn2ann.engine import events
+from snn2ann.engine.autocast import autocast_type
 from snn2ann.engine.dropout import draw_bits
 from snn2ann.engine.neuron import Reset, integrate_and_fire
 from snn2ann.engine.normalisation import weigh
@@ -219,16 +220,10 @@ def _fire_fused(
         charge=settings.pooling == "charge",
         total=add_up,
         currents=settings.keeps_current(layer.fire),
-        kind=_low_precision(sums.main) or neurons.threshold.dtype,
+        kind=autocast_type(sums.main) or neurons.threshold.dtype,
     )
     total = Sums(fired.total, fired.side_total) if fired.total is not None else None
     return _spikes(layer.fire, fired.spikes, fired.currents, fired.count), total
-
-
-def _low_precision(like: Tensor) -> torch.dtype | None:
-    """The type that autocast gives to what convolutions take, where it is on."""
-    device = like.device.type
-    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
 
 
 def _convolve_events(weights: Weigh, incoming: Spikes) -> Tensor:
@@ -238,7 +233,7 @@ def _convolve_events(weights: Weigh, incoming: Spikes) -> Tensor:
 def _convolve_densely(weights: Weigh, incoming: Spikes) -> Tensor:
     value, convolution = incoming.timed, weights.convolution
     weight = convolution.weight.detach()
-    taken = value.flatten(0, 1).to(_low_precision(value) or weight.dtype)
+    taken = value.flatten(0, 1).to(autocast_type(value) or weight.dtype)
     sums = convolution._conv_forward(taken, weight, None)
     return sums.unflatten(0, value.shape[:2])
 

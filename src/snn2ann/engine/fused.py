@@ -196,18 +196,8 @@ Outputs = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
 def _outputs(
     sums: Tensor,
-    scale: Tensor,
-    bias: Tensor,
     side: Tensor | None,
-    side_scale: Tensor | None,
-    side_bias: Tensor | None,
-    addend: Tensor | None,
     threshold: Tensor,
-    bits: Tensor | None,
-    start: float,
-    dropout: float,
-    subtract: bool,
-    charge: bool,
     steps: int,
     total: bool,
     currents: bool,
@@ -254,8 +244,7 @@ def _run_neurons(
     currents: bool,
     kind: torch.dtype,
 ) -> Outputs:
-    made = _outputs(sums, scale, bias, side, side_scale, side_bias, addend, threshold, bits, start, dropout, subtract,
-                    charge, steps, total, currents, kind)  # fmt: skip
+    made = _outputs(sums, side, threshold, steps, total, currents, kind)
     spikes, count, summed, side_summed, kept, fired = made
     (_, channels, height, width), samples = threshold.shape, sums.shape[1]
     pooled = 2 if sums.shape[-1] > width else 1
@@ -402,17 +391,7 @@ def _dropped(dropout: Dropout | None, count: Tensor) -> tuple[Tensor | None, flo
     return (dropout.kept.expand(count.shape), dropout.gain) if dropout else (None, 1.0)
 
 
-def _looked_like(
-    pre_activation: Tensor,
-    count: Tensor,
-    kept: Tensor | None,
-    gain: float,
-    threshold: Tensor | None,
-    limit: float,
-    rectify: bool,
-    mask: bool,
-    noisy: bool,
-) -> tuple[Tensor, Tensor, Tensor]:
+def _looked_like(count: Tensor, rectify: bool, mask: bool, noisy: bool) -> tuple[Tensor, Tensor, Tensor]:
     samples, channels, height, width = count.shape
 
     def empty(kind: torch.dtype, wanted: bool) -> Tensor:
@@ -434,7 +413,7 @@ def _look(
     mask: bool,
     noisy: bool,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    made = _looked_like(pre_activation, count, kept, gain, threshold, limit, rectify, mask, noisy)
+    made = _looked_like(count, rectify, mask, noisy)
     unused = pre_activation.new_empty(0)
     _map[(triton.cdiv(count.numel(), BLOCK),)](
         _rows(pre_activation),
@@ -480,15 +459,7 @@ def map_backward(
     return _gradient(gradient, active, kind, slope, spread, *(price or (None, 0.0)))
 
 
-def _gradient_like(
-    gradient: Tensor | None,
-    active: Tensor,
-    kind: torch.dtype,
-    slope: float,
-    gain: Tensor | None,
-    price: Tensor | None,
-    cost: float,
-) -> Tensor:
+def _gradient_like(active: Tensor, kind: torch.dtype) -> Tensor:
     samples, channels, height, width = active.shape
     return active.new_empty((samples, height, width, channels), dtype=kind).movedim(-1, 1)
 
@@ -503,7 +474,7 @@ def _gradient(
     price: Tensor | None,
     cost: float,
 ) -> Tensor:
-    result = _gradient_like(gradient, active, kind, slope, gain, price, cost)
+    result = _gradient_like(active, kind)
     unused = result.new_empty(0)
     _map_backward[(triton.cdiv(active.numel(), BLOCK),)](
         unused if gradient is None else _rows(gradient),

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
+from snn2ann.engine.autocast import autocast_type
 from snn2ann.engine.dropout import Dropping
 from snn2ann.engine.finite import tensors_of
 from snn2ann.engine.interpreter import AnnInterpreter, Interpreter, R, S
@@ -48,8 +49,7 @@ def refuse_images(images: object, like: Tensor, shape: Sequence[int] | None, *, 
             f"the images are no tensor but {type(images).__name__}; give a tensor, as torch.as_tensor makes one"
         )
     kind, own = (str(value.dtype).removeprefix("torch.") for value in (images, like))
-    device = images.device.type
-    low = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    low = autocast_type(images) is not None
     if not images.is_floating_point():
         raise UserError(
             f"the images are {kind}; give numbers of the weights' type, scaled as those that it is trained on: "

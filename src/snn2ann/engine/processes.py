@@ -21,6 +21,11 @@ def number() -> int:
     return distributed.get_world_size() if several() else 1
 
 
+def part() -> tuple[int, int]:
+    """This process's part of what all share: which, of how many."""
+    return rank(), number()
+
+
 @torch.no_grad()
 def sum_of_all(value: Tensor) -> Tensor:
     """Add a tensor up over the processes, in place."""

@@ -12,7 +12,7 @@ from snn2ann.evaluation.pretended import held_bytes
 from snn2ann.methods import METHODS
 from snn2ann.methods.build import build_model
 from snn2ann.specs import training_images
-from snn2ann.study import Run, Study
+from snn2ann.study import Run
 
 # Operations a second that training sustains: the paper's networks on a GPU, small ones on cores; and in bfloat16, by its
 # matrix units, on a GPU.
@@ -32,7 +32,9 @@ class Estimate:
         passes: forward passes of the plain network that one training step is worth, a backward counting as two:
             3 for a plain ANN, T + 3 for SNN2ANN, 3T for spike-based backpropagation.
         operations: floating-point operations of all runs of the group, a multiply-accumulate counting as two.
-        precision: "fp32" or "bf16".
+        precision: "fp32", "tf32" or "bf16".
+        recipe: its name.
+        micro_batches: parts in which a batch is run.
         saved_bytes: what a training step of a run keeps for backward.
         held_bytes: that, and its weights, their gradients and two moments; what a step needs for a moment comes to it.
     """
@@ -45,6 +47,8 @@ class Estimate:
     passes: int
     operations: float
     precision: str
+    recipe: str
+    micro_batches: int
     saved_bytes: int
     held_bytes: int
 
@@ -56,32 +60,35 @@ class Estimate:
 
 def estimate(runs: Sequence[Run]) -> list[Estimate]:
     """Estimate the training of runs, group by group; methods that don't train are left out."""
-    groups: dict[tuple[str, str, str, int | None], list[Run]] = {}
+    groups: dict[tuple[str | int | None, ...], list[Run]] = {}
     for run in runs:
         if any(METHODS[run.method].passes):
-            groups.setdefault((run.dataset, run.network, run.method, run.training_time_steps), []).append(run)
-    return [_group(*key, members) for key, members in groups.items()]
+            key = (run.dataset, run.network, run.method, run.training_time_steps, run.recipe)
+            groups.setdefault(key, []).append(run)
+    return [_group(members) for members in groups.values()]
 
 
 def time_limit(run: Run, gpu: bool) -> int:
     """Minutes to ask of a queue for the training of a run; a network that is converted is not trained."""
-    operations = _operations(run.spec)
+    operations = _operations(run.spec) if any(METHODS[run.method].passes) else 0
     minutes = SAFETY * operations / SUSTAINED["gpu" if gpu else "cpu"] / 60
     return min(START_MINUTES + math.ceil(minutes), LONGEST_MINUTES)
 
 
-def _group(dataset: str, network: str, method: str, time_steps: int | None, runs: list[Run]) -> Estimate:
-    spec = runs[0].spec
-    saved, weights = held_bytes(spec)
+def _group(runs: list[Run]) -> Estimate:
+    one, recipe = runs[0], runs[0].spec["recipe"]
+    saved, weights = held_bytes(one.spec)
     return Estimate(
-        dataset,
-        network,
-        method,
-        time_steps,
+        one.dataset,
+        one.network,
+        one.method,
+        one.training_time_steps,
         len(runs),
-        _passes(spec),
-        _operations(spec) * len(runs),
-        spec["recipe"]["precision"],
+        _passes(one.spec),
+        _operations(one.spec) * len(runs),
+        recipe["precision"],
+        one.recipe,
+        recipe.get("micro_batches", 1),
         saved,
         saved + weights,
     )
@@ -98,26 +105,20 @@ def _operations(spec: Mapping[str, Any]) -> float:
     return 2.0 * _multiply_accumulates(spec) * _passes(spec) * images
 
 
-def too_large(groups: Sequence[Estimate], study: Study, memory: int) -> Iterator[str]:
-    """Say of which groups of a study's runs a training step does not fit into so many bytes, and what to change."""
+def too_large(groups: Sequence[Estimate], memory: int) -> Iterator[str]:
+    """Say of which groups of runs a training step does not fit into so many bytes, and what to change."""
     for group in groups:
         if group.held_bytes <= memory:
             continue
-        run = next(run for run in study.runs if _is_of(run, group))
         steps = f" at T = {group.time_steps}" if group.time_steps else ""
         # What does not grow with the batch stays; the part that is held now may be one of several.
-        now, room = run.spec["recipe"].get("micro_batches", 1), memory - (group.held_bytes - group.saved_bytes)
-        parts = math.ceil(now * group.saved_bytes / room) if room > 0 else 0
+        room = memory - (group.held_bytes - group.saved_bytes)
+        parts = math.ceil(group.micro_batches * group.saved_bytes / room) if room > 0 else 0
         cure = f"micro_batches: {parts} or more" if parts else "a smaller network"
         yield (
-            f"recipes.{run.recipe}: a training step of {group.method}{steps} on {group.network} holds "
+            f"recipes.{group.recipe}: a training step of {group.method}{steps} on {group.network} holds "
             f"{group.held_bytes / 2**30:.1f} GiB, and there are {memory / 2**30:.1f}; expected {cure}"
         )
-
-
-def _is_of(run: Run, group: Estimate) -> bool:
-    own = (run.dataset, run.network, run.method, run.training_time_steps)
-    return own == (group.dataset, group.network, group.method, group.time_steps)
 
 
 def _multiply_accumulates(spec: Mapping[str, Any]) -> int:

@@ -11,7 +11,6 @@ from torch.nn.functional import cross_entropy
 
 from snn2ann.evaluation.memory import saved_for_backward
 from snn2ann.methods.build import build_model
-from snn2ann.methods.model import Model
 from snn2ann.training.check import BYTES_OF_A_WEIGHT
 from snn2ann.training.precision import arithmetic
 
@@ -60,12 +59,8 @@ def held_bytes(spec: Mapping[str, Any]) -> tuple[int, int]:
         labels = torch.zeros(images, dtype=torch.long)
 
         def step() -> None:
-            _step(model, batch, labels, recipe["precision"])
+            with arithmetic(recipe["precision"], batch.device):
+                loss = model.training_step(batch, labels, cross_entropy).loss
+            loss.backward()
 
         return saved_for_backward(model, step), weights * BYTES_OF_A_WEIGHT
-
-
-def _step(model: Model, images: Tensor, labels: Tensor, precision: str) -> None:
-    with arithmetic(precision, images.device):
-        loss = model.training_step(images, labels, cross_entropy).loss
-    loss.backward()

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from snn2ann.engine import events
+from snn2ann.engine.autocast import autocast_type
 from snn2ann.engine.counts import Counts, Number, counts_as_bytes, is_one, linear_of_sum
 from snn2ann.engine.dropout import Dropout
 from snn2ann.engine.firing import Sums, fire_densely, fire_on_image, fire_on_sums, sum_and_fire, sum_layer
@@ -323,8 +324,7 @@ def _run(module: nn.Module | None, incoming: Coupled, sums: Tensor | None) -> Te
 def _linear_sums(stage: Weigh, incoming: Coupled) -> Tensor | None:
     """A linear layer's sums of every step without bias, [T, B, ...], where their sum over time is the ANN's as well."""
     spikes = incoming.spikes
-    device = spikes.value.device.type
-    low = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    low = autocast_type(spikes.value) is not None
     if not isinstance(stage.module, nn.Linear) or not incoming.adds_up or stage.readout or spikes.constant or low:
         return None
     return functional.linear(spikes.value.to(stage.module.weight.dtype), stage.module.weight)

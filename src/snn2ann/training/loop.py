@@ -100,8 +100,7 @@ class Trainer:
         self.seconds += time.perf_counter() - start
         self.finite.close_epoch(epoch)
         self.record.close_epoch(epoch)
-        part = (processes.rank(), processes.number())
-        validation = score(self.model, self.evaluation_batches("validation", part), self.loss)
+        validation = score(self.model, self.evaluation_batches("validation", processes.part()), self.loss)
         row = {
             "epoch": epoch,
             "seconds": round(self.seconds, 6),
@@ -133,9 +132,8 @@ class Trainer:
     def _pass(self, epoch: int) -> Score:
         self.model.train()
         # Dropout draws are a function of seed and epoch, so that a resumed run goes the way of an unbroken one.
-        seed = 1_000_003 * self.spec["seed"] + epoch
         # Each process drops other neurons.
-        torch.manual_seed((seed + (processes.rank() << 40)) % 2**63 if processes.rank() else seed)
+        torch.manual_seed(1_000_003 * self.spec["seed"] + epoch + (processes.rank() << 40))
         loss_sum = torch.zeros((), device=self.device)
         correct = torch.zeros((), device=self.device, dtype=torch.long)
         epochs = self.recipe.epochs
@@ -155,7 +153,7 @@ class Trainer:
             self.schedule.step()
             self.finite.note(summed)
             loss_sum += summed
-        images_of_all = sum(span.stop - span.start for span in self.spans)
+        images_of_all = len(self.dataset.indices["train"])
         loss_sum, correct = (processes.sum_of_all(value) for value in (loss_sum, correct))
         return Score(float(loss_sum) / images_of_all, int(correct) / images_of_all, None)
 
@@ -182,7 +180,7 @@ class Trainer:
             epoch=epoch,
             device=str(self.device),
             smallest=self.smallest,
-            part=(processes.rank(), processes.number()),
+            part=processes.part(),
             stored=self.stored,
         )
 
