@@ -1,5 +1,6 @@
 """Chromium without a screen, told by its own protocol what to click and asked what it shows."""
 
+import asyncio
 import json
 import shutil
 import subprocess
@@ -66,8 +67,12 @@ class Page:
             await self.wait_for(f"document.body.innerText.includes({json.dumps(text)})")
 
     async def click(self, text: str) -> None:
-        """Click, with a mouse, what has just this text."""
-        x, y = await self.wait_for(f"{FIND}({json.dumps(text)})")
+        """Click, with a mouse, what has just this text, when it has come to rest."""
+        before, found = None, await self.wait_for(f"{FIND}({json.dumps(text)})")
+        while found != before:
+            await asyncio.sleep(0.2)
+            before, found = found, await self.wait_for(f"{FIND}({json.dumps(text)})")
+        x, y = found
         for kind in ("mousePressed", "mouseReleased"):
             await self.tell("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
