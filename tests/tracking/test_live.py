@@ -6,6 +6,7 @@ import os
 import resource
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -273,3 +274,24 @@ def test_nothing_is_loaded_or_made_where_nothing_trains(runs: Path) -> None:
         wait_for(printed.exists)
         time.sleep(0.5)
     assert not (runs.parents[1] / "mlflow.db").exists()
+
+
+def test_a_signal_ends_a_wait_wherever_it_comes() -> None:
+    """With threading.Event in its place this stood still within a second: its wait and the handler want one lock."""
+    code = """
+import os, signal
+from snn2ann.tracking.watch import Stop
+ended = 0
+for number in range(2000):
+    stop = Stop()
+    signal.signal(signal.SIGALRM, lambda *_: stop.set())
+    signal.setitimer(signal.ITIMER_REAL, 1e-4 + number * 1e-7)
+    while not stop.is_set():
+        stop.wait(1e-6)
+    ended += 1
+    for end in (stop._read, stop._write):
+        os.close(end)
+print(ended)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.stdout == "2000\n", done.stderr

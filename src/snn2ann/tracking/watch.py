@@ -5,9 +5,9 @@ study: MLflow takes seconds of a core to load, which hundreds of short jobs shou
 """
 
 import os
+import select
 import signal
 import socket
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -48,7 +48,7 @@ def watch_study(study: Study, runs_folder: Path, store: str | None = None) -> No
         store: as for `track_study`.
     """
     os.nice(19)
-    stop = threading.Event()
+    stop = Stop()
 
     def end(number: int, frame: FrameType | None) -> None:
         stop.set()
@@ -57,6 +57,25 @@ def watch_study(study: Study, runs_folder: Path, store: str | None = None) -> No
     signal.signal(signal.SIGINT, end)
     starter = os.getppid()
     Watch(study, runs_folder, store).run(stop, lambda: os.getppid() == starter)
+
+
+class Stop:
+    """What a signal's handler may set: threading.Event takes a lock, which the wait that is interrupted may hold."""
+
+    def __init__(self) -> None:
+        self._read, self._write = os.pipe()
+
+    def set(self) -> None:
+        """End every wait, this one and all later."""
+        os.write(self._write, b".")
+
+    def wait(self, seconds: float) -> bool:
+        """Wait so long at most; give whether it is set."""
+        return bool(select.select([self._read], [], [], seconds)[0])
+
+    def is_set(self) -> bool:
+        """Whether it is."""
+        return self.wait(0)
 
 
 @dataclass
@@ -79,7 +98,7 @@ class Watch:
         self.waiting = {run.name: run for run in self.study.runs if not self._files(run).trained}
         self.system = SystemMetrics()
 
-    def run(self, stop: threading.Event, starter_lives: Callable[[], bool]) -> None:
+    def run(self, stop: Stop, starter_lives: Callable[[], bool]) -> None:
         """Watch until `stop` is set, the process that started this one has gone, or every run is trained."""
         while self.waiting and not stop.is_set() and starter_lives():
             if not any(self._files(run).live.path.exists() for run in self.waiting.values()):
@@ -97,7 +116,7 @@ class Watch:
     def _files(self, run: Run) -> RunFolder:
         return RunFolder(self.runs_folder / run.name)
 
-    def _follow(self, stop: threading.Event, starter_lives: Callable[[], bool]) -> None:
+    def _follow(self, stop: Stop, starter_lives: Callable[[], bool]) -> None:
         self.tracked.clear()
         project = self.runs_folder.absolute().parent.parent
         with open_store(self.store, project) as store:
