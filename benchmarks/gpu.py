@@ -1,8 +1,8 @@
 """What only a GPU can tell, in at most eight minutes: `make gpu`, into benchmarks/results/gpu-NAME, and docs/engine.md.
 
 Kernels against plain PyTorch and the released method against its second writing, to rounding; no operation of a step that
-waits for the host; time and the allocator's peak of steps; inference; where a step's time goes. What is not reached in time,
-or does not fit, is a row that says so. `--tiny --device cpu` runs all of it small, on any machine.
+waits for the host; time and the allocator's peak of steps; steps as one CUDA graph; inference; where a step's time goes.
+What is not reached in time, or does not fit, is a row that says so. `--tiny --device cpu` runs it small, on any machine.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import cross_entropy
 from torch.profiler import ProfilerActivity, profile
 
 from benchmarks.engine import CLASSES, SHAPE, answer, make, network_named
@@ -29,8 +30,13 @@ from snn2ann.evaluation.cost import Contender, memory_of, random_batch, timed
 from snn2ann.evaluation.settling import settle
 from snn2ann.files import write_csv, write_json
 from snn2ann.methods.build import placed
+from snn2ann.parameters import load_parameters
+from snn2ann.parameters.whole import typed
 from snn2ann.runs.made_with import provenance
+from snn2ann.training.captured import WARM_UP_STEPS, CapturedStep
 from snn2ann.training.precision import single_precision
+from snn2ann.training.recipe import build_optimiser
+from snn2ann.training.step import EagerStep, Step
 
 RESULTS = Path(__file__).with_name("results")
 SECONDS = 480.0
@@ -41,6 +47,8 @@ STEPS = ["network", "method", "library", "time_steps", "precision", "batch_size"
 STEPS += ["peak_bytes", "ratio_to_ann", "ratio_to_bp_t8", "peak_to_bp_t8", "note"]
 INFERENCE = ["network", "method", "time_steps", "precision", "batch_size", "images_per_second", "speed_to_ann", "note"]
 WHERE = ["network", "method", "time_steps", "precision", "batch_size", "part", "seconds", "share"]
+CAPTURED = ["network", "method", "time_steps", "precision", "batch_size", "seconds", "captured_seconds", "ratio"]
+CAPTURED += ["loss", "captured_loss", "note"]
 # What is compared, in the order in which it is measured: the claims' pair first.
 METHODS: list[tuple[str, int | None]] = [("ann", None), ("snn2ann", 5), ("spikingjelly", 8), ("stbp", 8)]
 METHODS += [("snn2ann refined", 5), ("snn2ann", 8), ("checkpointed", 8), ("spikingjelly", 5), ("snn2ann dense", 5)]
@@ -162,6 +170,44 @@ def _guarded(measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     finally:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
+
+
+def captured(plan: Plan) -> Iterator[dict[str, Any]]:
+    """Whole steps with the optimiser, operation by operation and as one CUDA graph, and what the loss is after them."""
+    size, precision = plan.sizes[0], plan.precisions[0]
+    for network in plan.networks:
+        for key in METHODS[:3]:
+            row: dict[str, Any] = {"network": network, "method": key[0], "time_steps": key[1], "precision": precision}
+            row |= {"batch_size": size, "note": "not reached in time"}
+            if not plan.over:
+                with single_precision(precision):
+                    row |= {"note": ""} | _guarded(partial(_both_ways, plan, network, key, precision, size))
+            yield row
+
+
+def _both_ways(plan: Plan, network: str, key: tuple[str, int | None], precision: str, size: int) -> dict[str, Any]:
+    batch = random_batch(size, plan.shape, CLASSES, plan.device)
+    paper = typed(load_parameters(Path("params.yaml"))).typed.recipes["paper"]
+    recipe = paper.model_copy(update={"precision": precision, "cuda_graph": True})
+    seconds, losses = [], []
+    for whole in (False, True):
+        model = contender(plan, network, *key, precision).model
+        step: Step = EagerStep(
+            model, recipe, build_optimiser(model.parameters(), recipe), cross_entropy, lambda shown: None
+        )
+        if whole:
+            # Where there is no graph, its place is taken by the work itself.
+            on_gpu = plan.device.type == "cuda"
+            step = CapturedStep(step) if on_gpu else CapturedStep(step, lambda work: work, lambda work: work())
+        torch.manual_seed(0)
+        for _ in range(WARM_UP_STEPS + 1):
+            step(*batch, size, 0.0)
+        seconds.append(
+            statistics.median(timed(partial(step, *batch, size, 0.5), plan.device) for _ in range(plan.rounds))
+        )
+        losses.append(round(float(step(*batch, size, 1.0)[0]) / size, 6))
+    row = {"seconds": round(seconds[0], 6), "captured_seconds": round(seconds[1], 6)}
+    return row | {"ratio": round(seconds[1] / seconds[0], 4), "loss": losses[0], "captured_loss": losses[1]}
 
 
 def inference(plan: Plan) -> Iterator[dict[str, Any]]:
@@ -303,6 +349,7 @@ def main() -> None:
     found = checks(plan)
     steps = list(training(plan))
     write_csv(folder / "steps.csv", STEPS, steps)
+    write_csv(folder / "captured.csv", CAPTURED, captured(plan))
     write_csv(folder / "inference.csv", INFERENCE, inference(plan))
     write_csv(folder / "where.csv", WHERE, where(plan))
     facts: dict[str, Any] = {

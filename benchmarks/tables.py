@@ -140,6 +140,24 @@ def on_gpus(folder: Path) -> str:
     return tabulate(rows, head, tablefmt="github", disable_numparse=True)
 
 
+def as_graphs(folder: Path) -> str:
+    """What a step as one CUDA graph takes, on each machine whose files are there."""
+    rows = []
+    for path in sorted(folder.glob("gpu-*/captured.csv")):
+        device = json.loads(path.with_name("facts.json").read_text(encoding="utf-8"))["device"]
+        for row in pd.read_csv(path).itertuples():
+            steps = "–" if pd.isna(row.time_steps) else int(row.time_steps)
+            place = [device, NETWORKS.get(row.network, row.network), row.method, steps, row.precision, row.batch_size]
+            times = [
+                "–" if pd.isna(value) else f"{value:.4f}" for value in (row.seconds, row.captured_seconds, row.ratio)
+            ]
+            rows.append([*place, *times, "" if pd.isna(row.note) else row.note])
+    if not rows:
+        return "Not run on any GPU yet."
+    head = ["GPU", "Network", "Method", "T", "Precision", "Batch", "Seconds", "As a graph", "Ratio", "Note"]
+    return tabulate(rows, head, tablefmt="github", disable_numparse=True)
+
+
 def _at(data: pd.DataFrame, place: tuple[str, int]) -> pd.DataFrame:
     return data[(data["network"] == place[0]) & (data["batch_size"] == place[1])]
 
@@ -151,6 +169,7 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "where": where,
     "coupling": coupling,
     "gpu": on_gpus,
+    "graphs": as_graphs,
 }
 
 

@@ -43,6 +43,10 @@ def test_every_cell_is_a_figure_or_says_why_not(measured: Path) -> None:
                 if (row["network"], row["method"]) == (network, method)
             ]
             assert sum(shares) == pytest.approx(1, abs=0.01)
+    both = rows(measured / "captured.csv")
+    assert len(both) == 2 * 3
+    # The same steps from the same weights, where a graph is the work itself.
+    assert all(row["loss"] == row["captured_loss"] and float(row["ratio"]) > 0 and not row["note"] for row in both)
     assert (measured / "steps.png").stat().st_size > 10_000
 
 
@@ -54,12 +58,14 @@ def test_the_page_has_a_row_for_each_verdict(measured: Path) -> None:
     table = tables.on_gpus(measured.parent).splitlines()
     assert len(table) == 2 + len(facts["verdicts"])
     assert "| yes " in table[2] and "no: " in table[2]
-    assert tables.on_gpus(measured) == "Not run on any GPU yet."
+    graphs = tables.as_graphs(measured.parent).splitlines()
+    assert len(graphs) == 2 + 2 * 3 and graphs[2].startswith("| cpu")
+    assert tables.on_gpus(measured) == tables.as_graphs(measured) == "Not run on any GPU yet."
 
 
 def test_what_there_is_no_time_for_or_no_room_is_noted(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = gpu.Plan(torch.device("cpu"), ["vgg-tiny"], (1, 8, 8), [4], ["fp32"], 1, deadline=0.0)
-    assert {row["note"] for row in gpu.training(plan)} == {"not reached in time"}
+    assert {row["note"] for row in (*gpu.training(plan), *gpu.captured(plan))} == {"not reached in time"}
 
     def full() -> dict[str, object]:
         raise torch.cuda.OutOfMemoryError

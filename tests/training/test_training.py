@@ -148,7 +148,7 @@ def test_the_model_is_told_how_far_its_training_is(
     original = Snn2Ann.training_step
 
     def watched(self: Snn2Ann, *arguments: Any) -> Step:
-        seen.append(self.progress)
+        seen.append(float(self.progress))
         return original(self, *arguments)
 
     monkeypatch.setattr(Snn2Ann, "training_step", watched)

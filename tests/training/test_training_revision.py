@@ -76,6 +76,13 @@ RECIPES: dict[str, dict[str, Any]] = {
         "augmentation": PLAIN,
         "select": "average",
     },
+    "ann by tensors": {
+        "optimizer": "adamw",
+        "learning_rate": 0.02,
+        "schedule": ONE_CYCLE,
+        "augmentation": PLAIN,
+        "cuda_graph": True,
+    },
     "ann in parts": {
         "optimizer": "adam",
         "learning_rate": 0.02,

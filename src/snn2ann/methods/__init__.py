@@ -43,6 +43,7 @@ class MethodEntry:
         passes: (a, b): a training step's convolutions are worth a·T + b forward passes, a backward counting as two.
         library: the package whose neurons or layers it runs on.
         frames: whether it takes frames, an image for each time step.
+        cuda_graph: whether its step can be one.
         imported: whether its weights are those of a file, which `snn2ann import-checkpoint` makes a run of.
     """
 
@@ -57,6 +58,7 @@ class MethodEntry:
     passes: tuple[int, int] = (3, 0)
     library: str = "torch"
     frames: bool = False
+    cuda_graph: bool = True
     imported: bool = False
 
     @property
@@ -181,6 +183,7 @@ METHODS: dict[str, MethodEntry] = {
         options="snn2ann.parameters.methods:ThroughTimeOptions",
         passes=(4, 0),
         library="spikingjelly",
+        cuda_graph=False,
     ),
     "qcfs": MethodEntry(
         "snn2ann.methods.qcfs:QuantisedConversion",

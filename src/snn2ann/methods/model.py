@@ -38,8 +38,8 @@ class Model(nn.Module, ABC):
     trains: ClassVar[bool] = True
     """Whether it is trained; else `convert` does all."""
 
-    progress: float = 0.0
-    """Share of its training that is done; whoever trains it says so before each batch."""
+    progress: float | Tensor = 0.0
+    """Share of its training that is done; whoever trains it says so before each batch. A scalar on the device in a graph."""
     loss_weight: float = 1.0
     """What the loss of the batch weighs in the step, of which it may be a part; who goes backward from the returned loss
     multiplies it so, and a method that goes backward itself must do the same."""

@@ -67,6 +67,11 @@ class Recipe(Section):
         description="parts in which a step's batch is run one after another, where it does not fit into memory at once: "
         "gradients are those of the whole batch, BatchNorm's statistics and ATA are each part's; else 1",
     )
+    cuda_graph: bool = Field(
+        False,
+        description="whether a GPU is given each step as one CUDA graph, which costs the host next to nothing; "
+        "on a CPU the same step is run operation by operation",
+    )
     label_smoothing: Probability = Field(description="share of the target that all classes divide among them")
     augmentation: AugmentationOptions = Field(description="what is done to training images")
     normalisation: Normalisation | None = Field(

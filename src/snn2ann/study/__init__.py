@@ -211,12 +211,18 @@ def _run(parameters: Parameters, cell: Cell, specs: Specs, made: list[tuple[Cell
     frames = dataset.get("frames")
     if frames:
         _check_frames(cell, frames)
+    recipe = parameters.recipes[cell.recipe]
+    if recipe.cuda_graph and not cell.method.cuda_graph:
+        raise UserError(
+            f"recipes.{cell.recipe}.cuda_graph: true is not allowed with method {method['name']} ({cell.key}), whose steps "
+            "no graph can hold; give that method a recipe without it"
+        )
     spec: RunSpec = {
         # Where its files are taken from changes nothing.
         "dataset": {key: value for key, value in dataset.items() if key not in PLACES},
         "network": network,
         "method": method,
-        "recipe": parameters.recipes[cell.recipe].as_given(),
+        "recipe": recipe.as_given(),
         "seed": cell.seed,
         "source": source,
     }

@@ -22,14 +22,15 @@ from snn2ann.runs.folder import RunFolder
 from snn2ann.runs.made_with import snapshot
 from snn2ann.runs.weights import State, load_state, split_state
 from snn2ann.training.accuracy import Score, score
+from snn2ann.training.captured import CapturedStep
 from snn2ann.training.checkpoint import load_checkpoint, save_checkpoint
 from snn2ann.training.finished import write_run
 from snn2ann.training.finite_record import FiniteRecord
 from snn2ann.training.layer_record import LayerRecord
 from snn2ann.training.live import LiveFiles
-from snn2ann.training.parts import mean_gradients, parts_of
-from snn2ann.training.precision import arithmetic, single_precision
+from snn2ann.training.precision import single_precision
 from snn2ann.training.recipe import build_loss, build_optimiser, build_schedule
+from snn2ann.training.step import EagerStep, Step
 
 CHECKPOINT_SECONDS = 60.0
 
@@ -68,6 +69,9 @@ class Trainer:
         self.batches = len(self.spans)
         self.stored = stored_on(self.dataset, self.device)
         self.schedule = build_schedule(self.optimiser, recipe, self.batches)
+        eager = EagerStep(self.model, recipe, self.optimiser, self.loss, self.record.observe)
+        # Elsewhere the same step is run eagerly.
+        self.step: Step = CapturedStep(eager) if recipe.cuda_graph and self.device.type == "cuda" else eager
 
     def run(self, checkpoint: Path, live: LiveFiles) -> None:
         """Train all epochs, going on from `checkpoint` if it holds this run's state.
@@ -94,7 +98,7 @@ class Trainer:
                     saved = time.monotonic()
 
     def _epoch(self, epoch: int) -> dict[str, Any]:
-        learning_rate = self.schedule.get_last_lr()[0]
+        learning_rate = float(self.schedule.get_last_lr()[0])
         start = time.perf_counter()
         train = self._pass(epoch)
         self.seconds += time.perf_counter() - start
@@ -138,34 +142,15 @@ class Trainer:
         correct = torch.zeros((), device=self.device, dtype=torch.long)
         epochs = self.recipe.epochs
         for batch, (images, labels) in enumerate(self.training_batches(epoch)):
-            self.model.progress = (epoch - 1 + batch / self.batches) / epochs
-            self.optimiser.zero_grad(set_to_none=True)
-            summed = torch.zeros((), device=self.device)
-            for some, theirs, weight in self._parts(images, labels, self.spans[batch]):
-                self.model.loss_weight = weight
-                with arithmetic(self.recipe.precision, self.device):
-                    step = self.model.training_step(some, theirs, self.loss, self.record.observe)
-                (step.loss if weight == 1 else step.loss * weight).backward()
-                summed += step.loss.detach() * len(theirs)
-                correct += (step.logits.argmax(1) == theirs).sum()
-            mean_gradients(self.model.parameters())
-            self.optimiser.step()
+            whole = self.spans[batch].stop - self.spans[batch].start
+            summed, right = self.step(images, labels, whole, (epoch - 1 + batch / self.batches) / epochs)
             self.schedule.step()
             self.finite.note(summed)
             loss_sum += summed
+            correct += right
         images_of_all = len(self.dataset.indices["train"])
         loss_sum, correct = (processes.sum_of_all(value) for value in (loss_sum, correct))
         return Score(float(loss_sum) / images_of_all, int(correct) / images_of_all, None)
-
-    def _parts(self, images: Tensor, labels: Tensor, span: slice) -> Iterator[tuple[Tensor, Tensor, float]]:
-        return parts_of(
-            images,
-            labels,
-            whole=span.stop - span.start,
-            micro_batches=self.recipe.micro_batches or 1,
-            smallest=self.model.network.smallest_batch,
-            batch_axis=1 if self.model.frames else 0,
-        )
 
     def training_batches(self, epoch: int) -> Iterator[tuple[Tensor, Tensor]]:
         """Shuffled, augmented batches of an epoch; a last image that BatchNorm cannot normalise joins those before."""
@@ -249,6 +234,8 @@ def plain_batches(
 
 def _refuse_alone(model: Model, spec: Mapping[str, Any]) -> None:
     method, batch = spec["method"]["name"], spec["recipe"]["batch_size"]
+    if spec["recipe"].get("cuda_graph"):
+        raise UserError("--processes: recipe.cuda_graph: true is a recipe for one process; leave one of the two out")
     if not model.trains:
         raise UserError(f"--processes: a run of {method} is not trained, which one process does; leave the option out")
     if batch < processes.number():

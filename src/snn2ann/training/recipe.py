@@ -3,7 +3,7 @@
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler, MultiStepLR, OneCycleLR
 
@@ -16,10 +16,17 @@ def build_optimiser(parameters: Any, recipe: Recipe) -> Optimizer:
     """Build the recipe's optimiser for a model's parameters."""
     parameters = list(parameters)
     extra: dict[str, Any] = {"momentum": 0.9, "nesterov": True} if recipe.optimizer == "sgd" else {}
+    rate: float | Tensor = recipe.learning_rate
+    device = parameters[0].device
     # One kernel for all parameters; on a CPU PyTorch's choice, and its last bits, stay.
-    if parameters[0].is_cuda:
+    if device.type == "cuda" or recipe.cuda_graph:
         extra["fused"] = True
-    return OPTIMISERS[recipe.optimizer](parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay, **extra)
+    if recipe.cuda_graph:
+        # A graph reads it anew at every step.
+        rate = torch.tensor(rate, device=device)
+        if recipe.optimizer != "sgd":
+            extra["capturable"] = device.type == "cuda"
+    return OPTIMISERS[recipe.optimizer](parameters, lr=rate, weight_decay=recipe.weight_decay, **extra)
 
 
 def build_schedule(optimiser: Optimizer, recipe: Recipe, batches: int) -> LRScheduler:

@@ -1,0 +1,192 @@
+"""A captured step is the eager step, and holds no number of Python's that changes from step to step."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from snn2ann.engine import processes
+from snn2ann.errors import UserError
+from snn2ann.methods import METHODS
+from snn2ann.methods.build import build_model
+from snn2ann.options import VARIANTS
+from snn2ann.runs.weights import split_state
+from snn2ann.study import load_parameters, resolve
+from snn2ann.training.captured import WARM_UP_STEPS, CapturedStep
+from snn2ann.training.loop import Trainer, train
+from tests.recipes import PLAIN
+from tests.training.test_training_revision import images
+
+TINY = Path(__file__).parents[1] / "workflow/params.yaml"
+NETWORKS: dict[str, dict[str, Any]] = {
+    "vgg": {"kind": "vgg", "blocks": [[4], [6]], "pooled_blocks": [1, 2], "dropout": [0.25, 0.1]},
+    "resnet": {"kind": "resnet", "channels": [4, 4, 6], "strides": [1, 1, 2], "blocks_per_stage": 1, "dropout": 0.2},
+}
+NAMES = [name for name, method in METHODS.items() if any(method.passes) and method.cuda_graph and name != "snn2ann"]
+COUPLED = [f"snn2ann {variant}" for variant in VARIANTS]
+
+
+class Graph(TorchDispatchMode):
+    """As a CUDA graph: the operations that were started, their numbers as they were then, their tensors where they lie.
+
+    Unlike a CUDA graph it runs what it records; so the first replay does nothing.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.operations: list[tuple[Any, Any, Any, Any]] = []
+        self.played = False
+
+    def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), named: Any = None) -> Any:
+        if function is torch.ops.aten._local_scalar_dense.default:
+            raise RuntimeError("operation not permitted when stream is capturing")
+        given = function(*arguments, **(named or {}))
+        self.operations.append((function, arguments, named or {}, given))
+        return given
+
+    @torch.no_grad()
+    def replay(self) -> None:
+        """Run all again, into the same places."""
+        if self.played:
+            for function, arguments, named, before in self.operations:
+                for old, new in zip(tree_leaves(before), tree_leaves(function(*arguments, **named)), strict=True):
+                    if isinstance(old, Tensor) and old.data_ptr() != new.data_ptr():
+                        old.copy_(new)
+        self.played = True
+
+
+def recorded(work: Callable[[], None]) -> Callable[[], None]:
+    graph = Graph()
+    with graph:
+        work()
+    return graph.replay
+
+
+def trainer(name: str, network: str, **recipe: Any) -> Trainer:
+    method, _, variant = name.partition(" ")
+    options = asdict(VARIANTS[variant]) if variant else METHODS[method].defaults
+    spec = {
+        "dataset": {"shape": (2, 8, 8), "classes": 3},
+        "network": {"name": network, "initialisation": "default", **NETWORKS[network]},
+        "method": {"name": method, "time_steps": 3 if METHODS[method].time_steps else None, "options": options},
+        "recipe": PLAIN
+        | {
+            "epochs": 2,
+            # Six steps an epoch, the last of them of four images.
+            "batch_size": 7,
+            "optimizer": "adam",
+            "learning_rate": 0.02,
+            "schedule": {"kind": "one-cycle", "warmup": 0.3},
+            "cuda_graph": True,
+        }
+        | recipe,
+        "seed": 1,
+        "source": None,
+    }
+    torch.manual_seed(1)
+    return Trainer(spec, images(), build_model(spec), torch.device("cpu"))
+
+
+def trained(by: Trainer) -> tuple[dict[str, Tensor], list[Any], list[float]]:
+    losses = []
+    for epoch in (1, 2):
+        losses.append(by._pass(epoch).loss)
+        by.record.close_epoch(epoch)
+    weights, thresholds = split_state(by.model)
+    return weights | thresholds, by.record.rows, losses
+
+
+def capturing(by: Trainer) -> CapturedStep:
+    assert not isinstance(by.step, CapturedStep)
+    by.step = step = CapturedStep(by.step, recorded, lambda work: work())  # type: ignore[arg-type]
+    return step
+
+
+def check_equal(name: str, network: str, **recipe: Any) -> None:
+    eager, other = trainer(name, network, **recipe), trainer(name, network, **recipe)
+    step = capturing(other)
+    (state, rows, losses), (same, same_rows, same_losses) = trained(eager), trained(other)
+    assert step.replay is not None
+    assert step.seen == 10 > WARM_UP_STEPS + 1
+    for key, value in state.items():
+        assert torch.equal(same[key], value), key
+    assert same_rows == rows
+    assert same_losses == losses
+
+
+@pytest.fixture(autouse=True)
+def dense(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SNN2ANN_ENGINE", "torch")
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("name", NAMES + COUPLED)
+def test_a_captured_step_is_the_eager_one(name: str, network: str) -> None:
+    check_equal(name, network)
+
+
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        {"optimizer": "sgd", "schedule": {"kind": "multi-step", "milestones": [1], "gamma": 0.1}},
+        {"optimizer": "adamw", "micro_batches": 2},
+        {"precision": "bf16"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("name", ["ann", "snn2ann refined"])
+def test_so_it_is_with_every_optimiser_in_parts_and_in_bfloat16(name: str, recipe: dict[str, Any]) -> None:
+    check_equal(name, "vgg", **recipe)
+
+
+def test_a_number_of_pythons_is_found_out() -> None:
+    """The comparison can fail: a learning rate that is a number stays in the graph as it was."""
+    eager, other = trainer("ann", "vgg"), trainer("ann", "vgg")
+    capturing(other)
+    other.optimiser.param_groups[0]["lr"] = 0.02
+    state, same = trained(eager)[0], trained(other)[0]
+    assert not all(torch.equal(same[key], value) for key, value in state.items())
+
+
+def test_who_asks_the_host_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    by = trainer("ann", "vgg")
+    step = capturing(by)
+    original = by.model.training_step
+
+    def asking(*arguments: Any) -> Any:
+        step = original(*arguments)
+        step.loss.item()
+        return step
+
+    monkeypatch.setattr(by.model, "training_step", asking)
+    with pytest.raises(
+        UserError, match=r"recipe\.cuda_graph: a step of PlainAnn cannot be recorded .* leave the option out"
+    ):
+        trained(by)
+    assert step.replay is None
+
+
+def test_checkpoints_are_refused_before_a_study_starts() -> None:
+    parameters = load_parameters(TINY)
+    parameters["recipes"]["tiny"]["cuda_graph"] = True
+    assert resolve(parameters, "tiny").runs[0].spec["recipe"]["cuda_graph"] is True
+    parameters["studies"]["tiny"]["runs"] = [{"method": "checkpointed", "time_steps": 2}]
+    message = (
+        r"recipes\.tiny\.cuda_graph: true is not allowed with method checkpointed .*give that method a recipe without"
+    )
+    with pytest.raises(UserError, match=message):
+        resolve(parameters, "tiny")
+
+
+def test_several_processes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(processes, "several", lambda: True)
+    monkeypatch.setattr(processes, "number", lambda: 2)
+    monkeypatch.setattr(processes, "rank", lambda: 0)
+    with pytest.raises(UserError, match=r"--processes: recipe\.cuda_graph: true is a recipe for one process"):
+        train(trainer("ann", "vgg").spec, images(), tmp_path / "run", "cpu")
