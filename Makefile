@@ -29,7 +29,7 @@ test: environment
 	lint-imports
 	snakefmt --check Snakefile workflow
 	snakemake --lint
-	OMP_NUM_THREADS=1 pytest -n 2 --dist loadgroup
+	OMP_NUM_THREADS=1 pytest -n 3 --dist loadfile --no-loadscope-reorder
 
 docs: environment
 	NO_MKDOCS_2_WARNING=1 mkdocs build --quiet

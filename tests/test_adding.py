@@ -130,7 +130,6 @@ def test_the_page_has_one_of_each_kind() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("adding")
 def test_what_was_added_leaves_the_checks_green(copy: Copy) -> None:
     copy.run("ruff", "check", "src")
     copy.run("ruff", "format", "--check", "src")
@@ -141,7 +140,6 @@ def test_what_was_added_leaves_the_checks_green(copy: Copy) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("adding")
 def test_what_was_added_trains_and_is_reported_on(copy: Copy) -> None:
     copy.run(sys.executable, "-c", MAKE_THE_STUDY)
     folder = copy.root / "results" / "low-digits"

@@ -40,7 +40,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.xdist_group("site")
 def test_the_site_has_every_page_and_what_pages_link_to(site: Path) -> None:
     pages = {path.stem for path in (ROOT / "docs").glob("*.*")} | {"index"}
     assert pages == {path.stem for path in site.glob("*.html")} - {"404"}
@@ -54,7 +53,6 @@ def test_the_site_has_every_page_and_what_pages_link_to(site: Path) -> None:
     assert 'href="library.html"' in home and 'src="reference/digits/figures/accuracy_against_spikes.png"' in home
 
 
-@pytest.mark.xdist_group("site")
 def test_nothing_of_the_site_is_fetched_from_elsewhere(site: Path) -> None:
     loaded = re.compile(
         r"<(?:script|img|iframe)[^>]+src=\"(https?:[^\"]+)|<link[^>]+rel=\"stylesheet\"[^>]+href=\"(https?:[^\"]+)"
@@ -62,7 +60,6 @@ def test_nothing_of_the_site_is_fetched_from_elsewhere(site: Path) -> None:
     assert {page.name: found for page in site.rglob("*.html") if (found := loaded.findall(page.read_text()))} == {}
 
 
-@pytest.mark.xdist_group("site")
 def test_the_reference_shows_what_is_documented(site: Path) -> None:
     page = (site / "api.html").read_text(encoding="utf-8")
     names = [name for name in DOCUMENTED if f'id="{name}"' not in page]
