@@ -92,6 +92,55 @@ def answering(folder: Path) -> str:
     return tabulate(rows, head, tablefmt="github", disable_numparse=True)
 
 
+def trained(folder: Path) -> str:
+    """Inference of trained networks beside their plain ANNs."""
+    data = pd.read_csv(folder / "trained.csv")
+    rows = [
+        [
+            NETWORKS[row["network"]],
+            int(row["time_steps"]),
+            f"{row['accuracy']:.1f}",
+            f"{row['ann_accuracy']:.1f}",
+            f"{row['firing_rate']:.3f}",
+            f"{row['images_per_second']:.1f}",
+            f"{row['speed_to_ann']:.2f}",
+            f"{row['synaptic_operations'] / 1e6:.1f}",
+            f"{row['energy'] / row['ann_energy']:.3f}",
+        ]
+        for row in data.sort_values(["network", "time_steps"], ascending=[False, True]).to_dict("records")
+    ]
+    head = ["Network", "T", "Accuracy (%)", "ANN (%)", "Firing rate", "Images a second", "Speed / ANN"]
+    head += ["Synaptic operations (M)", "Energy / ANN"]
+    return tabulate(rows, head, tablefmt="github", disable_numparse=True)
+
+
+def trained_layers(folder: Path) -> str:
+    """The same by layer at the T of training."""
+    data = pd.read_csv(folder / "trained_layers.csv")
+    rows = [
+        [
+            NETWORKS[row["network"]],
+            row["layer"],
+            "–" if pd.isna(row["firing_rate"]) else f"{row['firing_rate']:.3f}",
+            f"{row['accumulates'] / 1e6:.2f}",
+            f"{row['multiply_accumulates'] / 1e6:.2f}",
+            f"{row['ann_multiply_accumulates'] / 1e6:.2f}",
+            f"{row['energy'] / row['ann_energy']:.3f}",
+        ]
+        for row in data.to_dict("records")
+    ]
+    head = [
+        "Network",
+        "Layer",
+        "Firing rate",
+        "Accumulates (M)",
+        "Multiply-accumulates (M)",
+        "ANN's (M)",
+        "Energy / ANN",
+    ]
+    return tabulate(rows, head, tablefmt="github", disable_numparse=True)
+
+
 def where(folder: Path) -> str:
     """What a step's time goes to."""
     data = pd.read_csv(folder / "where_time_goes.csv")
@@ -166,6 +215,8 @@ TABLES: dict[str, Callable[[Path], str]] = {
     "reach": reach,
     "side by side": side_by_side,
     "inference": answering,
+    "trained": trained,
+    "trained by layer": trained_layers,
     "where": where,
     "coupling": coupling,
     "gpu": on_gpus,
@@ -173,7 +224,10 @@ TABLES: dict[str, Callable[[Path], str]] = {
 }
 
 
-BLOCK = re.compile(r"(<!-- (.+?): made by `make (?:benchmark|gpu)` -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+BLOCK = re.compile(
+    r"(<!-- (.+?): made by `(?:make benchmark|make gpu|python -m benchmarks\.trained)` -->\n)(.*?)(<!-- end -->)",
+    re.DOTALL,
+)
 
 
 def blocks(text: str) -> dict[str, str]:

@@ -112,19 +112,20 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 def test_a_full_disk_ends_training_with_one_line_and_loses_nothing(
     finished: Project, small_disk: Path, tmp_path: Path
 ) -> None:
-    (trained,) = finished.folder.glob("results/runs/*_snn2ann_*")
-    (data,) = finished.folder.glob("data/digits-*")
+    project = finished.copy(tmp_path / "p")
+    (trained,) = project.folder.glob("results/runs/*_snn2ann_*")
+    (data,) = project.folder.glob("data/digits-*")
     command = ["snn2ann", "train", "--spec", str(trained / "run.yaml"), "--data", str(data), "--threads", "1"]
     command += ["--output", str(small_disk / "run")]
     ballast = small_disk / "ballast"
     ballast.write_bytes(bytes(2 * 2**20 - 3 * 4096))
     log = tmp_path / "log"
-    done = subprocess.run(command, env=finished.environment, text=True, stdout=log.open("w"), stderr=subprocess.STDOUT)
+    done = subprocess.run(command, env=project.environment, text=True, stdout=log.open("w"), stderr=subprocess.STDOUT)
     (error,) = (line for line in log.read_text().splitlines() if line.startswith("error: "))
     assert done.returncode == 2 and "Traceback" not in log.read_text()
     assert error.startswith(f"error: {small_disk}/run/") and "No space left on device; make room on its disk" in error
     ballast.unlink()
-    finished.run(*command)
+    project.run(*command)
     for name in ("weights.safetensors", "thresholds.safetensors", "layers.csv"):
         assert (small_disk / "run" / name).read_bytes() == (trained / name).read_bytes()
 
@@ -171,6 +172,7 @@ def test_jobs_in_the_image_use_its_own_environment(finished: Project, tmp_path: 
     assert (tmp_path / "called").read_text() == "claims --study-folder results/tiny\n"
 
 
-def test_a_home_that_cannot_be_written_costs_nothing(finished: Project) -> None:
-    printed = finished.run("env", "--unset=XDG_CACHE_HOME", "HOME=/proc/none", "snakemake", "--cores", "2", "--dry-run")
-    assert "Nothing to be done" in printed and (finished.folder / ".snakemake/cache").is_dir()
+def test_a_home_that_cannot_be_written_costs_nothing(finished: Project, tmp_path: Path) -> None:
+    project = finished.copy(tmp_path / "p")
+    printed = project.run("env", "--unset=XDG_CACHE_HOME", "HOME=/proc/none", "snakemake", "--cores", "2", "--dry-run")
+    assert "Nothing to be done" in printed and (project.folder / ".snakemake/cache").is_dir()

@@ -18,9 +18,10 @@ from tests.workflow.project import Project
 
 
 @pytest.fixture(scope="module")
-def report(finished: Project) -> Path:
-    finished.snakemake("--report", "results/tiny/report.html")
-    return finished.folder / "results/tiny/report.html"
+def report(finished: Project, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    project = finished.copy(tmp_path_factory.mktemp("report") / "project")
+    project.snakemake("--report", "results/tiny/report.html")
+    return project.folder / "results/tiny/report.html"
 
 
 def seen(page: Path, width: int, script: str, folder: Path) -> dict[str, Any]:
