@@ -56,8 +56,11 @@ EVALUATION = (
 )
 MAPPING = ("method/test_mapping.py", "method/test_thresholds.py")
 METHOD = (*MAPPING, "method/test_released.py", "method/test_coupled_network.py", "method/test_spiking_network.py")
+VERDICTS = ("report/test_statistics.py", "report/test_claims.py")
 TESTS: dict[str, Sequence[str]] = {
     "training/loop.py": TRAINING,
+    "training/step.py": ("training/test_captured.py", *TRAINING),
+    "training/captured.py": ("training/test_captured.py",),
     "training/recipe.py": ("training/test_recipe.py",),
     "training/accuracy.py": TRAINING,
     "training/checkpoint.py": TRAINING,
@@ -73,6 +76,9 @@ TESTS: dict[str, Sequence[str]] = {
     "method/coupling.py": METHOD,
     "method/spiking.py": METHOD,
     "method/calibration.py": ("method/test_calibrated.py",),
+    "report/statistics.py": ("report/test_statistics.py",),
+    "report/judging.py": VERDICTS,
+    "report/verdicts.py": VERDICTS,
 }
 SECONDS = 400.0
 
