@@ -19,6 +19,7 @@ from snn2ann.options import VARIANTS
 from snn2ann.runs.weights import split_state
 from snn2ann.study import load_parameters, resolve
 from snn2ann.training.captured import WARM_UP_STEPS, CapturedStep
+from snn2ann.training.checkpoint import save_checkpoint
 from snn2ann.training.loop import Trainer, train
 from tests.recipes import PLAIN
 from tests.training.test_training_revision import images
@@ -143,6 +144,28 @@ def test_a_captured_step_is_the_eager_one(name: str, network: str) -> None:
 @pytest.mark.parametrize("name", ["ann", "snn2ann refined"])
 def test_so_it_is_with_every_optimiser_in_parts_and_in_bfloat16(name: str, recipe: dict[str, Any]) -> None:
     check_equal(name, "vgg", **recipe)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_so_it_is_by_the_kernels_of_a_gpu(variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("triton", reason="Triton has no wheel for this platform")
+    monkeypatch.setenv("SNN2ANN_ENGINE", "triton")
+    check_equal(f"snn2ann {variant}", "vgg")
+
+
+def test_going_on_from_a_checkpoint_is_the_unbroken_training(tmp_path: Path) -> None:
+    unbroken = trained(trainer("snn2ann refined", "vgg"))
+    first = trainer("snn2ann refined", "vgg")
+    first._pass(1)
+    first.record.close_epoch(1)
+    save_checkpoint(tmp_path / "checkpoint", first._state())
+    second = trainer("snn2ann refined", "vgg")
+    capturing(second)
+    second._restore(tmp_path / "checkpoint")
+    loss = second._pass(2).loss
+    weights, thresholds = split_state(second.model)
+    assert loss == unbroken[2][1]
+    assert all(torch.equal(value, (weights | thresholds)[key]) for key, value in unbroken[0].items())
 
 
 def test_a_number_of_pythons_is_found_out() -> None:
