@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from snn2ann.evaluation.estimate import LONGEST_MINUTES, Estimate, estimate, time_limit, too_large
+from snn2ann.specs import training_images
 from snn2ann.study import load_parameters, resolve
 
 PARAMETERS = load_parameters(Path(__file__).parents[2] / "params.yaml")
@@ -78,6 +79,18 @@ def test_an_evening_is_one() -> None:
             *(("snn2ann", variant, steps) for variant in ("released", "refined") for steps in (5, 3)),
         }
         assert {run.network for run in study.runs} == {"vgg-13", "resnet-17"} and len(study.runs) == 2 * 3 * 6
+
+
+def test_a_graph_keeps_its_memory_beside_the_last_smaller_batch() -> None:
+    parameters = load_parameters(Path(__file__).parents[1] / "workflow/params.yaml")
+    recipe = parameters["recipes"]["tiny"]
+    recipe["batch_size"] = 256
+    plain = estimate(resolve(parameters, "tiny").runs)
+    recipe["cuda_graph"] = True
+    images = training_images(resolve(parameters, "tiny").runs[0].spec["dataset"])
+    assert images % 256
+    for before, after in zip(plain, estimate(resolve(parameters, "tiny").runs), strict=True):
+        assert after.saved_bytes == pytest.approx(before.saved_bytes * (1 + images % 256 / 256), abs=1)
 
 
 def test_what_does_not_fit_is_named_with_a_cure(cifar10: list[Estimate]) -> None:
