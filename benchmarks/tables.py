@@ -8,6 +8,8 @@ from pathlib import Path
 import pandas as pd
 from tabulate import tabulate
 
+from snn2ann.evaluation.arithmetic import JOULE_PER_MAC
+
 RESULTS, PAGE = Path("benchmarks/results"), Path("docs/engine.md")
 NETWORKS = {"vgg-13": "VGG-13", "resnet-17": "ResNet-17"}
 
@@ -104,13 +106,16 @@ def trained(folder: Path) -> str:
             f"{row['firing_rate']:.3f}",
             f"{row['images_per_second']:.1f}",
             f"{row['speed_to_ann']:.2f}",
-            f"{row['synaptic_operations'] / 1e6:.1f}",
+            f"{row['synaptic_operations'] / 1e9:.3f}",
             f"{row['energy'] / row['ann_energy']:.3f}",
+            f"{row['synaptic_operations'] * row['images_per_second'] / 1e9:.0f}",
+            f"{row['ann_energy'] / JOULE_PER_MAC * row['ann_images_per_second'] / 1e9:.0f}",
+            f"{row['firing_rate'] * row['speed_to_ann']:.3f}",
         ]
         for row in data.sort_values(["network", "time_steps"], ascending=[False, True]).to_dict("records")
     ]
     head = ["Network", "T", "Accuracy (%)", "ANN (%)", "Firing rate", "Images a second", "Speed / ANN"]
-    head += ["Synaptic operations (M)", "Energy / ANN"]
+    head += ["Synaptic operations (G)", "Energy / ANN", "G accumulates a second", "ANN: G MAC a second", "Rate at its speed"]
     return tabulate(rows, head, tablefmt="github", disable_numparse=True)
 
 
