@@ -192,13 +192,9 @@ def _both_ways(plan: Plan, network: str, key: tuple[str, int | None], precision:
     seconds, losses = [], []
     for whole in (False, True):
         model = contender(plan, network, *key, precision).model
-        step: Step = EagerStep(
-            model, recipe, build_optimiser(model.parameters(), recipe), cross_entropy, lambda shown: None
-        )
-        if whole:
-            # Where there is no graph, its place is taken by the work itself.
-            on_gpu = plan.device.type == "cuda"
-            step = CapturedStep(step) if on_gpu else CapturedStep(step, lambda work: work, lambda work: work())
+        optimiser = build_optimiser(model.parameters(), recipe)
+        eager = EagerStep(model, recipe, optimiser, cross_entropy, lambda shown: None)
+        step: Step = _captured(eager, plan.device) if whole else eager
         torch.manual_seed(0)
         for _ in range(WARM_UP_STEPS + 1):
             step(*batch, size, 0.0)
@@ -208,6 +204,11 @@ def _both_ways(plan: Plan, network: str, key: tuple[str, int | None], precision:
         losses.append(round(float(step(*batch, size, 1.0)[0]) / size, 6))
     row = {"seconds": round(seconds[0], 6), "captured_seconds": round(seconds[1], 6)}
     return row | {"ratio": round(seconds[1] / seconds[0], 4), "loss": losses[0], "captured_loss": losses[1]}
+
+
+def _captured(eager: EagerStep, device: torch.device) -> CapturedStep:
+    """Where there is no graph, its place is taken by the work itself."""
+    return CapturedStep(eager) if device.type == "cuda" else CapturedStep(eager, lambda work: work, lambda work: work())
 
 
 def inference(plan: Plan) -> Iterator[dict[str, Any]]:

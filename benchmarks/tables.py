@@ -200,13 +200,13 @@ def as_graphs(folder: Path) -> str:
     rows = []
     for path in sorted(folder.glob("gpu-*/captured.csv")):
         device = json.loads(path.with_name("facts.json").read_text(encoding="utf-8"))["device"]
-        for row in pd.read_csv(path).itertuples():
-            steps = "–" if pd.isna(row.time_steps) else int(row.time_steps)
-            place = [device, NETWORKS.get(row.network, row.network), row.method, steps, row.precision, row.batch_size]
-            times = [
-                "–" if pd.isna(value) else f"{value:.4f}" for value in (row.seconds, row.captured_seconds, row.ratio)
-            ]
-            rows.append([*place, *times, "" if pd.isna(row.note) else row.note])
+        for row in pd.read_csv(path).to_dict("records"):
+            steps = "–" if pd.isna(row["time_steps"]) else int(row["time_steps"])
+            place = [device, NETWORKS.get(row["network"], row["network"]), row["method"], steps]
+            times = [row[name] for name in ("seconds", "captured_seconds", "ratio")]
+            shown = ["–" if pd.isna(value) else f"{value:.4f}" for value in times]
+            note = "" if pd.isna(row["note"]) else row["note"]
+            rows.append([*place, row["precision"], row["batch_size"], *shown, note])
     if not rows:
         return "Not run on any GPU yet."
     head = ["GPU", "Network", "Method", "T", "Precision", "Batch", "Seconds", "As a graph", "Ratio", "Note"]
