@@ -56,6 +56,7 @@ EVALUATION = (
 )
 MAPPING = ("method/test_mapping.py", "method/test_thresholds.py")
 METHOD = (*MAPPING, "method/test_released.py", "method/test_coupled_network.py", "method/test_spiking_network.py")
+METHOD += ("method/test_options.py", "network/test_structure.py")
 VERDICTS = ("report/test_statistics.py", "report/test_claims.py")
 TESTS: dict[str, Sequence[str]] = {
     "training/loop.py": TRAINING,
@@ -241,6 +242,9 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="test again what survived, and nothing else")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
+    # As tests/conftest.py: what Triton is told when it is loaded.
+    if not Path("/dev/nvidiactl").exists():
+        os.environ["TRITON_INTERPRET"] = "1"
     for name in LIBRARIES:
         importlib.import_module(name)
     importlib.import_module("torch").set_num_threads(1)

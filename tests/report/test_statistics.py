@@ -8,13 +8,16 @@ from hypothesis import strategies as some
 from scipy import stats
 
 from snn2ann.report.statistics import (
+    Estimate,
     correlation_interval,
     mean_interval,
     paired_difference,
     paired_ratio,
     share_interval,
     summarise,
+    t_value,
 )
+from snn2ann.report.verdicts import ERROR, RULES
 
 samples = some.lists(some.floats(0.01, 100), min_size=3, max_size=8).filter(lambda each: np.std(each) > 1e-6)
 
@@ -102,3 +105,13 @@ def test_summary_keeps_the_order_of_groups_and_missing_labels() -> None:
     summary = summarise(frame, ["group"])
     assert summary["mean"].tolist() == [2.0, 5.0]
     assert summary["n"].tolist() == [2, 1]
+
+
+def test_another_unit_is_that_of_all_three_numbers() -> None:
+    assert Estimate(0.5, 0.25, 0.75, 4).scaled(100) == Estimate(50.0, 25.0, 75.0, 4)
+
+
+def test_the_rules_say_how_often_a_verdict_errs() -> None:
+    """A one-sided test by the end of a two-sided interval errs as often as Student's t is beyond it."""
+    assert pytest.approx(float(stats.t.sf(t_value(7), 6))) == ERROR
+    assert f"errs with {100 * ERROR:.1f}% at most" in RULES

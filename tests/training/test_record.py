@@ -1,6 +1,8 @@
 """What is written down of layers: of coupled models everything, of others nothing, whatever their method shows."""
 
+import os
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +19,8 @@ from snn2ann.methods.model import Loss, Model, Step
 from snn2ann.methods.stbp import SpikeBasedBackpropagation
 from snn2ann.models.building import build_network
 from snn2ann.options import RELEASED
+from snn2ann.training.accuracy import score
+from snn2ann.training.checkpoint import load_checkpoint
 from snn2ann.training.layer_record import LayerRecord
 
 NETWORK = {"kind": "vgg", "blocks": [[4], [6]], "pooled_blocks": [1, 2], "dropout": [0, 0]}
@@ -72,3 +76,33 @@ def test_rows_are_means_over_batches() -> None:
     rates = [float(each.noisy_spike_rate) for each in own if each.noisy_spike_rate is not None]
     assert len(rates) == 3
     assert rows[0]["noisy_spike_rate"] == pytest.approx(sum(rates) / 3)
+    # Of all neurons, images, steps and batches together, whose number is the same in each.
+    fired = torch.cat([each.outgoing.value.flatten().double() for each in own])
+    assert rows[0]["firing_rate"] == pytest.approx(float(fired.mean())) and 0 < float(fired.mean()) < 1
+
+
+def test_scores_are_those_of_the_branches() -> None:
+    method = {"name": "snn2ann", "time_steps": 4, "options": asdict(RELEASED)}
+    torch.manual_seed(0)
+    model = build_model({"dataset": {"shape": (1, 8, 8), "classes": 3}, "network": NETWORK, "method": method})
+    ann, snn = model.eval().coupled_forward(IMAGES, 4)
+    # Labels of which each branch gets another share right.
+    labels = torch.cat([ann.argmax(1)[:4], snn.argmax(1)[4:] + 1]) % 3
+    found = score(model, [(IMAGES[:4], labels[:4]), (IMAGES[4:], labels[4:])], cross_entropy)
+    assert found.ann_accuracy == pytest.approx(float((ann.argmax(1) == labels).double().mean()))
+    assert found.accuracy == pytest.approx(float((snn.argmax(1) == labels).double().mean()))
+    assert found.loss == pytest.approx(float(cross_entropy(snn, labels)))
+
+
+class Command:
+    """What a pickle of it would run."""
+
+    def __reduce__(self) -> tuple[Any, tuple[str]]:
+        return os.mkdir, (str(Path(os.environ["PLACE"]) / "run"),)
+
+
+def test_a_checkpoint_runs_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PLACE", str(tmp_path))
+    torch.save({"identity": {}, "state": Command()}, tmp_path / "checkpoint")
+    assert load_checkpoint(tmp_path / "checkpoint", {}) is None
+    assert not (tmp_path / "run").exists()
