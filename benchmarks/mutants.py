@@ -55,12 +55,18 @@ EVALUATION = (
     "evaluation/test_evaluate.py",
 )
 MAPPING = ("method/test_mapping.py", "method/test_thresholds.py")
-METHOD = (*MAPPING, "method/test_released.py", "method/test_coupled_network.py", "method/test_spiking_network.py")
-METHOD += ("method/test_options.py", "network/test_structure.py")
+METHOD = (
+    *MAPPING,
+    "method/test_options.py",
+    "network/test_structure.py",
+    "method/test_released.py",
+    "method/test_coupled_network.py",
+    "method/test_spiking_network.py",
+)
 VERDICTS = ("report/test_statistics.py", "report/test_claims.py")
 TESTS: dict[str, Sequence[str]] = {
     "training/loop.py": TRAINING,
-    "training/step.py": ("training/test_captured.py", *TRAINING),
+    "training/step.py": ("training/test_step.py", "training/test_captured.py", *TRAINING),
     "training/captured.py": ("training/test_captured.py",),
     "training/recipe.py": ("training/test_recipe.py",),
     "training/accuracy.py": TRAINING,

@@ -109,6 +109,23 @@ def capturing(by: Trainer) -> CapturedStep:
     return step
 
 
+def test_it_is_recorded_after_the_steps_that_warm_up() -> None:
+    by, order = trainer("ann", "vgg"), []
+    step = capturing(by)
+
+    def warm_up(work: Callable[[], None]) -> None:
+        order.append("eager")
+        work()
+
+    def record(work: Callable[[], None]) -> Callable[[], None]:
+        order.append("recorded")
+        return recorded(work)
+
+    step.warm_up, step.recorder = warm_up, record
+    trained(by)
+    assert order == ["eager"] * WARM_UP_STEPS + ["recorded"]
+
+
 def check_equal(name: str, network: str, **recipe: Any) -> None:
     eager, other = trainer(name, network, **recipe), trainer(name, network, **recipe)
     step = capturing(other)
