@@ -62,6 +62,10 @@ METHOD = (
     "method/test_released.py",
     "method/test_coupled_network.py",
     "method/test_spiking_network.py",
+    "method/test_pooling.py",
+    "method/test_pooled_sums.py",
+    "network/test_fuse.py",
+    "method/test_events.py",
 )
 VERDICTS = ("report/test_statistics.py", "report/test_claims.py")
 TESTS: dict[str, Sequence[str]] = {
@@ -69,8 +73,8 @@ TESTS: dict[str, Sequence[str]] = {
     "training/step.py": ("training/test_step.py", "training/test_captured.py", *TRAINING),
     "training/captured.py": ("training/test_captured.py",),
     "training/recipe.py": ("training/test_recipe.py",),
-    "training/accuracy.py": TRAINING,
-    "training/checkpoint.py": TRAINING,
+    "training/accuracy.py": ("training/test_record.py", *TRAINING),
+    "training/checkpoint.py": ("training/test_record.py", *TRAINING),
     "training/layer_record.py": ("training/test_record.py", *TRAINING),
     "training/finite_record.py": TRAINING,
     "evaluation/calibrate.py": EVALUATION,
@@ -78,8 +82,8 @@ TESTS: dict[str, Sequence[str]] = {
     "evaluation/settling.py": EVALUATION,
     "evaluation/census.py": EVALUATION,
     "evaluation/arithmetic.py": ("evaluation/test_evaluate.py", "evaluation/test_operations.py"),
-    "method/mapping.py": MAPPING,
-    "method/thresholds.py": MAPPING,
+    "method/mapping.py": METHOD,
+    "method/thresholds.py": METHOD,
     "method/coupling.py": METHOD,
     "method/spiking.py": METHOD,
     "method/calibration.py": ("method/test_calibrated.py",),
