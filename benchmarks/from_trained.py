@@ -89,6 +89,13 @@ def fashion_mnist(folder: Path, train: int = 6000, test: int = 1000) -> Data:
     return (*part("train", train), *part("t10k", test))
 
 
+def backward(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
+    """Go backward from a batch's loss, and from the price of its spikes where they have one; give the loss."""
+    loss = cross_entropy(model(images), labels)
+    (loss + model.price if isinstance(model, CoupledNetwork) else loss).backward()
+    return loss.detach()
+
+
 def train(model: nn.Module, data: Data, epochs: int, rate: float = 2e-3) -> None:
     images, labels, *_ = data
     optimiser = torch.optim.Adam(model.parameters(), rate)
@@ -101,8 +108,7 @@ def train(model: nn.Module, data: Data, epochs: int, rate: float = 2e-3) -> None
         for batch in torch.randperm(len(images)).split(64):
             if len(batch) > 1:
                 optimiser.zero_grad()
-                loss = cross_entropy(model(images[batch]), labels[batch])
-                (loss + model.price if isinstance(model, CoupledNetwork) else loss).backward()
+                backward(model, images[batch], labels[batch])
                 optimiser.step()
                 schedule.step()
     model.eval()

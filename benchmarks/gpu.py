@@ -31,6 +31,7 @@ from snn2ann.evaluation.settling import settle
 from snn2ann.files import write_csv, write_json
 from snn2ann.methods.build import placed
 from snn2ann.parameters import load_parameters
+from snn2ann.parameters.recipe import Recipe
 from snn2ann.parameters.whole import typed
 from snn2ann.runs.made_with import provenance
 from snn2ann.training.captured import WARM_UP_STEPS, CapturedStep
@@ -108,9 +109,14 @@ def training(plan: Plan) -> Iterator[dict[str, Any]]:
                     yield from _steps(plan, network, precision, size)
 
 
-def _steps(plan: Plan, network: str, precision: str, size: int) -> Iterator[dict[str, Any]]:
+def _batch(plan: Plan, size: int) -> tuple[Tensor, Tensor]:
+    """Random images, channels last as in training, and labels."""
     images, labels = random_batch(size, plan.shape, CLASSES, plan.device)
-    images = images.contiguous(memory_format=torch.channels_last)
+    return images.contiguous(memory_format=torch.channels_last), labels
+
+
+def _steps(plan: Plan, network: str, precision: str, size: int) -> Iterator[dict[str, Any]]:
+    images, labels = _batch(plan, size)
     measured: dict[tuple[str, int | None], dict[str, Any]] = {}
     seconds: dict[tuple[str, int | None], list[float]] = {}
     for key in METHODS:
@@ -118,12 +124,9 @@ def _steps(plan: Plan, network: str, precision: str, size: int) -> Iterator[dict
         if key[0].endswith("compiled") and plan.device.type == "cpu":
             continue
         row: dict[str, Any] = {"network": network, "method": key[0], "time_steps": key[1], "precision": precision}
-        measured[key] = row | {"batch_size": size, "rounds": 0, "note": ""}
-        if plan.over:
-            measured[key]["note"] = "not reached in time"
-            continue
+        measured[key] = row | {"batch_size": size, "rounds": 0}
         # One after another, so that what one holds is not in another's way; each is warmed up by its memory's step.
-        measured[key] |= _guarded(partial(_one, plan, network, key, precision, (images, labels), seconds))
+        measured[key] |= _in_time(plan, partial(_one, plan, network, key, precision, (images, labels), seconds))
     ann, bp = (measured.get(key, {}) for key in (("ann", None), _faster(seconds)))
     for key, row in measured.items():
         for name, other in (("ratio_to_ann", ann), ("ratio_to_bp_t8", bp)):
@@ -159,6 +162,11 @@ def _faster(seconds: dict[tuple[str, int | None], list[float]]) -> tuple[str, in
     return min(both, key=lambda key: statistics.median(seconds.get(key, [float("inf")])))
 
 
+def _in_time(plan: Plan, measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What is measured, with a note that is empty; or a note alone that says why nothing is."""
+    return {"note": "not reached in time"} if plan.over else {"note": ""} | _guarded(measure)
+
+
 def _guarded(measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     """What is measured, or a note that it does not fit, or cannot be run here."""
     try:
@@ -175,23 +183,20 @@ def _guarded(measure: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 def captured(plan: Plan) -> Iterator[dict[str, Any]]:
     """Whole steps with the optimiser, operation by operation and as one CUDA graph, and what the loss is after them."""
     size, precision = plan.sizes[0], plan.precisions[0]
+    paper = typed(load_parameters(Path("params.yaml"))).typed.recipes["paper"]
+    recipe = paper.model_copy(update={"precision": precision, "cuda_graph": True})
     for network in plan.networks:
         for key in METHODS[:3]:
             row: dict[str, Any] = {"network": network, "method": key[0], "time_steps": key[1], "precision": precision}
-            row |= {"batch_size": size, "note": "not reached in time"}
-            if not plan.over:
-                with single_precision(precision):
-                    row |= {"note": ""} | _guarded(partial(_both_ways, plan, network, key, precision, size))
-            yield row
+            with single_precision(precision):
+                yield row | {"batch_size": size} | _in_time(plan, partial(_both_ways, plan, network, key, recipe, size))
 
 
-def _both_ways(plan: Plan, network: str, key: tuple[str, int | None], precision: str, size: int) -> dict[str, Any]:
-    batch = random_batch(size, plan.shape, CLASSES, plan.device)
-    paper = typed(load_parameters(Path("params.yaml"))).typed.recipes["paper"]
-    recipe = paper.model_copy(update={"precision": precision, "cuda_graph": True})
+def _both_ways(plan: Plan, network: str, key: tuple[str, int | None], recipe: Recipe, size: int) -> dict[str, Any]:
+    batch = _batch(plan, size)
     seconds, losses = [], []
     for whole in (False, True):
-        model = contender(plan, network, *key, precision).model
+        model = contender(plan, network, *key, recipe.precision).model
         optimiser = build_optimiser(model.parameters(), recipe)
         eager = EagerStep(model, recipe, optimiser, cross_entropy, lambda shown: None)
         step: Step = _captured(eager, plan.device) if whole else eager
@@ -219,9 +224,8 @@ def inference(plan: Plan) -> Iterator[dict[str, Any]]:
         plain = None
         for name, steps in ANSWERING:
             row: dict[str, Any] = {"network": network, "method": name, "time_steps": steps, "precision": precision}
-            row |= {"batch_size": size, "note": "not reached in time"}
-            if not plan.over:
-                row |= {"note": ""} | _guarded(partial(_answers, plan, network, (name, steps), images, labels))
+            row |= {"batch_size": size}
+            row |= _in_time(plan, partial(_answers, plan, network, (name, steps), images, labels))
             speed = row.get("images_per_second")
             plain = speed if steps is None else plain
             row["speed_to_ann"] = round(speed / plain, 4) if speed and plain else ""

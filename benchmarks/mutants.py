@@ -252,9 +252,8 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="test again what survived, and nothing else")
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    # As tests/conftest.py: what Triton is told when it is loaded.
-    if not Path("/dev/nvidiactl").exists():
-        os.environ["TRITON_INTERPRET"] = "1"
+    # What Triton is told when it is loaded.
+    importlib.import_module("tests.conftest")
     for name in LIBRARIES:
         importlib.import_module(name)
     importlib.import_module("torch").set_num_threads(1)

@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from tabulate import tabulate
@@ -85,8 +86,8 @@ def answering(folder: Path) -> str:
             row["method"],
             "" if pd.isna(row["time_steps"]) else int(row["time_steps"]),
             f"{row['images_per_second']:.1f}",
-            "" if pd.isna(row["firing_rate"]) else f"{row['firing_rate']:.3f}",
-            "" if pd.isna(row["speed_to_spikingjelly"]) else f"{row['speed_to_spikingjelly']:.2f}",
+            _shown(row["firing_rate"], ".3f", missing=""),
+            _shown(row["speed_to_spikingjelly"], ".2f", missing=""),
         ]
         for row in data.to_dict("records")
     ]
@@ -127,7 +128,7 @@ def trained_layers(folder: Path) -> str:
         [
             NETWORKS[row["network"]],
             row["layer"],
-            "–" if pd.isna(row["firing_rate"]) else f"{row['firing_rate']:.3f}",
+            _shown(row["firing_rate"], ".3f"),
             f"{row['accumulates'] / 1e6:.2f}",
             f"{row['multiply_accumulates'] / 1e6:.2f}",
             f"{row['ann_multiply_accumulates'] / 1e6:.2f}",
@@ -201,16 +202,19 @@ def as_graphs(folder: Path) -> str:
     for path in sorted(folder.glob("gpu-*/captured.csv")):
         device = json.loads(path.with_name("facts.json").read_text(encoding="utf-8"))["device"]
         for row in pd.read_csv(path).to_dict("records"):
-            steps = "–" if pd.isna(row["time_steps"]) else int(row["time_steps"])
+            steps = _shown(row["time_steps"], ".0f")
             place = [device, NETWORKS.get(row["network"], row["network"]), row["method"], steps]
-            times = [row[name] for name in ("seconds", "captured_seconds", "ratio")]
-            shown = ["–" if pd.isna(value) else f"{value:.4f}" for value in times]
+            shown = [_shown(row[name], ".4f") for name in ("seconds", "captured_seconds", "ratio")]
             note = "" if pd.isna(row["note"]) else row["note"]
             rows.append([*place, row["precision"], row["batch_size"], *shown, note])
     if not rows:
         return "Not run on any GPU yet."
     head = ["GPU", "Network", "Method", "T", "Precision", "Batch", "Seconds", "As a graph", "Ratio", "Note"]
     return tabulate(rows, head, tablefmt="github", disable_numparse=True)
+
+
+def _shown(value: Any, form: str, missing: str = "–") -> str:
+    return missing if pd.isna(value) else format(value, form)
 
 
 def _at(data: pd.DataFrame, place: tuple[str, int]) -> pd.DataFrame:

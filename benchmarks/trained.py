@@ -15,12 +15,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
 
 import snn2ann
+from benchmarks import tables
 from benchmarks.coupling import answer
 from benchmarks.engine import CLASSES, network_named
-from benchmarks.from_trained import Data, accuracy, fashion_mnist, of_network
+from benchmarks.from_trained import Data, accuracy, backward, fashion_mnist, of_network
 from snn2ann.evaluation.cost import timed
 from snn2ann.evaluation.measure import Measurement, measure
 from snn2ann.files import write_csv
@@ -50,12 +50,11 @@ def train(model: nn.Module, images: Tensor, labels: Tensor, epochs: int) -> None
         optimiser.zero_grad()
         if isinstance(model, CoupledNetwork):
             model.progress = number / steps
-        loss = cross_entropy(model(images[batch]), labels[batch])
-        (loss + model.price if isinstance(model, CoupledNetwork) else loss).backward()
+        loss = backward(model, images[batch], labels[batch])
         optimiser.step()
         schedule.step()
         if number % 20 == 0:
-            print(f"  {type(model).__name__}: step {number} of {steps}, loss {float(loss.detach()):.3f}", flush=True)
+            print(f"  {type(model).__name__}: step {number} of {steps}, loss {float(loss):.3f}", flush=True)
     model.eval()
 
 
@@ -139,6 +138,8 @@ def main() -> None:
         found, layers = found + some, layers + theirs
         write_csv(options.output / "trained.csv", COLUMNS, found)
         write_csv(options.output / "trained_layers.csv", LAYERS, layers)
+    if options.output == RESULTS:
+        tables.main()
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from snn2ann.training.finite_record import FiniteRecord
 from snn2ann.training.layer_record import LayerRecord
 
 NETWORKS: dict[str, dict[str, Any]] = {
-    "vgg": {"kind": "vgg", "blocks": [[4], [6]], "pooled_blocks": [1, 2], "dropout": [0.25, 0]},
+    "vgg": {"kind": "vgg", "blocks": [[4], [6]], "pooled_blocks": [1, 2], "dropout": [0.25, 0.1]},
     "resnet": {"kind": "resnet", "channels": [4, 4, 6], "strides": [1, 1, 2], "blocks_per_stage": 1, "dropout": 0.2},
 }
 METHOD_NAMES = [name for name in METHODS if any(METHODS[name].passes) and name != "snn2ann"]

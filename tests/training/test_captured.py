@@ -21,16 +21,12 @@ from snn2ann.study import load_parameters, resolve
 from snn2ann.training.captured import WARM_UP_STEPS, CapturedStep
 from snn2ann.training.checkpoint import save_checkpoint
 from snn2ann.training.loop import Trainer, train
+from tests.evaluation.test_pretended import COUPLED, METHOD_NAMES, NETWORKS
 from tests.recipes import PLAIN
 from tests.training.test_training_revision import images
 
 TINY = Path(__file__).parents[1] / "workflow/params.yaml"
-NETWORKS: dict[str, dict[str, Any]] = {
-    "vgg": {"kind": "vgg", "blocks": [[4], [6]], "pooled_blocks": [1, 2], "dropout": [0.25, 0.1]},
-    "resnet": {"kind": "resnet", "channels": [4, 4, 6], "strides": [1, 1, 2], "blocks_per_stage": 1, "dropout": 0.2},
-}
-NAMES = [name for name, method in METHODS.items() if any(method.passes) and method.cuda_graph and name != "snn2ann"]
-COUPLED = [f"snn2ann {variant}" for variant in VARIANTS]
+NAMES = [name for name in METHOD_NAMES if METHODS[name].cuda_graph]
 
 
 class Graph(TorchDispatchMode):

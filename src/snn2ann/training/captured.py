@@ -1,7 +1,7 @@
 """A training step as one CUDA graph: recorded once, then started as a whole, so that no step waits for Python."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -48,10 +48,9 @@ class CapturedStep:
     recorder: Recorder = record_cuda_graph
     warm_up: Callable[[Callable[[], None]], None] = aside
     seen: int = 0
-    size: int = 0
     place: tuple[Tensor, Tensor, Tensor] | None = None
     replay: Callable[[], None] | None = None
-    result: list[Tensor] = field(default_factory=list)
+    result: tuple[Tensor, Tensor] | None = None
 
     def __call__(self, images: Tensor, labels: Tensor, whole: int, progress: float) -> tuple[Tensor, Tensor]:
         """As in `Step`; what is returned is overwritten by the next step.
@@ -59,11 +58,10 @@ class CapturedStep:
         Raises:
             UserError: the method asks the host for a number, so that its step cannot be recorded.
         """
-        self.size = self.size or whole
-        if whole != self.size:
-            return self.eager(images, labels, whole, progress)
         if self.place is None:
             self.place = images.clone(), labels.clone(), torch.zeros((), dtype=torch.float64, device=labels.device)
+        if labels.shape != self.place[1].shape:
+            return self.eager(images, labels, whole, progress)
         for there, new in zip(self.place, (images, labels), strict=False):
             there.copy_(new)
         self.place[2].fill_(progress)
@@ -73,13 +71,14 @@ class CapturedStep:
         else:
             self.replay = self.replay or self._record()
             self.replay()
-        summed, correct = self.result
-        return summed, correct
+        assert self.result is not None
+        return self.result
 
     def _work(self) -> None:
         assert self.place is not None
         images, labels, progress = self.place
-        self.result = list(self.eager(images, labels, self.size, progress))
+        # One process has the whole batch.
+        self.result = self.eager(images, labels, len(labels), progress)
 
     def _record(self) -> Callable[[], None]:
         try:
