@@ -9,7 +9,7 @@ import argparse
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from tabulate import tabulate
 
-from snn2ann.files import write_text
+from snn2ann.report import blocks
 from snn2ann.study import Run, load_parameters, resolve
 
 RESULTS, PAGE = Path("benchmarks/results/evidence.csv"), Path("docs/evidence.md")
@@ -177,16 +177,14 @@ def tuning() -> str:
     return tabulate(rows, head, tablefmt="github", disable_numparse=True)
 
 
-def fill(page: Path) -> None:
-    """Put the figures into a page, between its marks."""
+def what_each_is_worth() -> str:
+    """The table of the page."""
     head = ["Network", "Accuracy of", "n", "Mean", "Seed", "Processor", "Split", "Selection", "Best − last"]
     head += ["Average − last", "Spread", "Standard error"]
-    table = tabulate(worth(rows_so_far()), head, tablefmt="github", disable_numparse=True)
-    text = page.read_text()
-    for name, block in (("evidence", table), ("tuning", tuning())):
-        before, mark, rest = text.partition(f"<!-- {name}: made by `python -m benchmarks.evidence` -->\n")
-        text = f"{before}{mark}\n{block}\n\n{rest[rest.index(f'<!-- end of {name} -->') :]}"
-    write_text(page, text)
+    return tabulate(worth(rows_so_far()), head, tablefmt="github", disable_numparse=True)
+
+
+TABLES: dict[str, Callable[[], str]] = {"evidence": what_each_is_worth, "tuning": tuning}
 
 
 def main() -> None:
@@ -207,7 +205,7 @@ def main() -> None:
         return
     if not chosen.fill:
         measure(chosen.networks, chosen.methods, chosen.seeds, chosen.kernels)
-    fill(PAGE)
+    blocks.fill(PAGE, {name: table() for name, table in TABLES.items()})
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ it measured into docs/library.md. Fashion-MNIST is that of the Debian package da
 
 import argparse
 import copy
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from torch.nn.functional import cross_entropy
 import snn2ann
 from snn2ann.data.fashion_mnist import read_idx
 from snn2ann.method.coupled_network import CoupledNetwork
+from snn2ann.report import blocks
 
 RESULTS, PAGE = Path("benchmarks/results/from_trained.csv"), Path("docs/library.md")
 TIME_STEPS = (5, 8, 16)
@@ -207,11 +207,6 @@ def table(path: Path) -> str:
     return tabulate(shown, [*head, "fine-tuned", "from scratch"], tablefmt="github", disable_numparse=True)
 
 
-BLOCK = re.compile(
-    r"(<!-- from trained: made by `python -m benchmarks.from_trained` -->\n)(.*?)(<!-- end -->)", re.DOTALL
-)
-
-
 def main() -> None:
     """Measure what the file does not have, write it and fill the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -234,8 +229,7 @@ def main() -> None:
                         continue
                     measured += rows(name, dataset, data, seed, epochs)
                     pd.DataFrame(measured).to_csv(RESULTS, index=False, float_format="%.2f", lineterminator="\n")
-    text = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(BLOCK.sub(lambda match: f"{match[1]}{table(RESULTS)}\n{match[3]}", text), encoding="utf-8")
+    blocks.fill(PAGE, {"from trained": table(RESULTS)})
 
 
 if __name__ == "__main__":

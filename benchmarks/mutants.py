@@ -235,13 +235,11 @@ def table(found: Sequence[Mutant]) -> str:
     return "\n".join(rows)
 
 
-BLOCK = re.compile(r"(<!-- mutants: made by `benchmarks/mutants.py` -->\n)(.*?)(<!-- end of mutants -->)", re.DOTALL)
-
-
 def fill_page() -> None:
-    """Bring the page's table up to date with the results."""
-    text = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(BLOCK.sub(lambda found: f"{found[1]}{table(read())}\n{found[3]}", text), encoding="utf-8")
+    """Bring the page's table up to date with the results; last, for a mutant's process must load the package itself."""
+    from snn2ann.report import blocks
+
+    blocks.fill(PAGE, {"mutants": table(read())})
 
 
 def main() -> None:
@@ -266,13 +264,15 @@ def main() -> None:
         else:
             chosen += random.Random(f"{arguments.seed} {module}").sample(every, min(arguments.each, len(every)))
     random.Random(arguments.seed).shuffle(chosen)
-    for mutant, source in chosen:
-        tested = Mutant(**asdict(mutant) | {"outcome": outcome(mutant, source)})
-        same = (tested.module, tested.before, tested.after)
-        write([*(each for each in read() if (each.module, each.before, each.after) != same), tested])
-        print(f"{tested.outcome:8} {tested.module}:{tested.line} {tested.after}", flush=True)
+    try:
+        for mutant, source in chosen:
+            tested = Mutant(**asdict(mutant) | {"outcome": outcome(mutant, source)})
+            same = (tested.module, tested.before, tested.after)
+            write([*(each for each in read() if (each.module, each.before, each.after) != same), tested])
+            print(f"{tested.outcome:8} {tested.module}:{tested.line} {tested.after}", flush=True)
+        _control({mutant.module for mutant, _ in chosen})
+    finally:
         fill_page()
-    _control({mutant.module for mutant, _ in chosen})
 
 
 def _control(modules: set[str]) -> None:

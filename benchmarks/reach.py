@@ -4,7 +4,6 @@
 docs/library.md.
 """
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from torchvision import models
 
 import snn2ann
 from snn2ann.errors import UserError
+from snn2ann.report import blocks
 from snn2ann.report.parameter_tables import grid
 
 RESULTS, PAGE = Path("benchmarks/results/reach.csv"), Path("docs/library.md")
@@ -131,9 +131,6 @@ def table(path: Path) -> str:
     return grid(["family", "member", "layers of neurons", "deployed less branch", "refused, since"], rows)
 
 
-BLOCK = re.compile(r"(<!-- reach: made by `python -m benchmarks.reach` -->\n)(.*?)(<!-- end of reach -->)", re.DOTALL)
-
-
 def main() -> None:
     """Measure every family, write the file and fill the table."""
     rows = []
@@ -141,8 +138,7 @@ def main() -> None:
         rows.append(row(name))
         print(rows[-1], flush=True)
     pd.DataFrame(rows).to_csv(RESULTS, index=False, float_format="%.6g", lineterminator="\n")
-    text = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(BLOCK.sub(lambda match: f"{match[1]}{table(RESULTS)}\n{match[3]}", text), encoding="utf-8")
+    blocks.fill(PAGE, {"reach": table(RESULTS)})
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Put what was measured into docs/engine.md, between its marks: `python -m benchmarks.tables`."""
 
 import json
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import pandas as pd
 from tabulate import tabulate
 
 from snn2ann.evaluation.arithmetic import JOULE_PER_MAC
+from snn2ann.report import blocks
 
 RESULTS, PAGE = Path("benchmarks/results"), Path("docs/engine.md")
 NETWORKS = {"vgg-13": "VGG-13", "resnet-17": "ResNet-17"}
@@ -234,22 +234,9 @@ TABLES: dict[str, Callable[[Path], str]] = {
 }
 
 
-BLOCK = re.compile(
-    r"(<!-- (.+?): made by `(?:make benchmark|make gpu|python -m benchmarks\.trained)` -->\n)(.*?)(<!-- end -->)",
-    re.DOTALL,
-)
-
-
-def blocks(text: str) -> dict[str, str]:
-    """The marked tables of a page by name."""
-    return {match[2]: match[3].rstrip("\n") for match in BLOCK.finditer(text)}
-
-
 def main() -> None:
     """Fill the page's tables."""
-    text = PAGE.read_text(encoding="utf-8")
-    filled = BLOCK.sub(lambda match: f"{match[1]}{TABLES[match[2]](RESULTS)}\n{match[4]}", text)
-    PAGE.write_text(filled, encoding="utf-8")
+    blocks.fill(PAGE, {name: table(RESULTS) for name, table in TABLES.items()})
 
 
 if __name__ == "__main__":

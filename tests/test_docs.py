@@ -13,13 +13,14 @@ import pytest
 import torch
 from torch.nn import functional
 
-from benchmarks import from_trained, mutants
-from benchmarks.tables import TABLES, blocks
+from benchmarks import evidence, from_trained, mutants
+from benchmarks.tables import TABLES
 from snn2ann.methods import METHODS
 from snn2ann.network import supported as graph
 from snn2ann.options import CouplingOptions
 from snn2ann.report import parameter_tables, registered
 from snn2ann.report.behind import rests_on
+from snn2ann.report.blocks import shown
 from snn2ann.report.configurations import network_name
 from snn2ann.report.judging import SENTENCES
 from snn2ann.report.publish import BLOCKS, block_of
@@ -75,16 +76,21 @@ def test_the_librarys_page_names_what_the_code_supports() -> None:
 
 
 def test_the_librarys_table_is_the_committed_file() -> None:
-    block = from_trained.BLOCK.search((ROOT / "docs" / "library.md").read_text())
-    assert block is not None
-    expected = from_trained.table(ROOT / from_trained.RESULTS)
-    assert block[2].rstrip("\n") == expected, "run `python -m benchmarks.from_trained --table`"
+    found = shown((ROOT / "docs" / "library.md").read_text())["from trained"]
+    assert found == from_trained.table(ROOT / from_trained.RESULTS), "run `python -m benchmarks.from_trained --table`"
+
+
+def test_the_tables_of_evidence_are_the_committed_files() -> None:
+    found = shown((ROOT / evidence.PAGE).read_text())
+    assert found == {name: table() for name, table in evidence.TABLES.items()}, (
+        "run `python -m benchmarks.evidence --fill`"
+    )
 
 
 def test_the_table_of_mutants_is_the_committed_file() -> None:
-    block = mutants.BLOCK.search(mutants.PAGE.read_text())
-    assert block is not None
-    assert block[2] == f"{mutants.table(mutants.read())}\n", "run `python -m benchmarks.mutants --each 0`"
+    assert shown(mutants.PAGE.read_text())["mutants"] == mutants.table(mutants.read()), (
+        "run `python -m benchmarks.mutants --each 0`"
+    )
 
 
 @pytest.mark.parametrize(
@@ -92,7 +98,7 @@ def test_the_table_of_mutants_is_the_committed_file() -> None:
     [("method.md", ["relatives"]), ("data.md", ["datasets"]), ("parameters.md", list(parameter_tables.TABLES))],
 )
 def test_tables_of_registries_are_up_to_date(page: str, names: list[str]) -> None:
-    found = registered.shown((ROOT / "docs" / page).read_text())
+    found = shown((ROOT / "docs" / page).read_text())
     assert found == {name: registered.TABLES[name]() for name in names}, "run `snn2ann registered`"
 
 
@@ -120,9 +126,9 @@ def test_blocks_of_a_page_are_the_reference_runs(page: Path) -> None:
         json.loads((REFERENCE / "digits" / BLOCKS[name]).read_text()) for name in ("claims", "made-with")
     )
     expected["made-with"] = rests_on(findings["findings"], made_with)
-    shown = {name: block_of(text, name) for name in BLOCKS}
-    assert {name: block for name, block in shown.items() if block is not None}.items() <= expected.items()
-    assert text.count("made by `snn2ann publish`") == len([block for block in shown.values() if block is not None])
+    found = {name: block_of(text, name) for name in BLOCKS}
+    assert {name: block for name, block in found.items() if block is not None}.items() <= expected.items()
+    assert text.count("made by `snn2ann publish`") == len([block for block in found.values() if block is not None])
 
 
 def test_blocks_stand_where_readers_look_for_them() -> None:
@@ -221,7 +227,7 @@ def test_every_dependency_is_given_a_reason() -> None:
 
 
 def test_the_engines_tables_are_what_was_measured() -> None:
-    filled = blocks((ROOT / "docs" / "engine.md").read_text())
+    filled = shown((ROOT / "docs" / "engine.md").read_text())
     assert filled.keys() == TABLES.keys()
     for name, content in filled.items():
         assert content == TABLES[name](ROOT / "benchmarks" / "results"), f"{name}: run `python -m benchmarks.tables`"

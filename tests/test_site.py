@@ -16,6 +16,7 @@ from mkdocs.exceptions import Abort
 
 import snn2ann
 from snn2ann.errors import UserError
+from snn2ann.report.blocks import shown
 from snn2ann.study import load_parameters, resolve
 from website import commands
 from website.notebook import NOTEBOOK, executed
@@ -93,7 +94,7 @@ def test_a_link_that_leads_nowhere_is_an_error(tmp_path: Path, wrong: str) -> No
 
 
 def test_the_page_of_commands_is_what_the_commands_say() -> None:
-    assert commands.shown(commands.PAGE.read_text(encoding="utf-8")) == commands.reference(), (
+    assert shown(commands.PAGE.read_text(encoding="utf-8"))["commands"] == commands.reference(), (
         "run `python -m website.commands`"
     )
 

@@ -1,7 +1,6 @@
 """Bring the page of the command line up to date with what its commands say: `python -m website.commands`."""
 
 import inspect
-import re
 from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
@@ -10,12 +9,10 @@ from typing import Any
 import typer
 
 from snn2ann.cli import app
+from snn2ann.report import blocks
 from snn2ann.report.parameter_tables import grid
 
 PAGE = Path(__file__).parents[1] / "docs" / "commands.md"
-BLOCK = re.compile(
-    r"(<!-- commands: made by `python -m website.commands` -->\n)(.*?)(<!-- end of commands -->)", re.DOTALL
-)
 
 # Only asked for the words of types.
 CONTEXT = typer.Context(typer.main.get_command(app))
@@ -84,16 +81,9 @@ def _default(parameter: Any) -> str:
     return "–" if nothing else f"`{parameter.default}`"
 
 
-def shown(page: str) -> str:
-    """What the page holds."""
-    (found,) = BLOCK.findall(page)
-    return str(found[1]).rstrip("\n")
-
-
 def main() -> None:
     """Write the page."""
-    text = PAGE.read_text(encoding="utf-8")
-    PAGE.write_text(BLOCK.sub(lambda found: f"{found[1]}{reference()}\n{found[3]}", text), encoding="utf-8")
+    blocks.fill(PAGE, {"commands": reference()})
 
 
 if __name__ == "__main__":

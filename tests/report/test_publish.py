@@ -7,8 +7,9 @@ import pytest
 
 from snn2ann.errors import UserError
 from snn2ann.report.agreement import machines_of
+from snn2ann.report.blocks import marks
 from snn2ann.report.judging import make_claims
-from snn2ann.report.publish import block_of, marks, publish
+from snn2ann.report.publish import block_of, publish
 from snn2ann.report.results import collect_results
 from snn2ann.report.verdict_rows import read_verdicts, verdict_table
 
@@ -36,7 +37,7 @@ def runs_of(study: Path) -> list[str]:
 
 
 def page_with(folder: Path, *names: str) -> Path:
-    blocks = "".join("{}\nold\n{}\nbetween\n".format(*marks(name)) for name in names)
+    blocks = "".join("{}\nold\n{}\nbetween\n".format(*marks(name, "snn2ann publish")) for name in names)
     page = folder / "page.md"
     page.write_text(f"before\n{blocks}after\n")
     return page

@@ -23,8 +23,8 @@ import pandas as pd
 import psutil  # type: ignore[import-untyped]
 from tabulate import tabulate
 
-from snn2ann.files import write_text
 from snn2ann.pipeline import LEAST_ROOM
+from snn2ann.report import blocks
 from tests.tracking.hand_made import points, points_of_files, tracked
 from tests.workflow.project import ROOT, Project, new_project
 
@@ -313,9 +313,7 @@ def fill(page: Path) -> None:
     data = pd.read_csv(RESULTS)
     shown = [[KINDS.get(row["fault"], row["fault"]), row["times"]] for row in data.to_dict("records")]
     table = tabulate(shown, ["What happened", "Times"], tablefmt="github")
-    before, mark, rest = page.read_text().partition("<!-- faults: made by `make soak` -->\n")
-    after = rest[rest.index("<!-- end of faults -->") :]
-    write_text(page, f"{before}{mark}\n{table}\n\n{after}")
+    blocks.fill(page, {"faults": table})
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 import io
 import json
-import re
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
@@ -13,6 +12,7 @@ from snn2ann.errors import UserError
 from snn2ann.files import read_json, write_json, write_text
 from snn2ann.report.agreement import agreement_text, compare_studies
 from snn2ann.report.behind import rests_on
+from snn2ann.report.blocks import filled, marks, shown
 from snn2ann.report.checksums import RUNS, lines, write_checksums
 from snn2ann.report.paper import write_paper
 from snn2ann.report.verdict_rows import read_verdicts, verdict_table
@@ -82,16 +82,10 @@ def publish(
         write_paper(output, paper)
 
 
-def marks(name: str) -> tuple[str, str]:
-    """The lines between which a page shows a block."""
-    return f"<!-- {name}: made by `snn2ann publish` -->", f"<!-- end of {name} -->"
-
-
 def block_of(page: str, name: str) -> str | None:
     """What a page shows of a block, without the fence around a terminal's output; None where it has no such marks."""
-    begin, end = marks(name)
-    found = re.search(re.escape(begin) + "(.*?)" + re.escape(end), page, re.DOTALL)
-    return None if found is None else found[1].strip().removeprefix("```text\n").removesuffix("\n```")
+    found = shown(page).get(name)
+    return None if found is None else found.removeprefix("```text\n").removesuffix("\n```")
 
 
 def _terminal(study_folder: Path) -> dict[str, str]:
@@ -127,14 +121,10 @@ def _with_blocks(page: Path, blocks: dict[str, str]) -> str:
     text = page.read_text(encoding="utf-8")
     here = [name for name in blocks if block_of(text, name) is not None]
     if not here:
-        wanted = " or ".join(repr(marks(name)) for name in blocks)
+        wanted = " or ".join(repr(marks(name, "snn2ann publish")) for name in blocks)
         raise UserError(f"{page}: the marks {wanted} are missing; put them where the block should stand")
-    for name in here:
-        begin, end = (re.escape(mark) for mark in marks(name))
-        content = blocks[name] if name in ("claims", "made-with") else f"```text\n{blocks[name]}\n```"
-        filled = "\n".join([marks(name)[0], content, marks(name)[1]])
-        text = re.sub(f"{begin}.*?{end}", lambda _, filled=filled: filled, text, flags=re.DOTALL)  # type: ignore[misc]
-    return text
+    fenced = {name: f"```text\n{blocks[name]}\n```" for name in here if name not in ("claims", "made-with")}
+    return filled(text, {name: blocks[name] for name in here} | fenced)
 
 
 def _made_with(study_folder: Path) -> dict[str, list[object]]:

@@ -1,6 +1,5 @@
 """Tables of the documentation whose rows are the registries' entries."""
 
-import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -9,10 +8,8 @@ from snn2ann.data.source import load_source
 from snn2ann.errors import UserError
 from snn2ann.files import write_text
 from snn2ann.methods import METHODS
-from snn2ann.report import parameter_tables
+from snn2ann.report import blocks, parameter_tables
 from snn2ann.report.parameter_tables import grid
-
-_BLOCK = re.compile(r"(<!-- (\w+): made by `snn2ann registered` -->\n)(.*?)(<!-- end of \2 -->)", re.DOTALL)
 
 
 def relatives() -> str:
@@ -39,11 +36,6 @@ def datasets() -> str:
 TABLES: dict[str, Callable[[], str]] = {"relatives": relatives, "datasets": datasets, **parameter_tables.TABLES}
 
 
-def shown(page: str) -> dict[str, str]:
-    """The tables of this kind that a page shows, by name."""
-    return {name: content.rstrip("\n") for _, name, content, _ in _BLOCK.findall(page)}
-
-
 def fill(pages: Sequence[Path]) -> None:
     """Bring the pages' tables up to date.
 
@@ -55,7 +47,8 @@ def fill(pages: Sequence[Path]) -> None:
             text = page.read_text(encoding="utf-8")
         except OSError as error:
             raise UserError(f"{page}: cannot be read ({error.strerror}); name a page of the documentation") from error
-        write_text(page, _BLOCK.sub(lambda found: f"{found[1]}{TABLES[found[2]]()}\n{found[4]}", text))
+        made = {name: TABLES[name]() for name in blocks.shown(text) if name in TABLES}
+        write_text(page, blocks.filled(text, made))
 
 
 def _passes(each_step: int, once: int) -> str:
