@@ -59,6 +59,14 @@ def test_one_pass_equals_a_run_for_each_t(name: str) -> None:
         assert entry["firing_rate"][index] == pytest.approx(spikes / 8 / neurons / time_steps)
 
 
+def test_a_conversion_is_compared_with_the_ann_that_it_repeats() -> None:
+    model = build("qcfs")
+    entry = evaluate_split(model, batches, 6, 3)
+    hits = [(model.ann_forward(images).argmax(1) == labels).sum() for images, labels in batches()]
+    assert entry["ann_accuracy"] == int(sum(hits)) / 8
+    assert evaluate_split(build("stbp"), batches, 6, 3)["ann_accuracy"] is None
+
+
 def test_operations_and_energy_of_a_small_network_by_hand() -> None:
     model = build("snn2ann")
     entry = evaluate_split(model, batches, 2, 3)

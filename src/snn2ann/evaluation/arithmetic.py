@@ -18,23 +18,34 @@ JOULE_PER_ACCUMULATE = 0.9e-12
 ROUNDING = 1e-5
 
 
-def accumulates(weights: Weighing, values: Tensor) -> Tensor:
+def summed(values: Tensor) -> Tensor:
+    """Add up whole numbers over the batch: [T, B, ...] as [T], in double precision.
+
+    An image's are added in the precision that they have, exactly below 2²⁴ in single; so nothing large is copied.
+    """
+    return values.flatten(2).sum(2, dtype=_exact(values)).double().sum(1)
+
+
+def _exact(values: Tensor) -> torch.dtype:
+    return torch.promote_types(values.dtype, torch.float32)
+
+
+def accumulates(weights: Weighing, there: Tensor) -> Tensor:
     """Count what values that are not zero meet in weights: each is added, or multiplied and added, once for each weight.
 
     Exact at the borders: a spike meets no weight that would lie in the padding.
 
     Args:
         weights: a convolution of any geometry, or a linear layer.
-        values: [T, B, ...], spikes or others.
+        there: [T, B, ...], spikes, or 1 where another value is not zero, and 0.
 
     Returns:
         [T], summed over the batch.
     """
-    there = (values.abs() > ROUNDING).double()
     if isinstance(weights, nn.Linear):
-        return there.flatten(1).sum(1) * weights.out_features
+        return summed(there) * weights.out_features
     # The channels meet the same taps, and so do the images of a batch: sum first, then let ones stand for the taps.
-    merged = there.sum((1, 2))[:, None]
+    merged = there.sum((1, 2), dtype=_exact(there)).double()[:, None]
     taps = torch.ones(1, 1, *weights.kernel_size, dtype=merged.dtype, device=merged.device)
     convolve = functional.conv1d if isinstance(weights, nn.Conv1d) else functional.conv2d
     padded = weights.padding_mode != "zeros"
@@ -78,16 +89,14 @@ def stage_operations(seen: Observation, time_steps: int) -> StepOperations:
     added, products = (torch.zeros(time_steps, dtype=torch.float64, device=device) for _ in range(2))
     for weights, signal in _weighed(seen):
         if weights.module is not None and not signal.constant:
-            met = accumulates(weights.module, _of_each_step(signal))
+            met = accumulates(weights.module, _there(signal))
             # Behind the last neurons an average, which is linear, may stand between spikes and weights.
             if signal.binary or weights.readout:
                 added = added + met
             else:
                 products = products + met
     for signal in _added(seen):
-        added = added + (
-            signal.value.double().flatten(1).sum(1) if signal.current is None else float(signal.value[0].numel())
-        )
+        added = added + (summed(signal.value) if signal.current is None else float(signal.value[0].numel()))
     return StepOperations(added, products)
 
 
@@ -108,6 +117,10 @@ def _added(seen: Observation) -> list[Spikes]:
         return seen.incoming[1:] if stage.side is None else []
     adds = isinstance(stage, Apply) and stage.adds and not all(signal.binary for signal in seen.incoming)
     return [signal for signal in seen.incoming if signal.binary] if adds else []
+
+
+def _there(signal: Spikes) -> Tensor:
+    return signal.value if signal.binary else (_of_each_step(signal).abs() > ROUNDING).float()
 
 
 def _of_each_step(signal: Spikes) -> Tensor:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from snn2ann.engine.signals import Observation
 from snn2ann.engine.stages import firing
-from snn2ann.evaluation.arithmetic import stage_operations
+from snn2ann.evaluation.arithmetic import stage_operations, summed
 from snn2ann.runs.records import ByClass
 
 
@@ -34,7 +34,7 @@ class SpikeCensus:
         self.products = self.products.to(found.products.device) + found.products
         fire = firing(observation.stage)
         if fire:
-            spikes = observation.outgoing.value.double().flatten(1).sum(1)
+            spikes = summed(observation.outgoing.value)
             self.spikes[fire.neurons.label] = self.spikes.get(fire.neurons.label, torch.zeros_like(spikes)) + spikes
 
 

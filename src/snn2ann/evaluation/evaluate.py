@@ -115,6 +115,8 @@ def evaluate_split(
     entry: Measures = {**measured, **census.entry(time_steps, coupled_time_steps)}
     if model.coupled:
         _add_agreement(entry, model, batches(), coupled_time_steps)
+    if model.converted:
+        entry["ann_accuracy"] = _evaluate_ann(model, batches(), ClassCensus(None))["ann_accuracy"]
     return entry
 
 

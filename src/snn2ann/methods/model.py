@@ -35,6 +35,8 @@ class Model(nn.Module, ABC):
     """Whether the trained network runs as a spiking one."""
     coupled: ClassVar[bool] = False
     """Whether it has an ANN branch and per-neuron thresholds, so that noisy spikes can be counted and calibrated."""
+    converted: ClassVar[bool] = False
+    """Whether `ann_forward` is the ANN that was trained, which the spiking network repeats."""
     trains: ClassVar[bool] = True
     """Whether it is trained; else `convert` does all."""
 

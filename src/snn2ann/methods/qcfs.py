@@ -40,6 +40,8 @@ class QuantisedConversion(Model):
         UserError: an option that is not allowed.
     """
 
+    converted = True
+
     def __init__(self, network: Network, time_steps: int, options: Mapping[str, Any]) -> None:
         given = QcfsOptions.of(options)
         super().__init__(network, given.levels, options)

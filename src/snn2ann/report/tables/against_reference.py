@@ -29,7 +29,8 @@ def against_reference(study: StudyData) -> Table:
         "set and network, with the 95 % t-interval over paired seeds; spikes: geometric mean of the ratio. A network "
         "that is trained without time steps runs at the headline's T. Noisiest "
         "layer: the largest rate over layers and seeds of neurons that fire where the ANN is not active. ANN − SNN "
-        "branch: the difference of their accuracies that is furthest from zero.",
+        "branch: the difference of their accuracies that is furthest from zero; of a conversion that was trained for it, "
+        "that from its own ANN.",
         frame=pd.DataFrame(rows),
         columns=columns,
         notes=[*below, *missing_notes(study)],
