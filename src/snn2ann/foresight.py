@@ -10,7 +10,7 @@ from snn2ann.devices import gpu_memory
 from snn2ann.errors import UserError
 from snn2ann.methods import METHODS
 from snn2ann.models import PAPERS
-from snn2ann.report.configurations import Configuration, ata_word, matches
+from snn2ann.report.configurations import Configuration, ata_word, matches, setting_words
 from snn2ann.specs import training_images
 from snn2ann.study import Run, Study
 from snn2ann.uses import network_uses
@@ -80,8 +80,8 @@ def _rows(run: Run) -> Iterator[Configuration]:
     """The configurations of a run: as it is trained and, where it is, calibrated."""
     for calibrated in [False] + [True] * (run.calibration_digest is not None):
         ata = ata_word(run.ata, calibrated, run.calibration_digest is not None)
-        steps = run.training_time_steps
-        yield Configuration(run.method, run.variant or "", run.mapping_unit or "", ata, steps)
+        steps, setting = run.training_time_steps, setting_words(run.changed)
+        yield Configuration(run.method, run.variant or "", run.mapping_unit or "", ata, steps, setting)
 
 
 def _written(wanted: Mapping[str, Any]) -> str:

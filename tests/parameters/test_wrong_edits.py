@@ -298,6 +298,7 @@ EDITS: list[tuple[str, Any, str, str]] = [
     ("report/headline", {"method": "snn2ann"}, "report.headline.training_time_steps", "missing"),
     ("report/headline", "snn2ann", "report.headline", "a map"),
     ("report/reference/training_time_steps", 8, "report.reference", "training_time_steps: 2"),
+    ("report/reference/setting", "tau=2", "report.reference", "names no run"),
     ("report/reference/training_time_steps", 0, "report.reference.training_time_steps", "from 1"),
     ("report/accuracy_margin", -1, "report.accuracy_margin", "from 0 to 100"),
     ("report/accuracy_margin", "1 %", "report.accuracy_margin", "a number"),

@@ -9,7 +9,7 @@ import pytest
 from snn2ann.report.judging import make_claims
 from snn2ann.report.metrics import make_metrics
 from snn2ann.report.results import COLUMNS, collect_results, load_results
-from snn2ann.report.selection import comparison, find_cell, headline_runs
+from snn2ann.report.selection import comparison, find_cell, headline_runs, without_ablation
 from snn2ann.report.study_data import load_study, runs_of_study
 from snn2ann.tracking.recorded_model import _chosen
 
@@ -68,6 +68,17 @@ def test_changed_options_are_the_headlines_where_all_runs_have_them(tmp_path: Pa
     collect_results(folder)
     data = load_study(folder)
     assert [run.configuration.setting for run in headline_runs(data.runs, data.settings)] == ["reset=subtract"]
+
+
+def test_a_side_may_name_the_options_that_its_rows_have_changed(study: Path) -> None:
+    content = json.loads((study / "study.json").read_text())
+    content["report"]["headline"] |= {"setting": "reset=subtract"}
+    (study / "study.json").write_text(json.dumps(content))
+    data = load_study(study)
+    assert {run.configuration.setting for run in headline_runs(data.runs, data.settings)} == {"reset=subtract"}
+    # What readers compare is what is judged; the preset is then a row of the ablation.
+    own = {run.configuration.setting for run in without_ablation(data).runs if run.configuration.method == "snn2ann"}
+    assert own == {"reset=subtract"}
 
 
 def test_rows_of_an_ablation_are_no_part_of_the_headlines_metrics(tmp_path: Path) -> None:

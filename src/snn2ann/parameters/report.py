@@ -17,6 +17,10 @@ class Rows(Section):
         None, description="where thresholds are adjusted"
     )
     training_time_steps: TimeSteps = Field(description="T in training")
+    setting: str | None = Field(
+        None,
+        description="options that the rows have changed, as tables show them: `loss=tet, tau=2`; else none where it can be",
+    )
 
 
 class Report(Section):

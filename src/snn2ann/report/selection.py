@@ -63,7 +63,8 @@ def comparison_of(settings: Mapping[str, Any]) -> Comparison:
 def side_of(configurations: Iterable[Configuration], wanted: Mapping[str, Any]) -> Configuration | None:
     """The configuration that is a side of the claims: the first that has the values of `wanted`.
 
-    One with the variant's own options goes before one in which some were changed, as in a row of an ablation.
+    One with the variant's own options goes before one in which some were changed, as in a row of an ablation, unless
+    `wanted` names these.
     """
     found = [each for each in configurations if matches(each, wanted)]
     return min(found, key=lambda each: each.setting != "", default=None)
@@ -86,13 +87,12 @@ def without_ablation(study: StudyData, calibrated: bool = False) -> StudyData:
         calibrated: whether what is judged stays after calibration, too.
     """
     sides = comparison(study)
-    judged = [
-        {key: value for key, value in one.headline.items() if key != "training_time_steps"} for one in sides.every()
-    ]
+    judged = [{"setting": "", **one.headline, "training_time_steps": None} for one in sides.every()]
     runs = []
     for run in study.runs:
         own = run.configuration.method == sides.headline["method"]
-        if not own or (not run.configuration.setting and any(matches(run.configuration, side) for side in judged)):
+        at_any = replace(run.configuration, training_time_steps=None)
+        if not own or any(matches(at_any, side) for side in judged):
             runs.append(replace(run, calibration=None) if own and not calibrated else run)
     return replace(study, runs=runs, whole=study)
 
