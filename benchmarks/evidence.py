@@ -10,8 +10,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
@@ -47,25 +47,16 @@ def train_once(network: str, method: str, seed: int, kernels: str) -> Iterator[l
     """Train one run and give a row for each selection; in this process, whose kernels are chosen from outside."""
     import torch
 
-    from snn2ann.data.loading import load
-    from snn2ann.data.prepare import fetch_and_prepare
-    from snn2ann.methods.build import build_model
+    from benchmarks.training import train, trainer_of
     from snn2ann.training.accuracy import score
-    from snn2ann.training.live import LiveFiles
     from snn2ann.training.loop import Trainer
 
-    torch.set_num_threads(1)
     run = the_run(network, method, seed)
-    data = Path("data") / run.dataset_folder
-    fetch_and_prepare(run.spec["dataset"], Path("data/raw"), data)
-    dataset = load(data)
     # One training each would give the same: what is evaluated does not act on training.
     kept = {}
     for select in SELECTIONS:
-        spec = {**run.spec, "recipe": {**run.spec["recipe"], "select": select}}
-        torch.manual_seed(seed)
-        model = build_model(spec)
-        kept[select] = Trainer(spec, dataset, model, torch.device("cpu"))
+        recipe = {**run.spec["recipe"], "select": select}
+        kept[select] = trainer_of(replace(run, spec={**run.spec, "recipe": recipe}))
     trainer = kept["last"]
 
     def select_all(epoch: int, accuracy: float) -> None:
@@ -74,11 +65,7 @@ def train_once(network: str, method: str, seed: int, kernels: str) -> Iterator[l
             Trainer._select(each, epoch, accuracy)
 
     trainer._select = select_all  # type: ignore[method-assign]
-    with TemporaryDirectory() as folder:
-        from snn2ann.runs.folder import RunFolder
-
-        (Path(folder) / "live").mkdir()
-        trainer.run(Path(folder) / "checkpoint", LiveFiles(RunFolder(Path(folder)), trainer.spec))
+    train(trainer)
     for select, each in kept.items():
         weights, thresholds = trainer.model.network.named_state()
         with torch.no_grad():
@@ -135,7 +122,7 @@ def worth(data: pd.DataFrame) -> list[list[str]]:
     for side in ("released", "refined"):
         if {side, "stbp"} <= set(wide.columns):
             wide[f"{side} − stbp"] = wide[side] - wide["stbp"]
-    rows = []
+    rows: list[list[str]] = []
     for network, here in wide.groupby("network"):
         here = here.droplevel("network")
         for name in here.columns:
@@ -157,7 +144,12 @@ def worth(data: pd.DataFrame) -> list[list[str]]:
             error = spread / np.sqrt(len(default))
             numbers = [default.mean(), seed, processor, split, selection, gain, average, spread, error]
             rows.append(
-                [network, name, str(len(default)), *("–" if np.isnan(each) else f"{each:.2f}" for each in numbers)]
+                [
+                    str(network),
+                    str(name),
+                    str(len(default)),
+                    *("–" if np.isnan(each) else f"{each:.2f}" for each in numbers),
+                ]
             )
     return rows
 
@@ -168,11 +160,11 @@ def tuning() -> str:
     data["percent"] = 100 * data["validation"]
     rows = []
     for (recipe, method), here in data.groupby(["recipe", "method"], sort=False):
-        found = here.groupby("select")["percent"].agg(["mean", "std", "count"])
+        found = here.groupby("select")["percent"].agg(["mean", "std"])
         last, best = found.loc["last"], found.loc["best"]
-        if last["count"] > 2:
+        if (count := int(here["select"].eq("last").sum())) > 2:
             numbers = (last["mean"], last["std"], best["mean"], best["std"])
-            rows.append([recipe, method, int(last["count"]), *(f"{each:.2f}" for each in numbers)])
+            rows.append([recipe, method, count, *(f"{each:.2f}" for each in numbers)])
     head = ["Recipe", "Method", "n", "Last epoch", "Spread", "Best epoch", "Spread"]
     return tabulate(rows, head, tablefmt="github", disable_numparse=True)
 

@@ -1,0 +1,96 @@
+"""Leads, tiny: each changes what it says it does, and the table is of paired differences."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+import torch
+from torch.nn.functional import kl_div, log_softmax, softmax
+
+from benchmarks import leads, training
+from snn2ann.study import load_parameters
+from snn2ann.training.loop import Trainer
+
+DESCRIBED: dict[str, Any] = {
+    "study": {"datasets": ["digits"], "networks": ["vgg-tiny", "resnet-tiny"], "seeds": [100, 101, 102]},
+    "recipe": {"inherit": "digits", "epochs": 2},
+    "run": {"method": "snn2ann", "variant": "refined", "time_steps": 2},
+    "leads": {
+        "cheap": {"options": {"spike_penalty": 0}},
+        "smooth": {"recipe": {"label_smoothing": 0.1}},
+        "five": {"change": "five_steps_first"},
+        "taught": {"change": "taught_by_the_ann"},
+    },
+}
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "DATA", tmp_path / "data")
+
+
+def jobs(**kept: Any) -> list[training.Job]:
+    found = list(leads.jobs(DESCRIBED, load_parameters("params.yaml")))
+    return [job for job in found if all(job.row[key] == value for key, value in kept.items())]
+
+
+def test_every_lead_is_tried_on_every_network_and_seed_and_changes_what_it_says() -> None:
+    every = jobs()
+    assert len(every) == len({job.row["run"] for job in every}) == 5 * 2 * 3
+    specs = {job.row["lead"]: job.run.spec for job in jobs(network="vgg-tiny", seed=100)}
+    plain = specs[leads.AS_IT_IS]
+    assert specs["five"] == specs["taught"] == plain
+    cheap = specs["cheap"]["method"]["options"]
+    assert cheap == plain["method"]["options"] | {"spike_penalty": 0}
+    assert specs["smooth"]["recipe"] == plain["recipe"] | {"label_smoothing": 0.1}
+
+
+def test_more_steps_are_trained_first_and_the_given_ones_last() -> None:
+    (job,) = jobs(lead="five", network="resnet-tiny", seed=100)
+    assert job.change is not None
+    trainer = training.trainer_of(job.run)
+    seen: list[tuple[float, int]] = []
+    step = trainer.model.training_step
+
+    def noted(*given: Any) -> Any:
+        seen.append((float(trainer.model.progress), trainer.model.time_steps))
+        return step(*given)
+
+    trainer.model.training_step = noted  # type: ignore[assignment]
+    job.change(trainer, job.run)
+    training.train(trainer)
+    assert {steps for progress, steps in seen if progress < 0.5} == {4}
+    assert {steps for progress, steps in seen if progress >= 0.5} == {2} == {trainer.model.time_steps}
+
+
+def test_a_teachers_answers_are_half_of_the_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    (job,) = jobs(lead="taught", network="resnet-tiny", seed=100)
+    trained: list[Trainer] = []
+    monkeypatch.setattr(leads, "train", trained.append)
+    trainer = training.trainer_of(job.run)
+    leads.taught_by_the_ann(trainer, job.run)
+    (teacher,) = trained
+    assert teacher.spec["method"]["name"] == "ann" and teacher.spec["recipe"] == job.run.spec["recipe"]
+    images, labels = next(trainer.training_batches(1))
+    answers = teacher.model.ann_forward(images)
+    assert len(answers.argmax(1).unique()) > 1
+    step = trainer.model.train().training_step(images, labels, trainer.loss)
+    divergence = kl_div(
+        log_softmax(step.logits / 2, 1), log_softmax(answers / 2, 1), reduction="batchmean", log_target=True
+    )
+    entropy = -(softmax(answers / 2, 1) * log_softmax(answers / 2, 1)).sum(1).mean()
+    expected = 0.5 * trainer.loss(step.logits, labels) + 0.5 * 4 * (divergence + entropy)
+    torch.testing.assert_close(step.loss, expected)
+
+
+def test_the_table_has_paired_differences_and_says_what_was_not_tried() -> None:
+    rows = []
+    for seed, (before, after) in {100: (0.80, 0.82), 101: (0.90, 0.91), 102: (0.70, 0.73)}.items():
+        for lead, right, spikes in ((leads.AS_IT_IS, before, 10), ("cheap", after, 5)):
+            rows.append({"lead": lead, "network": "vgg-tiny", "seed": seed, "validation": right, "spikes": spikes})
+    shown = leads.table(DESCRIBED, pd.DataFrame(rows))
+    cheap = next(line for line in shown.splitlines() if line.startswith("| cheap"))
+    # Student's t of three differences of 2, 1 and 3 points: 2 ± 4.303 / √3.
+    assert "+2.00 [−0.48, +4.48]" in cheap and "× 0.50" in cheap and "not tried yet" in cheap
+    assert shown.count("not tried yet") == 1 + 2 * 3
