@@ -71,7 +71,7 @@ def test_the_page_names_every_ability() -> None:
     abilities = [name for name in vars(Model) if not name.startswith("_") and callable(getattr(Model, name))]
     assert [name for name in abilities if f"`{name}(" not in text] == []
     traits = [name for name, value in vars(Model).items() if isinstance(value, bool)]
-    assert sorted(traits) == ["coupled", "frames", "spiking", "trains"]
+    assert sorted(traits) == ["converted", "coupled", "frames", "spiking", "trains"]
     assert [name for name in traits if f"`{name}" not in text] == []
 
 
