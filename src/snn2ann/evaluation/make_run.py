@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from snn2ann.data.loading import PreparedDataset
+from snn2ann.evaluation.allocator import keep_freed_memory
 from snn2ann.evaluation.calibrate import calibrate
 from snn2ann.evaluation.evaluate import evaluate
 from snn2ann.runs.folder import RunFolder, trained_files
@@ -40,6 +41,8 @@ def make_run(
     folder = RunFolder(run)
     if not all(path.exists() for path in trained_files(folder)):
         train(phases.training, dataset, run, device, source)
+    # Evaluation is of large tensors of few sizes; training's differ more, and would leave gaps.
+    keep_freed_memory()
     thresholds = None
     if phases.calibration is not None:
         digest = phases.evaluation["calibration"]
