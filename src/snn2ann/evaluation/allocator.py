@@ -10,8 +10,8 @@ _MOST = 2**31 - 1
 def keep_freed_memory() -> bool:
     """Have this process reuse the memory of large tensors, where it would go back to the system and come anew, page by page.
 
-    A forward pass over all time steps makes tensors of tens of megabytes, and the system takes longer to give their pages than
-    the layer takes to fill them. Results are the same to the bit; memory stays with the process until it ends.
+    A forward pass over all time steps makes tensors of tens of megabytes, and to be given their pages takes about as long as
+    to fill them. Results are the same to the bit; memory stays with the process until it ends.
 
     Returns:
         Whether the allocator is one that can be told: glibc's.
