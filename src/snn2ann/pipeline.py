@@ -201,7 +201,7 @@ class Ending:
 
     def summary(self, *, failed: bool = False) -> str:
         """What ran, how long it took, and where to look."""
-        state = "NOT complete, the failed jobs' logs are above; the same command goes on" if failed else "done"
+        state = "NOT complete; the log of each job that failed is above; the same command goes on" if failed else "done"
         counted = f"{self.runs} runs" if self.made == self.runs else f"{self.made} of {self.runs} runs are there"
         lines = [f"Study {self.study}: {counted}, {state}, {time.time() - self.started:.0f} s"]
         lines += [
