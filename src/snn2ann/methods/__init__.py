@@ -3,10 +3,25 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from snn2ann.parameters.methods import MethodOptions
+
+
+@dataclass(frozen=True)
+class Bar:
+    """What a method's own paper lets one expect of its accuracy.
+
+    Attributes:
+        points: how far below it may lie, in percentage points.
+        beside: below what: the "reference" of the claims, or its own "ANN".
+        time_steps: T in inference; None for that of training.
+    """
+
+    points: float
+    beside: Literal["reference", "ANN"] = "reference"
+    time_steps: int | None = None
 
 
 @dataclass(frozen=True)
@@ -18,12 +33,14 @@ class Relative:
         shares: what it has in common with SNN2ANN.
         differs: what it does otherwise.
         memory: how what a step keeps for backward grows with T.
+        bars: what a study compares it with; one that it misses is named.
     """
 
     source: str
     shares: str
     differs: str
     memory: str
+    bars: tuple[Bar, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -128,6 +145,7 @@ METHODS: dict[str, MethodEntry] = {
             "spikes forward without a graph, one backward pass over what they add up to",
             "the surrogate's derivative, averaged over time, in the place of the ReLU's; BatchNorm sees the spikes",
             "flat",
+            (Bar(1.0),),
         ),
         options="snn2ann.parameters.methods:ResetOptions",
         passes=(1, 3),
@@ -139,7 +157,11 @@ METHODS: dict[str, MethodEntry] = {
         revision=1,
         looks={"": ("#7F3C8D", "<")},
         relative=Relative(
-            "Meng et al. 2023, ICCV", "no gradient through time", "a surrogate gradient at every step", "flat"
+            "Meng et al. 2023, ICCV",
+            "no gradient through time",
+            "a surrogate gradient at every step",
+            "flat",
+            (Bar(1.0),),
         ),
         options="snn2ann.parameters.methods:SurrogateOptions",
         library="spikingjelly",
@@ -154,6 +176,7 @@ METHODS: dict[str, MethodEntry] = {
             "no graph through time",
             "as `sltt`, with traces of earlier spikes in the weights' gradients, so neurons leak; reset by subtraction",
             "flat",
+            (Bar(1.0),),
         ),
         options="snn2ann.parameters.methods:LeakyOptions",
         passes=(4, 0),
@@ -196,6 +219,7 @@ METHODS: dict[str, MethodEntry] = {
             "no spikes in training: activations quantised to L levels under a learned ceiling, which is the threshold; "
             "reset by subtraction, membranes start half full",
             "no T",
+            (Bar(1.0, "ANN", 8), Bar(0.3, "ANN", 16)),
         ),
         time_steps=False,
         passes=(0, 3),

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
 
+from snn2ann.methods import METHODS
+
 # In the order of the paper's evaluation; the verdicts go before it, what all was made with comes after it.
 SECTIONS = (
     "Verdicts",
@@ -26,7 +28,7 @@ class Entry:
         section: one of `SECTIONS`.
         sources: the files that it is made from.
         reading: how to read it, a few sentences.
-        own_data: whether it is made only of studies with data of one's own, whose classes may be of any size.
+        only: of which studies it is made, one of `KINDS`; else of all.
     """
 
     title: str
@@ -34,7 +36,7 @@ class Entry:
     section: str
     sources: str
     reading: str
-    own_data: bool = False
+    only: str = ""
 
     def load(self) -> Callable[..., Any]:
         """Import the function that makes it."""
@@ -54,5 +56,19 @@ def listed(entries: Mapping[str, Entry], parameters: Mapping[str, Any]) -> list[
         entries: a registry.
         parameters: what study.json holds of params.yaml.
     """
-    own = any("kind" in each for each in parameters.get("datasets", {}).values())
-    return [name for name, entry in entries.items() if own or not entry.own_data]
+    return [name for name, entry in entries.items() if not entry.only or KINDS[entry.only](parameters)]
+
+
+def _has_own_data(parameters: Mapping[str, Any]) -> bool:
+    return any("kind" in each for each in parameters.get("datasets", {}).values())
+
+
+def _has_bars(parameters: Mapping[str, Any]) -> bool:
+    runs = [entry for study in parameters.get("studies", {}).values() for entry in study["runs"]]
+    relatives = [METHODS[entry["method"]].relative for entry in runs if entry["method"] in METHODS]
+    return any(each is not None and each.bars for each in relatives)
+
+
+# Studies that some tables and figures are for: with data of one's own, whose classes may be of any size; and with methods
+# that have bars.
+KINDS: dict[str, Callable[[Mapping[str, Any]], bool]] = {"own data": _has_own_data, "bars": _has_bars}

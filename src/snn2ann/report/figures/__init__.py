@@ -23,7 +23,7 @@ FIGURES = {
         reading="Test images by their class (rows) and by the answer (columns), as shares of the class over all seeds. "
         "Shown are the two sides that the claims compare, or the study's first configurations; all of them are in the "
         "CSV file. What is right lies on the marked diagonal.",
-        own_data=True,
+        only="own data",
     ),
     "convergence": Entry(
         "Convergence",
