@@ -18,14 +18,14 @@ from tabulate import tabulate
 from torch import Tensor
 from torch.nn import functional
 
-from benchmarks.training import Change, Job, make, rows_of, train, trainer_of
+from benchmarks.training import Change, Job, make, rows_of, runs_of, train, trainer_of
 from snn2ann.methods import METHODS
 from snn2ann.report import blocks
 from snn2ann.report.configurations import network_name
 from snn2ann.report.statistics import paired_difference, paired_ratio
 from snn2ann.report.table import interval_text
 from snn2ann.specs import MethodSpec
-from snn2ann.study import Run, load_parameters, resolve
+from snn2ann.study import Run, load_parameters
 from snn2ann.training.loop import Trainer
 
 LEADS, PAGE = Path("benchmarks/leads.yaml"), Path("docs/method.md")
@@ -80,14 +80,9 @@ def jobs(described: Mapping[str, Any], parameters: Mapping[str, Any]) -> Iterato
     for seed in described["study"]["seeds"]:
         for name, lead in {AS_IT_IS: {}, **described["leads"]}.items():
             entry = {**described["run"], "options": lead.get("options", {})}
-            study = {**described["study"], "seeds": [seed], "title": "Leads", "recipe": "leads", "runs": [entry]}
-            changed = {
-                **parameters,
-                "recipes": {**parameters["recipes"], "leads": {**described["recipe"], **lead.get("recipe", {})}},
-                "studies": {**parameters["studies"], "leads": study},
-            }
+            study, recipe = {**described["study"], "seeds": [seed]}, {**described["recipe"], **lead.get("recipe", {})}
             change = lead.get("change")
-            for run in resolve(changed, "leads").runs:
+            for run in runs_of(parameters, study, recipe, entry):
                 known = f"{run.name} {change}" if change else run.name
                 row = {"lead": name, "network": run.network, "seed": seed, "run": known}
                 yield Job(run, row, CHANGES[change] if change else None)

@@ -16,7 +16,7 @@ from snn2ann.data.prepare import fetch_and_prepare
 from snn2ann.evaluation.census import SpikeCensus
 from snn2ann.methods.build import build_model
 from snn2ann.runs.folder import RunFolder
-from snn2ann.study import Run
+from snn2ann.study import Run, resolve
 from snn2ann.training.live import LiveFiles
 from snn2ann.training.loop import Trainer
 
@@ -24,6 +24,23 @@ DATA = Path("data")
 SPIKES_ON = 512  # images
 # What a training is changed by before it starts.
 Change = Callable[[Trainer, Run], None]
+
+
+def runs_of(
+    parameters: Mapping[str, Any], study: Mapping[str, Any], recipe: Mapping[str, Any], entry: Mapping[str, Any]
+) -> tuple[Run, ...]:
+    """The runs of one entry in a study, and under a recipe, that params.yaml has not.
+
+    Args:
+        parameters: those of params.yaml.
+        study: its section without title, recipe and runs.
+        recipe: a section; it may inherit.
+        entry: of the study's runs.
+    """
+    section = {**study, "title": "Apart", "recipe": "apart", "runs": [entry]}
+    recipes = {**parameters["recipes"], "apart": recipe}
+    changed = {**parameters, "recipes": recipes, "studies": {**parameters["studies"], "apart": section}}
+    return resolve(changed, "apart").runs
 
 
 def dataset_of(run: Run) -> PreparedDataset:

@@ -19,9 +19,9 @@ import pandas as pd
 import yaml
 from tabulate import tabulate
 
-from benchmarks.training import Job, make, rows_of
+from benchmarks.training import Job, make, rows_of, runs_of
 from snn2ann.report import blocks
-from snn2ann.study import Run, load_parameters, resolve
+from snn2ann.study import Run, load_parameters
 
 CHOICES, PAGE = Path("benchmarks/tuning.yaml"), Path("docs/tuning.md")
 RESULTS = Path("benchmarks/results/tuning.csv")
@@ -92,13 +92,8 @@ class Tuning:
         rate = {} if learning_rate is None else {"learning_rate": learning_rate}
         recipe = {**self.content["recipe"], **rate}
         entry = {**self.content["methods"][method]["run"], "options": options}
-        study = {**self.content["study"], "title": "Tuning", "recipe": "tuning", "seeds": [seed], "runs": [entry]}
-        changed = {
-            **self.parameters,
-            "recipes": {**self.parameters["recipes"], "tuning": recipe},
-            "studies": {**self.parameters["studies"], "tuning": study},
-        }
-        return resolve(changed, "tuning").runs
+        study = {**self.content["study"], "seeds": [seed]}
+        return runs_of(self.parameters, study, recipe, entry)
 
 
 def read() -> Tuning:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pandas as pd
 
 from snn2ann.methods import METHODS, Bar
-from snn2ann.report.selection import comparison, find_cell
+from snn2ann.report.selection import comparison, find_cell, one_cell_each
 from snn2ann.report.statistics import EMPTY, paired_difference
 from snn2ann.report.study_data import Cell, StudyData
 from snn2ann.report.table import Column, Table, estimate_columns, interval, number, text
@@ -43,8 +43,7 @@ def bars(study: StudyData) -> Table:
 def _cells(study: StudyData) -> Iterator[tuple[Cell, Bar]]:
     """Every configuration that has a bar, at the T that it is for."""
     for place in study.places:
-        trained = [replace(cell, time_steps=cell.configuration.training_time_steps) for cell in study.cells_at(place)]
-        for cell in dict.fromkeys(trained):
+        for cell in one_cell_each(study, place):
             entry = METHODS.get(cell.configuration.method)
             for bar in entry.relative.bars if entry and entry.relative else ():
                 yield (cell if bar.time_steps is None else replace(cell, time_steps=bar.time_steps)), bar
