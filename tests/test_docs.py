@@ -29,7 +29,7 @@ from snn2ann.report.statistics import CONFIDENCE
 from snn2ann.report.tables.claims import claimed_text, measured_text
 from snn2ann.report.verdict_rows import read_verdicts, verdict_table
 from snn2ann.report.verdicts import RULES
-from tests.published import JUDGED, PUBLISHED, REFERENCE
+from tests.published import PUBLISHED, REFERENCE
 
 ROOT = Path(__file__).parents[1]
 NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
@@ -150,17 +150,6 @@ def test_blocks_stand_where_readers_look_for_them() -> None:
     assert None not in (block_of(reading, "compare"), block_of(reading, "show"))
 
 
-def test_the_page_of_evidence_names_the_references_that_an_earlier_rule_judged() -> None:
-    page = (ROOT / "docs" / "evidence.md").read_text()
-    assert "digits" in {study.name for study in JUDGED}
-    for study in PUBLISHED:
-        named = (
-            f"]({study.relative_to(ROOT / 'docs')}/claims.md#how-verdicts-are-given)"
-            in page.partition("## When a claim holds")[2]
-        )
-        assert named == (study not in JUDGED), study
-
-
 def rows_of_claims(study: Path) -> list[dict[Any, Any]]:
     frame = pd.read_csv(study / "tables" / "claims.csv", keep_default_na=True)
     text = [
@@ -181,7 +170,7 @@ def rows_of_claims(study: Path) -> list[dict[Any, Any]]:
     return frame.to_dict("records")
 
 
-@pytest.mark.parametrize("study", JUDGED, ids=lambda study: study.name)
+@pytest.mark.parametrize("study", PUBLISHED, ids=lambda study: study.name)
 def test_verdicts_are_those_of_the_table_of_claims(study: Path) -> None:
     rows = read_verdicts(study / "claims.json")
     shown = {
@@ -199,7 +188,7 @@ def test_verdicts_are_those_of_the_table_of_claims(study: Path) -> None:
     assert verdict_table(rows) in (study / "claims.md").read_text()
 
 
-@pytest.mark.parametrize("study", JUDGED, ids=lambda study: study.name)
+@pytest.mark.parametrize("study", PUBLISHED, ids=lambda study: study.name)
 def test_every_number_of_claims_md_comes_from_a_file(study: Path) -> None:
     report = json.loads((study / "parameters.json").read_text())["report"]
     sources = [json.dumps(report), *SENTENCES.values()]

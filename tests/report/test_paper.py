@@ -8,7 +8,7 @@ import pytest
 from snn2ann.errors import UserError
 from snn2ann.files import read_json, write_json
 from snn2ann.report.paper import TEMPLATE, write_paper
-from tests.published import JUDGED
+from tests.published import PUBLISHED
 
 ROOT = Path(__file__).parents[2]
 
@@ -21,7 +21,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "docs" / "paper"
 
 
-@pytest.mark.parametrize("published", JUDGED, ids=lambda path: path.name)
+@pytest.mark.parametrize("published", PUBLISHED, ids=lambda path: path.name)
 def test_a_published_study_fills_the_template(published: Path, folder: Path) -> None:
     text = write_paper(published, folder).read_text()
     body = text[text.index("\\begin{document}") :]
