@@ -21,6 +21,7 @@ from snn2ann.report.registry import SECTIONS, listed
 from snn2ann.report.tables import TABLES
 from snn2ann.report.verdict_rows import read_verdicts, verdict_cells, verdict_header
 from snn2ann.runs.folder import RunFolder
+from snn2ann.state import refuse_elsewhere
 from snn2ann.study import load_parameters, resolve
 
 min_version("9.0")
@@ -35,6 +36,7 @@ try:
     # Not again in every job of a cluster. PyTorch is loaded only for networks that need it.
     if workflow.is_main_process:
         foresee(STUDY, networks=False)
+        refuse_elsewhere(STUDY.runs, Path("results/runs"))
 except UserError as error:
     raise WorkflowError(str(error)) from None
 

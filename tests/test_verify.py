@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from snn2ann.report.checksums import RUNS, SUMS, lines, write_checksums
+from snn2ann.files import sha256_lines, sha256_of
+from snn2ann.report.checksums import RUNS, SUMS, write_checksums
 
 ROOT = Path(__file__).parents[1]
 
@@ -32,7 +33,8 @@ def project(tmp_path: Path) -> Path:
         run.mkdir(parents=True)
         (run / "weights.safetensors").write_text(f"{number}")
     runs = tmp_path / "results" / "runs"
-    (reference / RUNS).write_text(lines(sorted(runs.glob("*/*.safetensors")), runs))
+    weights = {str(path.relative_to(runs)): sha256_of(path) for path in sorted(runs.glob("*/*.safetensors"))}
+    (reference / RUNS).write_text(sha256_lines(weights))
     write_checksums(reference)
     return tmp_path
 
@@ -88,4 +90,5 @@ def test_an_environment_that_is_not_the_locks_is_named(project: Path) -> None:
 def test_published_studies_are_what_their_lists_say() -> None:
     for folder in (path.parent for path in (ROOT / "docs" / "reference").glob("*/claims.json")):
         files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != SUMS)
-        assert (folder / SUMS).read_text() == lines(files, folder), f"{folder.name}: publish anew"
+        digests = {str(path.relative_to(folder)): sha256_of(path) for path in files}
+        assert (folder / SUMS).read_text() == sha256_lines(digests), f"{folder.name}: publish anew"

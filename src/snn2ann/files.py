@@ -103,6 +103,16 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def sha256_lines(digests: Mapping[str, str]) -> str:
+    """Write digests by path as `sha256sum` does, a line each."""
+    return "".join(f"{digest}  {path}\n" for path, digest in digests.items())
+
+
+def read_sha256_lines(text: str) -> dict[str, str]:
+    """Read what `sha256_lines` writes."""
+    return {path: digest for digest, path in (line.split("  ", 1) for line in text.splitlines())}
+
+
 def _umask() -> int:
     # The mask can only be read by setting it; tempfile ignores it and would leave files private.
     mask = os.umask(0)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from snn2ann.runs.folder import RunFolder
+from snn2ann.runs.packed import refuse_records_only
 from snn2ann.study import Run
 
 State = Literal["evaluated", "trained", "training", "not made"]
@@ -23,6 +24,19 @@ def state_of(run: Run, runs: Path) -> State:
 def evaluated(runs_of_study: Iterable[Run], runs: Path) -> int:
     """How many runs are whole."""
     return sum(state_of(run, runs) == "evaluated" for run in runs_of_study)
+
+
+def refuse_elsewhere(runs_of_study: Iterable[Run], runs: Path) -> None:
+    """Refuse what needs weights that stayed on another machine.
+
+    Raises:
+        UserError: a run is to be evaluated, or another one to start from it, and only its records are here.
+    """
+    for run in runs_of_study:
+        if state_of(run, runs) != "evaluated":
+            refuse_records_only(RunFolder(runs / run.name))
+            if run.source is not None:
+                refuse_records_only(RunFolder(runs / run.source))
 
 
 def trained_share(run: Run, runs: Path) -> float:

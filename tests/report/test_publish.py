@@ -8,10 +8,12 @@ import pytest
 from snn2ann.errors import UserError
 from snn2ann.report.agreement import machines_of
 from snn2ann.report.blocks import marks
+from snn2ann.report.checksums import RECORDS
 from snn2ann.report.judging import make_claims
 from snn2ann.report.publish import block_of, publish
 from snn2ann.report.results import collect_results
 from snn2ann.report.verdict_rows import read_verdicts, verdict_table
+from snn2ann.runs.packed import unpack
 
 from .synthetic import METHODS, write_study
 
@@ -53,6 +55,7 @@ def test_documents_are_copied_with_what_they_were_made_with(study: Path, tmp_pat
     made_with = json.loads((output / "made-with.json").read_text())
     assert made_with["commit"] == ["123", "456"] and made_with["machine"] == [{"processor": "made up"}]
     assert json.loads((output / "parameters.json").read_text()) == {}
+    assert unpack(output / RECORDS, tmp_path / "elsewhere") == sorted(runs_of(study))
 
 
 def test_pages_show_the_verdicts_and_what_commands_print(study: Path, tmp_path: Path) -> None:

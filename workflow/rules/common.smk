@@ -47,11 +47,7 @@ def folder_of(run):
 TABULATED = [name for name in listed(TABLES, STUDY.parameters) if name != "claims"]
 DRAWN = listed(FIGURES, STUDY.parameters)
 EVALUATIONS = [str(folder_of(run).evaluation(run.evaluation_digest)) for run in STUDY.runs]
-MEASUREMENTS = [
-    f"results/measurements/{name}-{digest}.csv"
-    for name, digest in (("training_cost", STUDY.measurement_digest), ("inference", STUDY.inference_digest))
-    if digest
-]
+MEASUREMENTS = [f"results/measurements/{name}" for name in STUDY.measurements]
 
 
 def run_of(wildcards):

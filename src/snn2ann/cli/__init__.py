@@ -1,6 +1,6 @@
 """The command line: its commands, in the order and the groups in which `snn2ann --help` lists them."""
 
-from snn2ann.cli import comparing, jobs, making, outputs, planning
+from snn2ann.cli import comparing, jobs, making, outputs, packing, planning
 from snn2ann.cli.app import app, main
 
 __all__ = ["app", "main"]
@@ -17,6 +17,8 @@ COMMANDS = {
         making.rerun,
         planning.prune,
         making.import_checkpoint,
+        packing.pack,
+        packing.unpack,
         outputs.crate,
     ),
     "Called by the workflow; by hand, where one step is to be made alone": (

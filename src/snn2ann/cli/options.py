@@ -8,6 +8,7 @@ import typer
 from snn2ann.cli.completing import complete_run, complete_study
 
 RUNS = Path("results/runs")
+RESULTS = Path("results")
 PARAMS = Path("params.yaml")
 RUN_HELP = "A run: its folder, its name, or the beginning of its name or of its digest where no other run has it."
 
@@ -20,6 +21,7 @@ StudyName = Annotated[
 StudyOption = Annotated[str | None, typer.Option("--study", help="Likewise.", autocompletion=complete_study)]
 Params = Annotated[Path, typer.Option(help="The parameters' file.")]
 Runs = Annotated[Path, typer.Option(help="Folder of all runs.")]
+Results = Annotated[Path, typer.Option(help="Folder of all runs and measurements.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, and nothing else, on standard output.")]
 TimeSteps = Annotated[
     int | None, typer.Option(help="T of the figures; else the training T, or the largest T evaluated.")

@@ -10,6 +10,7 @@ from snn2ann.evaluation.allocator import keep_freed_memory
 from snn2ann.evaluation.calibrate import calibrate
 from snn2ann.evaluation.evaluate import evaluate
 from snn2ann.runs.folder import RunFolder, trained_files
+from snn2ann.runs.packed import refuse_records_only
 from snn2ann.training.loop import train
 
 
@@ -39,6 +40,7 @@ def make_run(
         UserError: a file of the run or of its source is missing or damaged, or the training is not finite.
     """
     folder = RunFolder(run)
+    refuse_records_only(folder)
     if not all(path.exists() for path in trained_files(folder)):
         train(phases.training, dataset, run, device, source)
     # Evaluation is of large tensors of few sizes; training's differ more, and would leave gaps.

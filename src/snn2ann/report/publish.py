@@ -9,14 +9,15 @@ from functools import partial
 from pathlib import Path
 
 from snn2ann.errors import UserError
-from snn2ann.files import read_json, write_json, write_text
+from snn2ann.files import read_json, sha256_lines, write_json, write_text
 from snn2ann.report.agreement import agreement_text, compare_studies
 from snn2ann.report.behind import rests_on
 from snn2ann.report.blocks import filled, marks, shown
-from snn2ann.report.checksums import RUNS, lines, write_checksums
+from snn2ann.report.checksums import RECORDS, RUNS, write_checksums
 from snn2ann.report.paper import write_paper
 from snn2ann.report.verdict_rows import read_verdicts, verdict_table
-from snn2ann.runs.folder import RunFolder, compared_files
+from snn2ann.runs.folder import RunFolder
+from snn2ann.runs.packed import digests_of, pack
 
 # What a page of the documentation may hold between two marks, and where in the published folder it stands as well.
 BLOCKS = {
@@ -75,8 +76,11 @@ def publish(
     write_json(output / "parameters.json", study["parameters"])
     write_json(output / "made-with.json", made_with)
     runs = study_folder.parent / "runs"
-    trained = [path for run in study["runs"] for path in compared_files(RunFolder(runs / run["name"]))]
-    write_text(output / RUNS, lines([path for path in trained if path.is_file()], runs))
+    names = [run["name"] for run in study["runs"]]
+    digests = {f"{name}/{path}": value for name in names for path, value in digests_of(RunFolder(runs / name)).items()}
+    write_text(output / RUNS, sha256_lines(digests))
+    measurements = [study[kind] for kind in ("training_cost", "inference") if study.get(kind)]
+    pack(study_folder.parent, names, measurements, output / RECORDS)
     write_checksums(output)
     if paper is not None:
         write_paper(output, paper)

@@ -79,6 +79,16 @@ class RunFolder:
         """Whether training is over."""
         return self.training.exists()
 
+    @property
+    def digests(self) -> Path:
+        """Of weights and thresholds that stayed where the run was made, as `sha256sum` writes them."""
+        return self.path / "made-elsewhere.sha256"
+
+    @property
+    def records_only(self) -> bool:
+        """Whether the run was unpacked, so that its weights are elsewhere."""
+        return self.digests.exists() and not self.weights.exists()
+
     def calibration(self, digest: str) -> Path:
         """The record of a calibration."""
         return self.path / f"calibration-{digest}.json"

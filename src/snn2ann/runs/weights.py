@@ -12,6 +12,7 @@ from snn2ann.errors import UserError
 from snn2ann.files import write_bytes
 from snn2ann.methods.model import Model
 from snn2ann.runs.folder import RunFolder
+from snn2ann.runs.packed import refuse_records_only
 
 State = dict[str, Tensor]
 
@@ -43,6 +44,7 @@ def load_tensors(path: Path) -> State:
     Raises:
         UserError: missing or damaged; the message names the file.
     """
+    refuse_records_only(RunFolder(path.parent))
     try:
         return safetensors.torch.load_file(path)
     except (OSError, safetensors.SafetensorError) as error:

@@ -138,15 +138,28 @@ class Study:
         """Return the content of results/<study>/study.json."""
         return {**self._content(), "digest": self.digest}
 
+    @property
+    def training_cost(self) -> str | None:
+        """The file of the measurement of training, or None."""
+        return f"training_cost-{self.measurement_digest}.csv" if self.measurement_digest else None
+
+    @property
+    def inference(self) -> str | None:
+        """The file of the measurement of inference, or None."""
+        return f"inference-{self.inference_digest}.csv" if self.inference_digest else None
+
+    @property
+    def measurements(self) -> list[str]:
+        """The files of the measurements that the study has."""
+        return [name for name in (self.training_cost, self.inference) if name]
+
     def _content(self) -> StudyContent:
-        cost = f"training_cost-{self.measurement_digest}.csv" if self.measurement_digest else None
-        speed = f"inference-{self.inference_digest}.csv" if self.inference_digest else None
         return {
             "study": self.name,
             "runs": [run.descriptor() for run in self.runs],
             "not_run": [run.descriptor() for run in self.not_run],
-            "training_cost": cost,
-            "inference": speed,
+            "training_cost": self.training_cost,
+            "inference": self.inference,
             "report": self.report,
             "parameters": self.parameters,
         }

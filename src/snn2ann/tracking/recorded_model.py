@@ -1,5 +1,6 @@
 """A run's trained network in MLflow's PyTorch flavour: a traced graph, which loads without this package or a pickle."""
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -36,6 +37,9 @@ def record_models(
     if models not in CHOICES:
         raise UserError(f"models: {models!r} is not allowed; give one of {', '.join(CHOICES)}")
     for name in _chosen(study, runs_folder, models):
+        if RunFolder(runs_folder / name).records_only:
+            print(f"note: {name}: no model is recorded, its weights stayed where it was made", file=sys.stderr)
+            continue
         tracked = known[name]
         digest = _digest(RunFolder(runs_folder / name).weights)
         if tracked.tags.get(MODEL_TAG) == digest and store.keeps(_place(store, tracked)):

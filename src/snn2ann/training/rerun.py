@@ -8,8 +8,9 @@ from typing import Any
 
 from snn2ann.errors import UserError
 from snn2ann.files import read_json
-from snn2ann.runs.folder import RunFolder, compared_files
+from snn2ann.runs.folder import RunFolder
 from snn2ann.runs.made_with import code_state, provenance, read_snapshot
+from snn2ann.runs.packed import digests_of
 from snn2ann.runs.records import Snapshot, TrainingRecord
 from snn2ann.runs.spec import read_spec
 
@@ -116,5 +117,5 @@ def rerun(run: Recorded, data: Path, runs: Path, device: str, output: Path | Non
 
 
 def _compare(old: Path, new: Path) -> dict[str, bool]:
-    pairs = zip(compared_files(RunFolder(old)), compared_files(RunFolder(new)), strict=True)
-    return {str(one.relative_to(old)): one.read_bytes() == other.read_bytes() for one, other in pairs}
+    known, made = digests_of(RunFolder(old)), digests_of(RunFolder(new))
+    return {name: known.get(name) == digest for name, digest in made.items()}
