@@ -7,66 +7,26 @@ benchmarks/results/leads.csv has are not made again, and docs/method.md gets the
 import argparse
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 import yaml
 from tabulate import tabulate
-from torch import Tensor
-from torch.nn import functional
 
-from benchmarks.training import Change, Job, make, rows_of, runs_of, train, trainer_of
-from snn2ann.methods import METHODS
+from benchmarks.changes import CHANGES
+from benchmarks.training import Job, make, rows_of, runs_of
 from snn2ann.report import blocks
 from snn2ann.report.configurations import network_name
 from snn2ann.report.statistics import paired_difference, paired_ratio
 from snn2ann.report.table import interval_text
-from snn2ann.specs import MethodSpec
-from snn2ann.study import Run, load_parameters
-from snn2ann.training.loop import Trainer
+from snn2ann.study import load_parameters
 
 LEADS, PAGE = Path("benchmarks/leads.yaml"), Path("docs/method.md")
 RESULTS = Path("benchmarks/results/leads.csv")
-COLUMNS = ["lead", "network", "seed", "validation", "spikes", "seconds", "run"]
+COLUMNS = ["lead", "network", "seed", "validation", "spikes", "operations", "seconds", "run"]
+ACTIVITY = ("spikes", "operations")
 AS_IT_IS = "as it is"
-
-
-def five_steps_first(trainer: Trainer, run: Run) -> None:
-    """Train for two more steps while the first half lasts, with finer counts."""
-    step, own = trainer.step, trainer.model.time_steps
-
-    def longer(images: Tensor, labels: Tensor, whole: int, progress: float) -> tuple[Tensor, Tensor]:
-        trainer.model.time_steps = own + 2 if progress < 0.5 else own
-        return step(images, labels, whole, progress)
-
-    trainer.step = longer
-
-
-def taught_by_the_ann(trainer: Trainer, run: Run, share: float = 0.5, temperature: float = 2.0) -> None:
-    """Put the answers of the plain ANN, trained alike, in the place of half of the labels (Hinton et al. 2015)."""
-    revision = METHODS["ann"].revision
-    method: MethodSpec = {"name": "ann", "revision": revision, "time_steps": None, "variant": None, "options": {}}
-    teacher = trainer_of(replace(run, spec={**run.spec, "method": method}))
-    train(teacher)
-    ann, step = teacher.model.eval(), trainer.model.training_step
-
-    def taught(images: Tensor, labels: Tensor, loss: Any, observer: Any = None) -> Any:
-        with torch.no_grad():
-            answers = (ann.ann_forward(images) / temperature).softmax(1)
-
-        def both(logits: Tensor, labels: Tensor) -> Tensor:
-            softer = functional.cross_entropy(logits / temperature, answers) * temperature**2
-            return (1 - share) * loss(logits, labels) + share * softer
-
-        return step(images, labels, both, observer)
-
-    trainer.model.training_step = taught  # type: ignore[method-assign]
-
-
-CHANGES: dict[str, Change] = {each.__name__: each for each in (five_steps_first, taught_by_the_ann)}
 
 
 def read() -> dict[str, Any]:
@@ -91,7 +51,7 @@ def jobs(described: Mapping[str, Any], parameters: Mapping[str, Any]) -> Iterato
 def table(described: Mapping[str, Any], data: pd.DataFrame) -> str:
     """Each lead's difference from the variant as it is, for each network, in Markdown."""
     networks = described["study"]["networks"]
-    head = [f"{network_name(network)}, {what}" for network in networks for what in ("points", "spikes")]
+    head = [f"{network_name(network)}, {what}" for network in networks for what in ("points", *ACTIVITY)]
     rows = []
     for name in described["leads"]:
         cells: list[str] = []
@@ -99,11 +59,11 @@ def table(described: Mapping[str, Any], data: pd.DataFrame) -> str:
             here = data[data["network"] == network].set_index("seed")
             one, other = (here[here["lead"] == each] for each in (name, AS_IT_IS))
             points = paired_difference(100 * one["validation"], 100 * other["validation"])
-            ratio = paired_ratio(one["spikes"], other["spikes"])
             if not points.n:
-                cells += ["not tried yet", "–"]
+                cells += ["not tried yet", *"–" * len(ACTIVITY)]
                 continue
-            cells += [interval_text(points.mean, points.low, points.high, 2, sign=True), f"× {ratio.mean:.2f}"]
+            cells.append(interval_text(points.mean, points.low, points.high, 2, sign=True))
+            cells += [f"× {paired_ratio(one[what], other[what]).mean:.2f}" for what in ACTIVITY]
         rows.append([name, *cells])
     return tabulate(rows, ["Lead", *head], tablefmt="github", disable_numparse=True)
 

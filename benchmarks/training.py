@@ -65,27 +65,28 @@ def train(trainer: Trainer) -> None:
 
 
 def outcome(run: Run, change: Change | None = None) -> dict[str, Any]:
-    """Train a run: accuracy on validation images after the last epoch, and spikes an image there, at the T of training."""
+    """Train a run: accuracy on validation images after the last epoch; spikes and synaptic operations an image, at its T."""
     trainer = trainer_of(run)
     if change is not None:
         change(trainer, run)
     train(trainer)
-    found = {"validation": trainer.history[-1]["validation_accuracy"], "spikes": round(_spikes(trainer), 1)}
+    found = {"validation": trainer.history[-1]["validation_accuracy"]} | _activity(trainer)
     return found | {"seconds": round(trainer.seconds, 1)}
 
 
 @torch.no_grad()
-def _spikes(trainer: Trainer) -> float:
+def _activity(trainer: Trainer) -> dict[str, float]:
     model, seen = trainer.model.eval(), 0
     if not model.spiking:
-        return 0.0
+        return {"spikes": 0.0, "operations": 0.0}
     census = SpikeCensus(model.time_steps)
     for images, _ in trainer.evaluation_batches("validation"):
         model.spiking_forward(images, model.time_steps, census.observe)
         seen += len(images)
         if seen >= SPIKES_ON:
             break
-    return sum(float(each.sum()) for each in census.spikes.values()) / seen
+    spikes = sum(float(each.sum()) for each in census.spikes.values())
+    return {"spikes": round(spikes / seen, 1), "operations": round(float(census.operations.sum()) / seen)}
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ from snn2ann.study import Run, load_parameters
 
 CHOICES, PAGE = Path("benchmarks/tuning.yaml"), Path("docs/tuning.md")
 RESULTS = Path("benchmarks/results/tuning.csv")
-COLUMNS = ["method", "trial", "learning_rate", "options", "network", "seed", "validation", "spikes", "seconds", "run"]
+ACTIVITY = ("spikes", "operations")
+COLUMNS = ["method", "trial", "learning_rate", "options", "network", "seed", "validation", *ACTIVITY, "seconds", "run"]
 Options = dict[str, Any]
 
 
@@ -113,7 +114,7 @@ def jobs(tuning: Tuning, method: str, trials: list[int], seeds: list[int]) -> It
 
 
 def of_trials(tuning: Tuning, method: str, seeds: list[int]) -> pd.DataFrame:
-    """A method's trials over seeds, as they are in the file now: mean accuracy and spikes over networks and seeds.
+    """A method's trials over seeds, as they are in the file now: mean accuracy and activity over networks and seeds.
 
     Only trials are in it that have every network and seed.
     """
@@ -121,20 +122,21 @@ def of_trials(tuning: Tuning, method: str, seeds: list[int]) -> pd.DataFrame:
     wanted = {job.run.name: job.row["trial"] for job in jobs(tuning, method, list(range(len(every))), seeds)}
     data = rows_of(RESULTS, COLUMNS)
     data = data[data["run"].isin(wanted)].assign(trial=lambda here: here["run"].map(wanted))
-    found = data.groupby("trial")[["validation", "spikes"]].agg(["mean", "count"])
+    found = data.groupby("trial")[["validation", *ACTIVITY]].agg(["mean", "count"])
     networks = len(tuning.content["study"]["networks"])
     whole = found[found["validation"]["count"] == networks * len(seeds)]
-    return pd.DataFrame({name: whole[name]["mean"] for name in ("validation", "spikes")})
+    return pd.DataFrame({name: whole[name]["mean"] for name in ("validation", *ACTIVITY)})
 
 
 def ranking(tuning: Tuning, method: str, seeds: list[int]) -> list[int]:
-    """A method's trials from the best to the worst, without those of too many spikes; of equal ones the earlier first."""
+    """A method's trials from the best to the worst, without those of too much activity; of equal ones the earlier first."""
     found = of_trials(tuning, method, seeds)
-    if share := tuning.content["methods"][method].get("spikes"):
+    if share := tuning.content["methods"][method].get("activity"):
         reference = of_trials(tuning, tuning.content["reference"], seeds[:1])
         if 0 not in reference.index:
             return []
-        found = found[found["spikes"] <= share * reference["spikes"][0]]
+        for what in ACTIVITY:
+            found = found[found[what] <= share * reference[what][0]]
     return [int(each) for each in found.sort_values("validation", ascending=False, kind="stable").index]
 
 
@@ -160,7 +162,7 @@ def table(tuning: Tuning) -> str:
     for method in tuning.methods:
         found, chosen = of_trials(tuning, method, seeds), winner(tuning, method)
         trials = tuning.trials(method)
-        cells = ["not tuned yet"] * 4
+        cells = ["not tuned yet"] * 5
         if chosen is not None:
             rate, options = trials[chosen]
             words = [
@@ -169,12 +171,12 @@ def table(tuning: Tuning) -> str:
             ]
             cells = [
                 *(f"{found['validation'][number]:.2%}" for number in (0, chosen)),
-                f"{found['spikes'][chosen]:,.0f}" if found["spikes"][chosen] else "–",
+                *(f"{found[what][chosen]:,.0f}" if found[what][chosen] else "–" for what in ACTIVITY),
                 "its defaults" if chosen == 0 else ", ".join(words),
             ]
         seen = of_trials(tuning, method, seeds[:1])
         rows.append([method, f"{len(seen)} of {len(trials)}", *cells])
-    head = ["Method", "Trials", "Defaults", "Chosen", "Spikes an image", "What was chosen"]
+    head = ["Method", "Trials", "Defaults", "Chosen", "Spikes an image", "Synaptic operations", "What was chosen"]
     return tabulate(rows, head, tablefmt="github", disable_numparse=True)
 
 

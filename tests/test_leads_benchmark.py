@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch.nn.functional import kl_div, log_softmax, softmax
 
-from benchmarks import leads, training
+from benchmarks import changes, leads, training
 from snn2ann.study import load_parameters
 from snn2ann.training.loop import Trainer
 
@@ -67,9 +67,9 @@ def test_more_steps_are_trained_first_and_the_given_ones_last() -> None:
 def test_a_teachers_answers_are_half_of_the_loss(monkeypatch: pytest.MonkeyPatch) -> None:
     (job,) = jobs(lead="taught", network="resnet-tiny", seed=100)
     trained: list[Trainer] = []
-    monkeypatch.setattr(leads, "train", trained.append)
+    monkeypatch.setattr(changes, "train", trained.append)
     trainer = training.trainer_of(job.run)
-    leads.taught_by_the_ann(trainer, job.run)
+    changes.taught_by_the_ann(trainer, job.run)
     (teacher,) = trained
     assert teacher.spec["method"]["name"] == "ann" and teacher.spec["recipe"] == job.run.spec["recipe"]
     images, labels = next(trainer.training_batches(1))
@@ -88,7 +88,8 @@ def test_the_table_has_paired_differences_and_says_what_was_not_tried() -> None:
     rows = []
     for seed, (before, after) in {100: (0.80, 0.82), 101: (0.90, 0.91), 102: (0.70, 0.73)}.items():
         for lead, right, spikes in ((leads.AS_IT_IS, before, 10), ("cheap", after, 5)):
-            rows.append({"lead": lead, "network": "vgg-tiny", "seed": seed, "validation": right, "spikes": spikes})
+            rows.append({"lead": lead, "network": "vgg-tiny", "seed": seed, "validation": right})
+            rows[-1] |= {"spikes": spikes, "operations": 20 * spikes}
     shown = leads.table(DESCRIBED, pd.DataFrame(rows))
     cheap = next(line for line in shown.splitlines() if line.startswith("| cheap"))
     # Student's t of three differences of 2, 1 and 3 points: 2 ± 4.303 / √3.

@@ -21,7 +21,7 @@ CHOICES: dict[str, Any] = {
     "methods": {
         "ANN": {"run": {"method": "ann"}, "options": {}},
         "BP": {"run": {"method": "stbp", "time_steps": 2}, "options": {"threshold": [0.5, 1.0], "tau": [None, 2.0]}},
-        "Tandem": {"run": {"method": "tandem", "time_steps": 2}, "options": {"threshold": [0.5, 1.0]}, "spikes": 0.5},
+        "Tandem": {"run": {"method": "tandem", "time_steps": 2}, "options": {"threshold": [0.5, 1.0]}, "activity": 0.5},
     },
     "reference": "BP",
 }
@@ -41,7 +41,7 @@ def add(small: tuning.Tuning, method: str, seed: int, accuracy: list[float], spi
     rows = []
     for job in tuning.jobs(small, method, list(made), [seed]):
         right, fired = made[job.row["trial"]]
-        rows.append({**job.row, "validation": right, "spikes": fired, "seconds": 1})
+        rows.append({**job.row, "validation": right, "spikes": fired, "operations": fired, "seconds": 1})
     known = training.rows_of(tuning.RESULTS, tuning.COLUMNS)
     pd.concat([known, pd.DataFrame(rows)] if len(known) else [pd.DataFrame(rows)]).to_csv(tuning.RESULTS, index=False)
 

@@ -23,7 +23,12 @@ class Snn2Ann(CoupledModel):
 
     Raises:
         UserError: an option that is not allowed, or not with this network.
+
+    Attributes:
+        interpreter: runs both branches in training; another one is for trying what it might be.
     """
+
+    interpreter: type[CoupledInterpreter] = CoupledInterpreter
 
     def __init__(self, network: Network, time_steps: int, options: Mapping[str, Any]) -> None:
         super().__init__(network, time_steps, options)
@@ -33,7 +38,7 @@ class Snn2Ann(CoupledModel):
 
     def training_step(self, images: Tensor, labels: Tensor, loss: Loss, observer: Observer | None = None) -> Step:
         """Run both branches; the loss is that of the ANN branch's logits (demo behaviour)."""
-        interpreter = CoupledInterpreter(
+        interpreter = self.interpreter(
             self._spiking(self.time_steps, training=True),
             adjust=self.options.ata,
             observer=observer,
