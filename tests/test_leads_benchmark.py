@@ -6,9 +6,13 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
-from torch.nn.functional import kl_div, log_softmax, softmax
+from torch.nn.functional import cross_entropy, kl_div, log_softmax, softmax
 
 from benchmarks import changes, leads, training
+from snn2ann.engine.signals import Observation
+from snn2ann.engine.stages import firing
+from snn2ann.evaluation.census import SpikeCensus
+from snn2ann.methods.snn2ann import Snn2Ann
 from snn2ann.study import load_parameters
 from snn2ann.training.loop import Trainer
 
@@ -82,6 +86,63 @@ def test_a_teachers_answers_are_half_of_the_loss(monkeypatch: pytest.MonkeyPatch
     entropy = -(softmax(answers / 2, 1) * log_softmax(answers / 2, 1)).sum(1).mean()
     expected = 0.5 * trainer.loss(step.logits, labels) + 0.5 * 4 * (divergence + entropy)
     torch.testing.assert_close(step.loss, expected)
+
+
+def trainer_with(change: str, network: str) -> Trainer:
+    described = DESCRIBED | {"leads": {change: {"change": change}}}
+    found = leads.jobs(described, load_parameters("params.yaml"))
+    job = next(each for each in found if each.change and each.run.network == network)
+    trainer = training.trainer_of(job.run)
+    assert job.change is not None
+    job.change(trainer, job.run)
+    trainer.model.train()
+    return trainer
+
+
+@pytest.mark.parametrize("network", ["vgg-tiny", "resnet-tiny"])
+def test_every_step_is_read_out_to_what_all_are_on_the_mean(network: str) -> None:
+    plain, trainer = (trainer_with(each, network) for each in ("five_steps_first", "read_out_at_every_step"))
+    images, labels = next(trainer.training_batches(1))
+    entropies = []
+    for each in (plain, trainer):
+        torch.manual_seed(0)
+        entropies.append(each.model.training_step(images, labels, cross_entropy))
+    torch.testing.assert_close(entropies[1].logits, entropies[0].logits)
+    assert entropies[1].loss > 0.95 * entropies[0].loss, "the mean of losses is more than the loss of the mean"
+
+
+def test_a_spike_is_priced_by_the_operations_that_are_counted_in_an_evaluation() -> None:
+    trainer = trainer_with("priced_by_operations", "vgg-tiny")
+    model = trainer.model
+    assert isinstance(model, Snn2Ann)
+    images, _ = next(trainer.training_batches(1))
+    caused = changes.operations_of_a_spike(model, images)
+    census = SpikeCensus(model.time_steps)
+    model.eval().spiking_forward(images, model.time_steps, census.observe)
+    of_layers = sum(float(census.spikes[label].sum()) * each for label, each in caused.items())
+    assert of_layers == pytest.approx(float(census.operations.sum()))
+    seen: dict[str, float] = {}
+
+    def observe(shown: Observation) -> None:
+        if fire := firing(shown.stage):
+            seen[fire.neurons.label] = float(shown.outgoing.count.sum())
+
+    neurons = {label: layer.threshold.numel() for label, layer in model.network.by_label().items()}
+    interpreter = model.interpreter(model._spiking(2), observer=observe, neurons=sum(neurons.values()))
+    model.network.run_by(interpreter, images)
+    mean = sum(caused[label] * count for label, count in neurons.items()) / sum(neurons.values())
+    expected = sum(caused[label] / mean * count for label, count in seen.items())
+    price = model.options.spike_penalty * expected / sum(neurons.values()) / len(images)
+    assert interpreter.price is not None and interpreter.price.item() == pytest.approx(price)
+
+
+def test_thresholds_are_learned_neuron_by_neuron() -> None:
+    trainer = trainer_with("thresholds_learned", "vgg-tiny")
+    before = {label: layer.threshold.clone() for label, layer in trainer.model.network.by_label().items()}
+    training.train(trainer)
+    for label, layer in trainer.model.network.by_label().items():
+        moved = layer.threshold - before[label]
+        assert float(moved.std()) > 0.01 and float(layer.threshold.min()) >= 0.1, label
 
 
 def test_the_table_has_paired_differences_and_says_what_was_not_tried() -> None:
