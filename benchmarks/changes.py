@@ -1,6 +1,6 @@
 """What leads of benchmarks/leads.yaml do to a training of the refined variant, by name."""
 
-from collections import Counter
+from collections import defaultdict
 from dataclasses import replace
 from typing import Any
 
@@ -100,8 +100,8 @@ def priced_by_operations(trainer: Trainer, run: Run) -> None:
 @torch.no_grad()
 def operations_of_a_spike(model: Snn2Ann, images: Tensor) -> dict[str, float]:
     """How many weights a spike of each layer meets, on the mean of these images."""
-    met: Counter[str] = Counter()
-    spikes: Counter[str] = Counter()
+    met: dict[str, float] = defaultdict(float)
+    spikes: dict[str, float] = defaultdict(float)
     whose: dict[int, str] = {}
     kept: list[Spikes] = []
 
