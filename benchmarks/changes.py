@@ -21,6 +21,9 @@ from snn2ann.specs import MethodSpec
 from snn2ann.study import Run
 from snn2ann.training.loop import Trainer
 
+# No threshold is to become nothing.
+LOWEST = 0.1
+
 
 def five_steps_first(trainer: Trainer, run: Run) -> None:
     """Train for two more steps while the first half lasts, with finer counts."""
@@ -131,30 +134,16 @@ def operations_of_a_spike(model: Snn2Ann, images: Tensor) -> dict[str, float]:
     return {label: met[label] / max(count, 1.0) for label, count in spikes.items()}
 
 
-def thresholds_learned(trainer: Trainer, run: Run, rate: float = 0.005, lowest: float = 0.1) -> None:
-    """Learn each neuron's threshold as the step of a quantiser (LSQ, Esser et al. 2020), from counts instead of floats.
+def thresholds_learned(trainer: Trainer, run: Run, rate: float = 0.005, full: bool = False) -> None:
+    """Learn each neuron's threshold as the step of a quantiser (LSQ, Esser et al. 2020), by an Adam of its own.
 
-    A count below T is about p / V, so by V it changes as -count / V; a full one does not.
+    Args:
+        trainer: its steps are followed by one of the thresholds.
+        run: the run.
+        rate: of learning.
+        full: whether full counts have a gradient as well.
     """
-    model = _coupled(trainer)
-    thresholds = {label: layer.threshold for label, layer in model.network.by_label().items()}
-    gradients: dict[str, Tensor] = {}
-
-    class Learned(CoupledInterpreter):
-        def _mapped(self, stage: Fire, value: Tensor, dropout: Any, spikes: Spikes, **more: Any) -> Coupled:
-            mapped = super()._mapped(stage, value, dropout, spikes, **more)
-            dense, steps, label = mapped.dense, self.spiking.time_steps, stage.neurons.label
-            counts = spikes.count
-
-            def keep(gradient: Tensor) -> None:
-                slope = (counts * (counts < steps)).float() / stage.neurons.threshold
-                gradients[label] = -(gradient * slope).sum(0, keepdim=True)
-
-            if dense.requires_grad:
-                dense.register_hook(keep)
-            return Coupled(dense, mapped.spikes)
-
-    model.interpreter = Learned
+    gradients, thresholds = _threshold_gradients(trainer, full=full)
     own = {label: value.clone().requires_grad_() for label, value in thresholds.items()}
     optimiser, step = torch.optim.Adam(own.values(), rate), trainer.step
 
@@ -166,10 +155,60 @@ def thresholds_learned(trainer: Trainer, run: Run, rate: float = 0.005, lowest: 
                 value.grad = gradients[label]
             optimiser.step()
             for label, value in own.items():
-                thresholds[label].copy_(value.clamp(min=lowest))
+                thresholds[label].copy_(value.clamp(min=LOWEST))
         return outcome
 
     trainer.step = learned
+
+
+def thresholds_adjusted(trainer: Trainer, run: Run, rate: float = 0.01, priced: bool = False) -> None:
+    """Move thresholds against the same gradient, made one in the mean square of a layer, by ever less.
+
+    Args:
+        trainer: its steps are followed by one of the thresholds.
+        run: the run.
+        rate: how far a threshold moves at first.
+        priced: whether the gradient has what a spike costs.
+    """
+    gradients, thresholds = _threshold_gradients(trainer, priced=priced)
+    step = trainer.step
+
+    def adjusted(images: Tensor, labels: Tensor, whole: int, progress: float) -> tuple[Tensor, Tensor]:
+        outcome = step(images, labels, whole, progress)
+        for label, value in thresholds.items():
+            size = gradients[label].square().mean().sqrt().clamp(min=1e-12)
+            value.sub_(gradients[label] * (rate * (1 - progress) / size)).clamp_(min=LOWEST)
+        return outcome
+
+    trainer.step = adjusted
+
+
+def _threshold_gradients(
+    trainer: Trainer, full: bool = False, priced: bool = False
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """What the last batch's gradients by thresholds are, and the thresholds, by layer.
+
+    A count below T is about p / V, so by V it changes as -count / V; a full one does not.
+    """
+    model = _coupled(trainer)
+    gradients: dict[str, Tensor] = {}
+
+    class Learned(CoupledInterpreter):
+        def _mapped(self, stage: Fire, value: Tensor, dropout: Any, spikes: Spikes, **more: Any) -> Coupled:
+            mapped = super()._mapped(stage, value, dropout, spikes, **more)
+            dense, steps, counts = mapped.dense, self.spiking.time_steps, spikes.count
+
+            def keep(gradient: Tensor) -> None:
+                slope = (counts if full else counts * (counts < steps)).float() / stage.neurons.threshold
+                whole = gradient + self.penalty / len(counts) if priced else gradient
+                gradients[stage.neurons.label] = -(whole * slope).sum(0, keepdim=True)
+
+            if dense.requires_grad:
+                dense.register_hook(keep)
+            return Coupled(dense, mapped.spikes)
+
+    model.interpreter = Learned
+    return gradients, {label: layer.threshold for label, layer in model.network.by_label().items()}
 
 
 def _coupled(trainer: Trainer) -> Snn2Ann:
@@ -185,5 +224,6 @@ CHANGES: dict[str, Change] = {
         read_out_at_every_step,
         priced_by_operations,
         thresholds_learned,
+        thresholds_adjusted,
     )
 }
