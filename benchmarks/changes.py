@@ -13,6 +13,7 @@ from snn2ann.engine.signals import Coupled, Observation, Spikes
 from snn2ann.engine.stages import Fire, Layer, Weigh, firing
 from snn2ann.evaluation.arithmetic import accumulates
 from snn2ann.method.coupling import CoupledInterpreter
+from snn2ann.method.thresholds import LOWEST
 from snn2ann.methods import METHODS
 from snn2ann.methods.model import Step
 from snn2ann.methods.snn2ann import Snn2Ann
@@ -20,9 +21,6 @@ from snn2ann.methods.stbp import tet_loss
 from snn2ann.specs import MethodSpec
 from snn2ann.study import Run
 from snn2ann.training.loop import Trainer
-
-# No threshold is to become nothing.
-LOWEST = 0.1
 
 
 def five_steps_first(trainer: Trainer, run: Run) -> None:
@@ -134,64 +132,17 @@ def operations_of_a_spike(model: Snn2Ann, images: Tensor) -> dict[str, float]:
     return {label: met[label] / max(count, 1.0) for label, count in spikes.items()}
 
 
-def thresholds_learned(trainer: Trainer, run: Run, rate: float = 0.005, full: bool = False) -> None:
-    """Learn each neuron's threshold as the step of a quantiser (LSQ, Esser et al. 2020), by an Adam of its own.
+def thresholds_learned(trainer: Trainer, run: Run, rate: float = 0.005) -> None:
+    """Learn thresholds by an Adam of its own, from the gradients by which `threshold_descent` moves them.
 
     Args:
         trainer: its steps are followed by one of the thresholds.
         run: the run.
         rate: of learning.
-        full: whether full counts have a gradient as well.
-    """
-    gradients, thresholds = _threshold_gradients(trainer, full=full)
-    own = {label: value.clone().requires_grad_() for label, value in thresholds.items()}
-    optimiser, step = torch.optim.Adam(own.values(), rate), trainer.step
-
-    def learned(images: Tensor, labels: Tensor, whole: int, progress: float) -> tuple[Tensor, Tensor]:
-        outcome = step(images, labels, whole, progress)
-        with torch.no_grad():
-            for label, value in own.items():
-                value.copy_(thresholds[label])
-                value.grad = gradients[label]
-            optimiser.step()
-            for label, value in own.items():
-                thresholds[label].copy_(value.clamp(min=LOWEST))
-        return outcome
-
-    trainer.step = learned
-
-
-def thresholds_adjusted(trainer: Trainer, run: Run, rate: float = 0.01, priced: bool = False) -> None:
-    """Move thresholds against the same gradient, made one in the mean square of a layer, by ever less.
-
-    Args:
-        trainer: its steps are followed by one of the thresholds.
-        run: the run.
-        rate: how far a threshold moves at first.
-        priced: whether the gradient has what a spike costs.
-    """
-    gradients, thresholds = _threshold_gradients(trainer, priced=priced)
-    step = trainer.step
-
-    def adjusted(images: Tensor, labels: Tensor, whole: int, progress: float) -> tuple[Tensor, Tensor]:
-        outcome = step(images, labels, whole, progress)
-        for label, value in thresholds.items():
-            size = gradients[label].square().mean().sqrt().clamp(min=1e-12)
-            value.sub_(gradients[label] * (rate * (1 - progress) / size)).clamp_(min=LOWEST)
-        return outcome
-
-    trainer.step = adjusted
-
-
-def _threshold_gradients(
-    trainer: Trainer, full: bool = False, priced: bool = False
-) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """What the last batch's gradients by thresholds are, and the thresholds, by layer.
-
-    A count below T is about p / V, so by V it changes as -count / V; a full one does not.
     """
     model = _coupled(trainer)
-    gradients: dict[str, Tensor] = {}
+    thresholds = {label: layer.threshold for label, layer in model.network.by_label().items()}
+    own = {label: value.clone().requires_grad_() for label, value in thresholds.items()}
 
     class Learned(CoupledInterpreter):
         def _mapped(self, stage: Fire, value: Tensor, dropout: Any, spikes: Spikes, **more: Any) -> Coupled:
@@ -199,16 +150,28 @@ def _threshold_gradients(
             dense, steps, counts = mapped.dense, self.spiking.time_steps, spikes.count
 
             def keep(gradient: Tensor) -> None:
-                slope = (counts if full else counts * (counts < steps)).float() / stage.neurons.threshold
-                whole = gradient + self.penalty / len(counts) if priced else gradient
-                gradients[stage.neurons.label] = -(whole * slope).sum(0, keepdim=True)
+                slope = (counts * (counts < steps)).float() / stage.neurons.threshold
+                own[stage.neurons.label].grad = -(gradient * slope).sum(0, keepdim=True)
 
             if dense.requires_grad:
                 dense.register_hook(keep)
             return Coupled(dense, mapped.spikes)
 
     model.interpreter = Learned
-    return gradients, {label: layer.threshold for label, layer in model.network.by_label().items()}
+    optimiser, step = torch.optim.Adam(own.values(), rate), trainer.step
+
+    def learned(images: Tensor, labels: Tensor, whole: int, progress: float) -> tuple[Tensor, Tensor]:
+        outcome = step(images, labels, whole, progress)
+        with torch.no_grad():
+            # ATA has moved them as well.
+            for label, value in own.items():
+                value.copy_(thresholds[label])
+            optimiser.step()
+            for label, value in own.items():
+                thresholds[label].copy_(value.clamp(min=LOWEST))
+        return outcome
+
+    trainer.step = learned
 
 
 def _coupled(trainer: Trainer) -> Snn2Ann:
@@ -224,6 +187,5 @@ CHANGES: dict[str, Change] = {
         read_out_at_every_step,
         priced_by_operations,
         thresholds_learned,
-        thresholds_adjusted,
     )
 }

@@ -7,7 +7,6 @@ benchmarks/results/leads.csv has are not made again, and docs/method.md gets the
 import argparse
 import os
 from collections.abc import Iterator, Mapping
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +41,11 @@ def jobs(described: Mapping[str, Any], parameters: Mapping[str, Any]) -> Iterato
         for name, lead in {AS_IT_IS: {}, **described["leads"]}.items():
             entry = {**described["run"], "options": lead.get("options", {})}
             study, recipe = {**described["study"], "seeds": [seed]}, {**described["recipe"], **lead.get("recipe", {})}
-            change, given = lead.get("change"), lead.get("with", {})
+            change = lead.get("change")
             for run in runs_of(parameters, study, recipe, entry):
-                known = " ".join(
-                    [run.name, *filter(None, [change]), *(f"{name}={each}" for name, each in given.items())]
-                )
+                known = f"{run.name} {change}" if change else run.name
                 row = {"lead": name, "network": run.network, "seed": seed, "run": known}
-                yield Job(run, row, partial(CHANGES[change], **given) if change else None)
+                yield Job(run, row, CHANGES[change] if change else None)
 
 
 def table(described: Mapping[str, Any], data: pd.DataFrame) -> str:

@@ -1,6 +1,6 @@
 """The options in which variants of the method differ, and the two named presets. Free of torch, so that it loads at once."""
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cache
 from math import isfinite
 from typing import Any, Literal, get_args, get_type_hints
@@ -35,6 +35,9 @@ class CouplingOptions:
         spike_penalty: what a spike a neuron, on the mean of the network's neurons and the batch's images, adds to the loss.
             The mapping unit's gradient has it; the loss that is reported has not.
         spike_penalty_end: share of that price which is left at the end of the training; on the way it falls evenly.
+        threshold_descent: how far a training batch moves a layer's thresholds, in the root mean square over its neurons,
+            down the gradient by which a quantiser learns its step (LSQ, Esser et al. 2020); so far at first, and evenly less
+            up to the end of the training. None leaves them to ATA alone.
         ata: whether thresholds are adjusted in training.
         ata_rate: noisy-spike rate of a layer above which its thresholds rise.
         ata_step: how far the adjusted thresholds lie above the present ones; of calibrated ones, times a spike's worth.
@@ -54,6 +57,7 @@ class CouplingOptions:
     noisy_spikes: Literal["after_dropout", "before_dropout"] = "after_dropout"
     spike_penalty: float = 0.0
     spike_penalty_end: float = 1.0
+    threshold_descent: float | None = None
     ata: bool = True
     ata_rate: float = 0.1
     ata_step: float = 0.1
@@ -87,6 +91,14 @@ class CouplingOptions:
         """Return the price of a spike a neuron when a share `progress`, a number or a tensor, of the training is done."""
         return self.spike_penalty * (1 + (self.spike_penalty_end - 1) * progress)
 
+    def descent_at(self, progress: Any) -> Any:
+        """Return how far a batch moves thresholds when a share `progress`, a number or a tensor, of the training is done."""
+        return (self.threshold_descent or 0.0) * (1 - progress)
+
+    def named(self) -> dict[str, Any]:
+        """Return the options as a run's specification has them: without those that are None, as if they had never been."""
+        return {name: value for name, value in asdict(self).items() if value is not None}
+
     def bias_spread(self, time_steps: int, constant: bool) -> int:
         """Return over how many steps a layer's bias is spread.
 
@@ -117,6 +129,8 @@ def _hints() -> dict[str, Any]:
 
 def _problem(name: str, value: Any, hint: Any) -> str | None:
     """Say what is expected where `value` is not allowed, else None."""
+    if value is None and type(None) in get_args(hint):
+        return None
     if hint is bool:
         return None if isinstance(value, bool) else "true or false"
     words = [word for part in (hint, *get_args(hint)) for word in get_args(part) if isinstance(word, str)]

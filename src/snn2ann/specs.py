@@ -3,7 +3,7 @@
 import hashlib
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
@@ -150,7 +150,7 @@ def method_spec(parameters: Parameters, chosen: Chosen, key: str) -> MethodSpec:
         beside = chosen.given("mapping_unit", "ata")
         refuse_two_values(beside, chosen.options, key)
         own = _checked_coupling(chosen.options, f"{key}.options") | _checked_coupling(beside, key)
-        options = asdict(VARIANTS[variant].with_options(common | own))
+        options = VARIANTS[variant].with_options(common | own).named()
     else:
         for option, value in chosen.given("variant", "mapping_unit", "ata").items():
             raise UserError(f"{key}.{option}: {value!r} is not allowed; method {name} has none")
@@ -206,7 +206,7 @@ def _checked_coupling(options: Mapping[str, Any], key: str) -> Options:
 def changed_options(method: MethodSpec) -> Options:
     """Return the options of a resolved method that are not the preset's; unit and ATA have a place of their own."""
     variant = method["variant"]
-    preset = asdict(VARIANTS[variant]) if variant else METHODS[method["name"]].defaults
+    preset = VARIANTS[variant].named() if variant else METHODS[method["name"]].defaults
     apart = ("mapping_unit", "ata") if variant else ()
     return {
         option: value

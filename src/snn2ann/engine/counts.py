@@ -79,6 +79,7 @@ def substitute(
     factor: Number = 1.0,
     penalty: Number = 0.0,
     kernels: bool = False,
+    by_threshold: tuple[Tensor, int] | None = None,
 ) -> Counts:
     """Put counts in the place of an activation.
 
@@ -91,14 +92,18 @@ def substitute(
         factor: see `Counts`.
         penalty: the price of each count of an image, in a mean over the batch. Its gradient is that of the counts.
         kernels: whether Triton's kernel goes backward, in one pass.
+        by_threshold: what takes the gradient by the thresholds, [1, C, H, W], and T, the largest count. A smaller count is
+            about p / V, so by V it changes as -count / V; a full one does not.
     """
+    learned = (None, None, 0) if by_threshold is None else (by_threshold[0], count, by_threshold[1])
     if isinstance(penalty, float) and not penalty:
-        return Counts(_Substitute.apply(pre_activation, active, slope, gain, kernels), count, factor)
+        link = _Substitute.apply(pre_activation, active, slope, gain, kernels, 0.0, None, *learned)
+        return Counts(link, count, factor)
     each = penalty / len(count)
     each = each.to(torch.get_default_dtype()) if isinstance(each, Tensor) else each
     # PyTorch's own type for a sum of bytes is five times as slow.
     price = count.sum(dtype=torch.int32) * each
-    link, price = _Substitute.apply(pre_activation, active, slope, gain, kernels, each, price)
+    link, price = _Substitute.apply(pre_activation, active, slope, gain, kernels, each, price, *learned)
     return Counts(link, count, factor, price)
 
 
@@ -134,8 +139,12 @@ class _Substitute(torch.autograd.Function):
         kernels: bool,
         each: Number = 0.0,
         price: Tensor | None = None,
+        learned: Tensor | None = None,
+        count: Tensor | None = None,
+        most: int = 0,
     ) -> Tensor | tuple[Tensor, Tensor]:
-        _keep(ctx, (active, gain), (slope, each))
+        _keep(ctx, (active, gain, count), (slope, each))
+        ctx.most = most
         ctx.priced = price is not None
         ctx.kernels = kernels and not isinstance(slope, Tensor)
         ctx.kind = pre_activation.dtype
@@ -149,8 +158,11 @@ class _Substitute(torch.autograd.Function):
                 "a gradient of a gradient (create_graph=True) is asked for, and a spike count has none; leave it out, or "
                 "take it of the network itself, without neurons"
             )
-        active, gain, slope, each = _kept(ctx)
+        active, gain, count, slope, each = _kept(ctx)
         activation, price = (*gradients, None)[:2]
+        # Before anything is written to: the price is for the weights alone.
+        learned = None if count is None or activation is None else _by_threshold(activation, count, ctx.most, gain)
+        rest = (None, None, None, None, None, None, learned, None, None)
         if price is None and ctx.priced:
             warnings.warn(_UNPAID, stacklevel=2)
         if ctx.kernels and not (activation is None and price is None):
@@ -160,7 +172,7 @@ class _Substitute(torch.autograd.Function):
             # What a compiled network reads at every call is a tensor.
             paid = None if price is None else (price * each, 1.0) if isinstance(each, Tensor) else (price, each)
             given = fused.map_backward(activation, active, kind, slope=slope, gain=gain, price=paid)
-            return given, None, None, None, None, None, None
+            return given, *rest
         gradient = None if activation is None else activation * active
         if price is not None:
             # As many times as the loss is that the price is part of.
@@ -172,7 +184,13 @@ class _Substitute(torch.autograd.Function):
             gradient.mul_(slope)
         if gradient is not None and gain is not None:
             gradient.mul_(gain)
-        return gradient, None, None, None, None, None, None
+        return gradient, *rest
+
+
+def _by_threshold(gradient: Tensor, count: Tensor, most: int, gain: Tensor | None) -> Tensor:
+    """The gradient by thresholds of what follows counts of which `gradient` is that: [1, C, H, W]."""
+    summed = (gradient * (count * (count < most))).sum(0, keepdim=True, dtype=torch.float32).neg_()
+    return summed if gain is None else summed * gain
 
 
 class _Dense(torch.autograd.Function):

@@ -337,7 +337,7 @@ class CoupledNetwork(Network):
 
     def get_extra_state(self) -> Tensor:
         """Give T, the options and the images' size as JSON in bytes, which every format of tensors can hold."""
-        said = {"time_steps": self.time_steps, "options": asdict(self.options), "image_shape": self.image_shape}
+        said = {"time_steps": self.time_steps, "options": self.options.named(), "image_shape": self.image_shape}
         return torch.frombuffer(bytearray(json.dumps(said, sort_keys=True).encode()), dtype=torch.uint8)
 
     def set_extra_state(self, state: Tensor) -> None:

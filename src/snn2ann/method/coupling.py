@@ -19,9 +19,10 @@ from snn2ann.engine.processes import share_of_all
 from snn2ann.engine.signals import Coupled, Observation, Observer, Spikes
 from snn2ann.engine.stages import Apply, Drop, Fire, Layer, Pool, Stage, Weigh, firing
 from snn2ann.engine.ways import Way
+from snn2ann.errors import UserError
 from snn2ann.method.mapping import map_spikes, noisy_spike_rate
 from snn2ann.method.spiking import BatchStatistics, SpikingInterpreter, floats
-from snn2ann.method.thresholds import adjust_threshold
+from snn2ann.method.thresholds import adjust_threshold, learned_by
 from snn2ann.network.operations import Shift
 from snn2ann.network.plan import Plan
 from snn2ann.network.refusals import refuse
@@ -60,8 +61,10 @@ class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
         spiking: the SNN branch; if it is in training mode, so must be the network.
         adjust: whether thresholds are adjusted (ATA), each layer's after its neurons ran.
         observer: is shown every stage.
-        progress: share of the training that is done, where spikes have a price; a scalar in a compiled network.
+        progress: share of the training that is done, where spikes have a price or thresholds are learned; a scalar in a
+            compiled network.
         neurons: of the whole network, on the mean of which a spike has its price; 0 for none.
+        weight: what the batch weighs in the step, of which it may be a part.
 
     Attributes:
         price: what the batch's spikes cost, on the mean of its images: a scalar with gradient, or None.
@@ -75,6 +78,7 @@ class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
         observer: Observer | None = None,
         progress: Number = 0.0,
         neurons: int = 0,
+        weight: float = 1.0,
     ) -> None:
         self.spiking = spiking
         self.options = spiking.options
@@ -82,6 +86,7 @@ class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
         self.observer = observer
         priced = neurons and self.options.spike_penalty
         self.penalty = self.options.penalty_at(progress) / neurons if priced else 0.0
+        self.descent = self.options.descent_at(progress) * weight if self.options.threshold_descent else None
         self.price: Tensor | None = None
         self.share = spiking.bias_steps / spiking.time_steps
         # Of the neurons that ran last, for the observer: p after dropout, and their noisy-spike rate.
@@ -241,10 +246,18 @@ class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
             factor=factor,
             penalty=self.penalty,
             kernels=kernels,
+            by_threshold=self._by_threshold(neurons.threshold),
         )
         if activation.price is not None:
             self.price = activation.price if self.price is None else self.price + activation.price
         return Coupled(activation, spikes, adds_up=unit == "stsu" and is_one(factor))
+
+    def _by_threshold(self, threshold: Tensor) -> tuple[Tensor, int] | None:
+        if self.descent is None or not (self.spiking.training and torch.is_grad_enabled()):
+            return None
+        if torch.compiler.is_compiling():
+            raise UserError("threshold_descent: not in a network that torch.compile compiles; leave one of the two out")
+        return learned_by(threshold, self.descent), self.spiking.time_steps
 
     @without_gradient
     def _watch(self, stage: Fire, value: Tensor, dropout: Dropout | None, spikes: Spikes, kernels: bool) -> None:

@@ -61,6 +61,7 @@ def map_spikes(
     factor: Number = 1.0,
     penalty: Number = 0.0,
     kernels: bool = False,
+    by_threshold: tuple[Tensor, int] | None = None,
 ) -> Counts:
     """Dropout, ReLU and mapping unit in one: `resu(relu(p), S)` or `stsu(relu(p), S)`, keeping a bool a neuron for backward.
 
@@ -74,6 +75,7 @@ def map_spikes(
         factor: what the ANN branch multiplies counts by, which gives the activation: a number, or one a channel.
         penalty: the price of each spike of an image; see `Counts.price`.
         kernels: whether Triton's kernels do it, in one pass forward and one backward; [B, C, H, W].
+        by_threshold: see `counts.substitute`.
 
     Returns:
         The mapped counts, same shape.
@@ -91,10 +93,10 @@ def map_spikes(
     if window is None:
         gain = factor.reciprocal() if isinstance(factor, Tensor) else None
         slope = slope if isinstance(factor, Tensor) else slope / factor
-        return substitute(pre_activation, mapped, active, slope, gain, factor, penalty, kernels)
+        return substitute(pre_activation, mapped, active, slope, gain, factor, penalty, kernels, by_threshold)
     # A threshold near zero would give an unbounded slope; no count is that sensitive.
     gain = window[0].clamp(min=0.1 * factor).reciprocal()
-    return substitute(pre_activation, mapped, active, slope, gain, factor, penalty, kernels)
+    return substitute(pre_activation, mapped, active, slope, gain, factor, penalty, kernels, by_threshold)
 
 
 def _map(

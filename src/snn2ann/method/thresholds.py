@@ -1,9 +1,13 @@
-"""Adaptive threshold adjustment (ATA): raise a layer's thresholds where too many of its spikes are noisy."""
+"""How thresholds move in training: adaptive threshold adjustment (ATA), and descent down their own gradient."""
 
 import torch
 from torch import Tensor
 
 from snn2ann.engine.counts import Number
+from snn2ann.engine.processes import sum_of_all
+
+LOWEST = 0.1
+"""No threshold is learned to be lower: a layer that fires at nothing has no gradient that would raise it."""
 
 
 @torch.no_grad()
@@ -24,3 +28,30 @@ def adjust_threshold(
     """
     target = threshold + step * (rate > limit).to(threshold.dtype)
     threshold.copy_((1 - momentum) * threshold + momentum * target)
+
+
+def learned_by(threshold: Tensor, step: Number) -> Tensor:
+    """Give zeros, one a neuron, whose gradient moves the thresholds in backward.
+
+    V ← V - step · G / rms(G), G being what the zeros are given. Its size is made one in the root mean square of the layer,
+    so that no learning rate depends on the loss's scale, on the batch or on how many neurons there are.
+
+    Args:
+        threshold: V, [1, C, H, W], changed in place.
+        step: how far they move in the root mean square, in the current's unit.
+    """
+    zeros = torch.zeros_like(threshold).requires_grad_()
+
+    @torch.no_grad()
+    def descend(zeros: Tensor) -> None:
+        assert zeros.grad is not None
+        gradient = sum_of_all(zeros.grad)
+        size = gradient.square().mean().sqrt()
+        # A scaled loss may overflow, and its batch is then left out.
+        moved = torch.nan_to_num(gradient * (step / size), 0.0, 0.0, 0.0)
+        # Thresholds that start lower stay where they are.
+        threshold.copy_(torch.maximum(threshold - moved, threshold.clamp(max=LOWEST)))
+        zeros.grad = None
+
+    zeros.register_post_accumulate_grad_hook(descend)
+    return zeros

@@ -44,6 +44,7 @@ class Snn2Ann(CoupledModel):
             observer=observer,
             progress=self.progress,
             neurons=self.network.number_of_neurons(),
+            weight=self.loss_weight,
         )
         logits, _ = self.network.run_by(interpreter, images)
         value = loss(logits, labels)
