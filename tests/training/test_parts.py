@@ -32,14 +32,16 @@ from tests.recipes import PLAIN
 DATASET = dataset_spec("digits", {"train_images": 200})
 COUPLED = [f"snn2ann {variant}" for variant in VARIANTS]
 TRAINED = [name for name in METHODS if name not in ("snn2ann", "conversion", "authors")] + COUPLED
+TRAINED += ["snn2ann refined learned"]  # thresholds
 
 
 def spec(name: str, **recipe: Any) -> dict[str, Any]:
     """A run of a method; nothing in it is dropped at random, and of the last batch a process has more than the other."""
-    method, _, variant = name.partition(" ")
-    options = METHODS[method].defaults
+    method, *words = name.split()
+    variant, options = "".join(words[:1]), METHODS[method].defaults
     if variant:
-        options = asdict(VARIANTS[variant].with_options({"membrane_dropout": 0.0, "ata_rate": 0.00005}))
+        learned = {"threshold_descent": 0.02} if "learned" in words else {}
+        options = asdict(VARIANTS[variant].with_options({"membrane_dropout": 0.0, "ata_rate": 0.00005, **learned}))
     return {
         "dataset": DATASET,
         "network": {"name": "vgg", "kind": "vgg", "blocks": [[4], [6]], "pooled_blocks": [1, 2], "dropout": [0, 0]},

@@ -189,7 +189,8 @@ class _Substitute(torch.autograd.Function):
 
 def _by_threshold(gradient: Tensor, count: Tensor, most: int, gain: Tensor | None) -> Tensor:
     """The gradient by thresholds of what follows counts of which `gradient` is that: [1, C, H, W]."""
-    summed = (gradient * (count * (count < most))).sum(0, keepdim=True, dtype=torch.float32).neg_()
+    exact = torch.promote_types(gradient.dtype, torch.float32)
+    summed = (gradient * (count * (count < most))).sum(0, keepdim=True, dtype=exact).neg_()
     return summed if gain is None else summed * gain
 
 

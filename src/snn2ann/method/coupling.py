@@ -19,7 +19,6 @@ from snn2ann.engine.processes import share_of_all
 from snn2ann.engine.signals import Coupled, Observation, Observer, Spikes
 from snn2ann.engine.stages import Apply, Drop, Fire, Layer, Pool, Stage, Weigh, firing
 from snn2ann.engine.ways import Way
-from snn2ann.errors import UserError
 from snn2ann.method.mapping import map_spikes, noisy_spike_rate
 from snn2ann.method.spiking import BatchStatistics, SpikingInterpreter, floats
 from snn2ann.method.thresholds import adjust_threshold, learned_by
@@ -255,8 +254,6 @@ class CoupledInterpreter(Interpreter[Coupled, tuple[Tensor, Tensor]]):
     def _by_threshold(self, threshold: Tensor) -> tuple[Tensor, int] | None:
         if self.descent is None or not (self.spiking.training and torch.is_grad_enabled()):
             return None
-        if torch.compiler.is_compiling():
-            raise UserError("threshold_descent: not in a network that torch.compile compiles; leave one of the two out")
         return learned_by(threshold, self.descent), self.spiking.time_steps
 
     @without_gradient

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from snn2ann.engine.counts import Number
-from snn2ann.engine.processes import sum_of_all
+from snn2ann.engine.processes import number, sum_of_all
 
 LOWEST = 0.1
 """No threshold is learned to be lower: a layer that fires at nothing has no gradient that would raise it."""
@@ -30,6 +30,7 @@ def adjust_threshold(
     threshold.copy_((1 - momentum) * threshold + momentum * target)
 
 
+@torch.compiler.disable(reason="thresholds that are learned (threshold_descent) move in backward, which is no graph's")  # type: ignore[untyped-decorator]
 def learned_by(threshold: Tensor, step: Number) -> Tensor:
     """Give zeros, one a neuron, whose gradient moves the thresholds in backward.
 
@@ -47,8 +48,10 @@ def learned_by(threshold: Tensor, step: Number) -> Tensor:
         assert zeros.grad is not None
         gradient = sum_of_all(zeros.grad)
         size = gradient.square().mean().sqrt()
+        # Of parts of a batch, the processes' need not be of one size.
+        same = sum_of_all(torch.as_tensor(step, dtype=size.dtype, device=size.device).clone()) / number()
         # A scaled loss may overflow, and its batch is then left out.
-        moved = torch.nan_to_num(gradient * (step / size), 0.0, 0.0, 0.0)
+        moved = torch.nan_to_num(gradient * (same / size), 0.0, 0.0, 0.0)
         # Thresholds that start lower stay where they are.
         threshold.copy_(torch.maximum(threshold - moved, threshold.clamp(max=LOWEST)))
         zeros.grad = None
