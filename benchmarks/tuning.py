@@ -6,9 +6,7 @@ stopped at any time; docs/tuning.md gets the table. Test images are never looked
 
 import argparse
 import json
-import math
 import os
-import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -28,6 +26,8 @@ RESULTS = Path("benchmarks/results/tuning.csv")
 ACTIVITY = ("spikes", "operations")
 COLUMNS = ["method", "trial", "learning_rate", "options", "network", "seed", "validation", *ACTIVITY, "seconds", "run"]
 Options = dict[str, Any]
+# A learning rate and options.
+Trial = tuple[float, Options]
 
 
 @dataclass(frozen=True)
@@ -53,25 +53,20 @@ class Tuning:
         """The learning rate of the recipe, which a method's first trial has."""
         return float(self.runs(self.methods[0], None, {}, 0)[0].spec["recipe"]["learning_rate"])
 
-    def trials(self, method: str) -> list[tuple[float, Options]]:
-        """The learning rate and the options of each trial: the defaults, then drawn without repetition."""
-        described, wanted = self.content["methods"][method]["options"], int(self.content["budget"]["trials"])
-        lists = [self.content["learning_rate"], *described.values()]
-        found: list[tuple[float, Options]] = [(self.first_rate, {})]
-        places = math.prod(map(len, lists))
-        for place in random.Random(method).sample(range(places), places):
-            values = []
-            for choices in lists:
-                place, one = divmod(place, len(choices))
-                values.append(choices[one])
-            trial = float(values[0]), dict(zip(described, values[1:], strict=True))
-            if self._name(method, trial) not in {self._name(method, each) for each in found}:
-                found.append(trial)
-            if len(found) == wanted:
-                break
-        return found
+    def alone(self, method: str) -> list[Trial]:
+        """The defaults, then each learning rate and each option's values alone, as many as the budget has."""
+        described = self.content["methods"][method]["options"]
+        rates: list[Trial] = [(float(rate), {}) for rate in self.content["learning_rate"]]
+        others: list[Trial] = [
+            (self.first_rate, {option: value}) for option, values in described.items() for value in values
+        ]
+        found: dict[str, Trial] = {}
+        for trial in [(self.first_rate, {}), *rates, *others]:
+            # What comes to the defaults is no second trial.
+            found.setdefault(self._name(method, trial), trial)
+        return list(found.values())[: int(self.content["budget"]["trials"])]
 
-    def _name(self, method: str, trial: tuple[float, Options]) -> str:
+    def _name(self, method: str, trial: Trial) -> str:
         """Tells trials apart by what they come to."""
         return self.runs(method, *trial, 0)[0].name
 
@@ -102,15 +97,31 @@ def read() -> Tuning:
     return Tuning(yaml.safe_load(CHOICES.read_text(encoding="utf-8")), load_parameters("params.yaml"))
 
 
-def jobs(tuning: Tuning, method: str, trials: list[int], seeds: list[int]) -> Iterator[Job]:
+def jobs(tuning: Tuning, method: str, numbers: list[int], seeds: list[int]) -> Iterator[Job]:
     """The runs of some of a method's trials."""
-    every = tuning.trials(method)
+    every = trials(tuning, method)
     for seed in seeds:
-        for number in trials:
+        for number in numbers:
             rate, options = every[number]
             for run in tuning.runs(method, rate, options, seed):
                 row = {"method": method, "trial": number, "learning_rate": rate, "options": json.dumps(options)}
                 yield Job(run, {**row, "network": run.network, "seed": seed, "run": run.name})
+
+
+def trials(tuning: Tuning, method: str) -> list[Trial]:
+    """A method's trials: each value alone and, once all of these are known, what was better than the defaults together."""
+    alone, first = tuning.alone(method), tuning.content["budget"]["seeds"][:1]
+    found = _means(tuning, method, alone, first)["validation"]
+    if len(found) < len(alone):
+        return alone
+    rate, options = tuning.first_rate, {}
+    # From the worst to the best, so that of an option's values the best stays.
+    for number in found[found > found[0]].sort_values(kind="stable").index:
+        own_rate, own = alone[number]
+        rate, options = (rate, options | own) if own else (own_rate, options)
+    known = {tuning.runs(method, *trial, 0)[0].name for trial in alone}
+    together = (rate, options)
+    return alone if tuning.runs(method, *together, 0)[0].name in known else [*alone, together]
 
 
 def of_trials(tuning: Tuning, method: str, seeds: list[int]) -> pd.DataFrame:
@@ -118,8 +129,16 @@ def of_trials(tuning: Tuning, method: str, seeds: list[int]) -> pd.DataFrame:
 
     Only trials are in it that have every network and seed.
     """
-    every = tuning.trials(method)
-    wanted = {job.run.name: job.row["trial"] for job in jobs(tuning, method, list(range(len(every))), seeds)}
+    return _means(tuning, method, trials(tuning, method), seeds)
+
+
+def _means(tuning: Tuning, method: str, of: list[Trial], seeds: list[int]) -> pd.DataFrame:
+    wanted = {
+        run.name: number
+        for number, trial in enumerate(of)
+        for seed in seeds
+        for run in tuning.runs(method, *trial, seed)
+    }
     data = rows_of(RESULTS, COLUMNS)
     data = data[data["run"].isin(wanted)].assign(trial=lambda here: here["run"].map(wanted))
     found = data.groupby("trial")[["validation", *ACTIVITY]].agg(["mean", "count"])
@@ -143,7 +162,7 @@ def ranking(tuning: Tuning, method: str, seeds: list[int]) -> list[int]:
 def finalists(tuning: Tuning, method: str) -> list[int]:
     """The best trials of the first seed, once all of them are known, and the defaults."""
     seed = tuning.content["budget"]["seeds"][:1]
-    if len(of_trials(tuning, method, seed)) < len(tuning.trials(method)):
+    if len(of_trials(tuning, method, seed)) < len(trials(tuning, method)):
         return []
     best = ranking(tuning, method, seed)[: tuning.content["budget"]["finalists"]]
     return [*best, *([0] if 0 not in best else [])]
@@ -161,10 +180,10 @@ def table(tuning: Tuning) -> str:
     seeds, rows = tuning.content["budget"]["seeds"], []
     for method in tuning.methods:
         found, chosen = of_trials(tuning, method, seeds), winner(tuning, method)
-        trials = tuning.trials(method)
+        every = trials(tuning, method)
         cells = ["not tuned yet"] * 5
         if chosen is not None:
-            rate, options = trials[chosen]
+            rate, options = every[chosen]
             words = [
                 f"learning rate {rate:g}",
                 *(f"{name} {value}" for name, value in options.items() if value is not None),
@@ -175,7 +194,7 @@ def table(tuning: Tuning) -> str:
                 "its defaults" if chosen == 0 else ", ".join(words),
             ]
         seen = of_trials(tuning, method, seeds[:1])
-        rows.append([method, f"{len(seen)} of {len(trials)}", *cells])
+        rows.append([method, f"{len(seen)} of {len(every)}", *cells])
     head = ["Method", "Trials", "Defaults", "Chosen", "Spikes an image", "Synaptic operations", "What was chosen"]
     return tabulate(rows, head, tablefmt="github", disable_numparse=True)
 
@@ -193,8 +212,10 @@ def main() -> None:
         parser.error(f"{', '.join(sorted(unknown))}: not in {CHOICES}, which has {', '.join(tuning.methods)}")
     seeds = tuning.content["budget"]["seeds"]
     for method in [] if options.fill else names:
-        every = list(range(len(tuning.trials(method))))
-        make(RESULTS, COLUMNS, list(jobs(tuning, method, every, seeds[:1])), options.processes)
+        # Each alone, then what was better together.
+        for _ in range(2):
+            every = list(range(len(trials(tuning, method))))
+            make(RESULTS, COLUMNS, list(jobs(tuning, method, every, seeds[:1])), options.processes)
         make(RESULTS, COLUMNS, list(jobs(tuning, method, finalists(tuning, method), seeds)), options.processes)
         blocks.fill(PAGE, {"tuning": table(tuning)})
     blocks.fill(PAGE, {"tuning": table(tuning)})

@@ -16,11 +16,14 @@ from snn2ann.study import Run
 CHOICES: dict[str, Any] = {
     "study": {"datasets": ["digits"], "networks": ["vgg-tiny", "resnet-tiny"]},
     "recipe": {"inherit": "digits", "epochs": 1},
-    "budget": {"trials": 3, "finalists": 1, "seeds": [100, 101]},
+    "budget": {"trials": 5, "finalists": 1, "seeds": [100, 101]},
     "learning_rate": [0.006, 0.012],
     "methods": {
         "ANN": {"run": {"method": "ann"}, "options": {}},
-        "BP": {"run": {"method": "stbp", "time_steps": 2}, "options": {"threshold": [0.5, 1.0], "tau": [None, 2.0]}},
+        "BP": {
+            "run": {"method": "stbp", "time_steps": 2},
+            "options": {"threshold": [0.5, 1.0, 2.0], "tau": [2.0, 4.0]},
+        },
         "Tandem": {"run": {"method": "tandem", "time_steps": 2}, "options": {"threshold": [0.5, 1.0]}, "activity": 0.5},
     },
     "reference": "BP",
@@ -31,7 +34,7 @@ CHOICES: dict[str, Any] = {
 def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuning.Tuning:
     monkeypatch.setattr(tuning, "CHOICES", tmp_path / "tuning.yaml")
     monkeypatch.setattr(tuning, "RESULTS", tmp_path / "tuning.csv")
-    tuning.CHOICES.write_text(yaml.safe_dump(CHOICES))
+    tuning.CHOICES.write_text(yaml.safe_dump(CHOICES, sort_keys=False))
     return tuning.read()
 
 
@@ -46,24 +49,26 @@ def add(small: tuning.Tuning, method: str, seed: int, accuracy: list[float], spi
     pd.concat([known, pd.DataFrame(rows)] if len(known) else [pd.DataFrame(rows)]).to_csv(tuning.RESULTS, index=False)
 
 
-def test_trials_are_the_budget_or_all_that_there_are_and_differ(small: tuning.Tuning) -> None:
-    assert small.trials("ANN") == [(0.012, {}), (0.006, {})]
-    for method in ("BP", "Tandem"):
-        trials = small.trials(method)
-        assert len(trials) == 3 and trials[0] == (0.012, {})
-        names = [small.runs(method, *trial, 100)[0].name for trial in trials]
-        assert len(set(names)) == 3, "a draw that comes to the defaults is no second trial"
-    drawn = tuning.read().trials("BP")
-    assert drawn == small.trials("BP"), "the same every time"
+def test_a_trial_changes_one_thing_and_the_last_has_all_that_was_better(small: tuning.Tuning) -> None:
+    assert tuning.trials(small, "ANN") == [(0.012, {}), (0.006, {})]
+    alone = [(0.012, {}), (0.006, {}), (0.012, {"threshold": 0.5}), (0.012, {"threshold": 2.0}), (0.012, {"tau": 2.0})]
+    assert tuning.trials(small, "BP") == alone, (
+        "the defaults are not drawn again, and there are no more than the budget"
+    )
+    add(small, "BP", 100, [0.8, 0.9, 0.85, 0.9, 0.7], [10] * 5)
+    together = (0.006, {"threshold": 2.0})
+    assert tuning.trials(small, "BP") == [*alone, together]
+    add(small, "Tandem", 100, [0.8, 0.7, 0.9], [10] * 3)
+    assert len(tuning.trials(small, "Tandem")) == 3, "one that was better alone has been tried already"
 
 
 def test_the_best_of_the_first_seed_is_tried_again_and_wins_over_all_seeds(small: tuning.Tuning) -> None:
     add(small, "BP", 100, [0.8, 0.9], [10, 10])
     assert tuning.finalists(small, "BP") == [], "a trial is missing"
     tuning.RESULTS.unlink()
-    add(small, "BP", 100, [0.8, 0.9, 0.7], [10, 10, 10])
+    add(small, "BP", 100, [0.8, 0.9, 0.7, 0.7, 0.7], [10] * 5)
     assert tuning.finalists(small, "BP") == [1, 0] and tuning.winner(small, "BP") is None
-    add(small, "BP", 101, [0.8, 0.6, 0.9], [10, 10, 10])
+    add(small, "BP", 101, [0.8, 0.6, 0.9, 0.7, 0.7], [10] * 5)
     assert tuning.winner(small, "BP") == 0, "over both seeds 0.8 beats 0.75, and the third was no finalist"
     assert "its defaults" in tuning.table(small) and tuning.table(small).count("not tuned yet") == 10
 
@@ -71,7 +76,7 @@ def test_the_best_of_the_first_seed_is_tried_again_and_wins_over_all_seeds(small
 def test_trials_of_too_many_spikes_do_not_count(small: tuning.Tuning) -> None:
     add(small, "Tandem", 100, [0.7, 0.8, 0.9], [4, 5, 6])
     assert tuning.ranking(small, "Tandem", [100]) == [], "the reference's spikes are not known"
-    add(small, "BP", 100, [0.8, 0.9, 0.7], [10, 1, 100])
+    add(small, "BP", 100, [0.8, 0.9, 0.7, 0.7, 0.7], [10, 1, 100, 10, 10])
     assert tuning.ranking(small, "Tandem", [100]) == [1, 0]
 
 
