@@ -114,7 +114,8 @@ def trials(tuning: Tuning, method: str) -> list[Trial]:
     found = _means(tuning, method, alone, first)["validation"]
     if len(found) < len(alone):
         return alone
-    rate, options = tuning.first_rate, {}
+    rate: float = tuning.first_rate
+    options: Options = {}
     # From the worst to the best, so that of an option's values the best stays.
     for number in found[found > found[0]].sort_values(kind="stable").index:
         own_rate, own = alone[number]
