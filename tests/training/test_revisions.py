@@ -20,13 +20,16 @@ from snn2ann.options import VARIANTS
 RECORD = Path(__file__).with_name("revisions.json")
 NETWORK = {"kind": "resnet", "channels": [4, 4, 6], "strides": [1, 1, 2], "blocks_per_stage": 1, "dropout": 0.2}
 OWN = [name for name, entry in METHODS.items() if entry.options != "variants"]
-CASES = [*OWN, *(f"snn2ann {variant}" for variant in VARIANTS)]
+# Options that change what happens in a step, and that no variant has.
+LEARNED = "snn2ann refined learned"
+CASES = [*OWN, *(f"snn2ann {variant}" for variant in VARIANTS), LEARNED]
 
 
 def tiny_run(case: str) -> dict[str, Any]:
     """Four training steps and an evaluation, on images that follow a formula."""
-    name, _, variant = case.partition(" ")
-    options = asdict(VARIANTS[variant]) if variant else METHODS[name].defaults
+    name, *words = case.split()
+    options = asdict(VARIANTS[words[0]]) if words else METHODS[name].defaults
+    options |= {"threshold_descent": 0.05} if case == LEARNED else {}
     method = {"name": name, "time_steps": 3 if METHODS[name].time_steps else None, "options": options}
     torch.manual_seed(0)
     dataset = {"shape": (1, 6, 6), "classes": 3}
