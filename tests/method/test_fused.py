@@ -124,11 +124,11 @@ def test_mapping(unit: str, window: bool, dropped: bool, penalty: float) -> None
     dropout = Dropout(torch.ones(p.shape).bernoulli_(0.5), 2.0) if dropped else None
     threshold = torch.rand(1, *p.shape[1:])
     pair = (threshold, 4) if window else None
-    counts = map_spikes(p, count, unit, dropout=dropout, window=pair, factor=0.5, penalty=penalty)
+    how: dict[str, Any] = {"dropout": dropout, "window": pair, "factor": 0.5, "penalty": penalty}
+    zeros = [torch.zeros_like(threshold).requires_grad_() for _ in range(2)]
+    counts = map_spikes(p, count, unit, **how, by_threshold=(zeros[0], 4))
     by_kernels = p.detach().clone().requires_grad_()
-    mapped = map_spikes(
-        by_kernels, count, unit, dropout=dropout, window=pair, factor=0.5, penalty=penalty, kernels=True
-    )
+    mapped = map_spikes(by_kernels, count, unit, **how, kernels=True, by_threshold=(zeros[1], 4))
     assert torch.equal(mapped.value, counts.value) and mapped.value.dtype == count.dtype
     for each in (None, dropout):
         noisy = noisy_spike_rate(p.detach(), count, each, kernels=True)
@@ -139,6 +139,8 @@ def test_mapping(unit: str, window: bool, dropped: bool, penalty: float) -> None
         (loss if made.price is None else loss + 2 * made.price).backward()
     assert p.grad is not None and by_kernels.grad is not None
     assert torch.equal(by_kernels.grad, p.grad)
+    assert zeros[0].grad is not None and zeros[1].grad is not None and zeros[0].grad.any()
+    assert torch.equal(zeros[1].grad, zeros[0].grad)
 
 
 @pytest.mark.parametrize("capability", [80, 90])

@@ -112,7 +112,7 @@ def test_weights_learn_as_without(images: Tensor) -> None:
 
 
 def test_compiled_in_parts_they_move_alike_and_as_one_graph_it_is_refused(images: Tensor) -> None:
-    plain, parts, whole = coupled(), coupled(), coupled()
+    plain, parts, whole = (coupled(spike_penalty=0.0) for _ in range(3))
     call: Callable[[Tensor], Tensor] = torch.compile(parts, backend="eager")
     for network in (plain, call):
         cross_entropy(network(images), LABELS).backward()

@@ -66,8 +66,9 @@ def recorded(work: Callable[[], None]) -> Callable[[], None]:
 
 
 def trainer(name: str, network: str, **recipe: Any) -> Trainer:
-    method, _, variant = name.partition(" ")
-    options = asdict(VARIANTS[variant]) if variant else METHODS[method].defaults
+    method, *words = name.split()
+    options = asdict(VARIANTS[words[0]]) if words else METHODS[method].defaults
+    options |= {"threshold_descent": 0.05} if "learned" in words else {}
     spec = {
         "dataset": {"shape": (2, 8, 8), "classes": 3},
         "network": {"name": network, "initialisation": "default", **NETWORKS[network]},
@@ -154,12 +155,12 @@ def test_a_captured_step_is_the_eager_one(name: str, network: str) -> None:
     ],
     ids=str,
 )
-@pytest.mark.parametrize("name", ["ann", "snn2ann refined"])
+@pytest.mark.parametrize("name", ["ann", "snn2ann refined", "snn2ann refined learned"])
 def test_so_it_is_with_every_optimiser_in_parts_and_in_bfloat16(name: str, recipe: dict[str, Any]) -> None:
     check_equal(name, "vgg", **recipe)
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", [*VARIANTS, "refined learned"])
 def test_so_it_is_by_the_kernels_of_a_gpu(variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("triton", reason="Triton has no wheel for this platform")
     monkeypatch.setenv("SNN2ANN_ENGINE", "triton")

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from snn2ann.engine.counts import Number
-from snn2ann.engine.processes import number, sum_of_all
+from snn2ann.engine.processes import number, several, sum_of_all
 
 LOWEST = 0.1
 """No threshold is learned to be lower: a layer that fires at nothing has no gradient that would raise it."""
@@ -48,10 +48,12 @@ def learned_by(threshold: Tensor, step: Number) -> Tensor:
         assert zeros.grad is not None
         gradient = sum_of_all(zeros.grad)
         size = gradient.square().mean().sqrt()
-        # Of parts of a batch, the processes' need not be of one size.
-        same = sum_of_all(torch.as_tensor(step, dtype=size.dtype, device=size.device).clone()) / number()
-        # A scaled loss may overflow, and its batch is then left out.
-        moved = torch.nan_to_num(gradient * (same / size), 0.0, 0.0, 0.0)
+        same = step.to(size.dtype) if isinstance(step, Tensor) else step
+        if several():
+            # Of parts of a batch, the processes' need not be of one size.
+            same = sum_of_all(torch.as_tensor(step, dtype=size.dtype, device=size.device).clone()) / number()
+        # A scaled loss may overflow, and its batch is then left out. A tensor rounds as the number does.
+        moved = torch.nan_to_num(gradient * (size.reciprocal() * same), 0.0, 0.0, 0.0)
         # Thresholds that start lower stay where they are.
         threshold.copy_(torch.maximum(threshold - moved, threshold.clamp(max=LOWEST)))
         zeros.grad = None
