@@ -1,4 +1,4 @@
-"""Plain networks through `snn2ann.couple`: beside the plain network, and beside an earlier commit's engine.
+"""Networks through `snn2ann.couple`: beside the plain network, without learned thresholds, and by an earlier engine.
 
 python -m benchmarks.coupling --before COMMIT    # ten minutes; benchmarks/results/coupling.csv
 
@@ -137,17 +137,34 @@ def beside_plain(images: Tensor, labels: Tensor, rounds: int) -> Iterator[dict[s
         yield common | compare(partial(step, coupled, images, labels), partial(step, plain, images, labels), rounds)
 
 
+def beside_unlearned(images: Tensor, labels: Tensor, rounds: int) -> Iterator[dict[str, Any]]:
+    """The paper's networks with thresholds that are learned, beside themselves without."""
+    parameters = load_parameters(Path("params.yaml"))
+    for name in ("vgg-13", "resnet-17"):
+        network = network_spec(parameters, name, list(SHAPE), f"networks.{name}")
+        learned, plain = (
+            snn2ann.couple(build_network(network, SHAPE, CLASSES), STEPS, image_shape=SHAPE, **options).train()
+            for options in ({"threshold_descent": 0.01}, {})
+        )
+        common = {"network": name, "variant": "refined", "beside": "without learned thresholds", "pass": "step"}
+        yield common | compare(partial(step, learned, images, labels), partial(step, plain, images, labels), rounds)
+
+
+PARTS = {"plain": beside_plain, "learned": beside_unlearned}
+
+
 def main() -> None:
     """Measure and write the file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--before", metavar="COMMIT", help="whose engine to compare with as well")
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="some of what is always measured")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--output", type=Path, default=Path("benchmarks/results/coupling.csv"))
     options = parser.parse_args()
     torch.set_num_threads(min(2, torch.get_num_threads()))
     images, labels = random_batch(options.batch, SHAPE, CLASSES, "cpu")
-    measured = list(beside_plain(images, labels, options.rounds))
+    measured = [row for part in options.only for row in PARTS[part](images, labels, options.rounds)]
     if options.before:
         build = import_before(options.before)
         measured += beside_before(build, options.before, images, labels, options.rounds)
