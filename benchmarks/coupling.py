@@ -143,8 +143,10 @@ def beside_unlearned(images: Tensor, labels: Tensor, rounds: int) -> Iterator[di
     for name in ("vgg-13", "resnet-17"):
         network = network_spec(parameters, name, list(SHAPE), f"networks.{name}")
         learned, plain = (
-            snn2ann.couple(build_network(network, SHAPE, CLASSES), STEPS, image_shape=SHAPE, **options).train()
-            for options in ({"threshold_descent": 0.01}, {})
+            snn2ann.couple(
+                build_network(network, SHAPE, CLASSES), STEPS, image_shape=SHAPE, threshold_descent=rate
+            ).train()
+            for rate in (0.01, None)
         )
         common = {"network": name, "variant": "refined", "beside": "without learned thresholds", "pass": "step"}
         yield common | compare(partial(step, learned, images, labels), partial(step, plain, images, labels), rounds)
