@@ -109,20 +109,49 @@ def jobs(tuning: Tuning, method: str, numbers: list[int], seeds: list[int]) -> I
 
 
 def trials(tuning: Tuning, method: str) -> list[Trial]:
-    """A method's trials: each value alone and, once all of these are known, what was better than the defaults together."""
-    alone, first = tuning.alone(method), tuning.content["budget"]["seeds"][:1]
-    found = _means(tuning, method, alone, first)["validation"]
-    if len(found) < len(alone):
-        return alone
+    """A method's trials: each value alone and, once all of these are known, what was better than the defaults together.
+
+    Where that is too active, one more is without what made more spikes or operations than the defaults do.
+    """
+    found, first = tuning.alone(method), tuning.content["budget"]["seeds"][:1]
+    known = _means(tuning, method, found, first)
+    if len(known) < len(found):
+        return found
+    better = known[known["validation"] > known["validation"][0]]
+    found = _with_all(tuning, method, found, better)
+    known = _means(tuning, method, found, first)
+    limit = _limit(tuning, method)
+    if len(known) < len(found) or limit is None or _within(known, limit).index.isin([len(found) - 1]).any():
+        return found
+    calm = better[(better[list(ACTIVITY)] <= 1.05 * known.loc[0, list(ACTIVITY)]).all(axis=1)]
+    return _with_all(tuning, method, found, calm)
+
+
+def _with_all(tuning: Tuning, method: str, found: list[Trial], better: pd.DataFrame) -> list[Trial]:
+    """The trials, and one that has all of the better ones' changes, unless it is there already."""
     rate: float = tuning.first_rate
     options: Options = {}
     # From the worst to the best, so that of an option's values the best stays.
-    for number in found[found > found[0]].sort_values(kind="stable").index:
-        own_rate, own = alone[number]
+    for number in better.sort_values("validation", kind="stable").index:
+        own_rate, own = found[number]
         rate, options = (rate, options | own) if own else (own_rate, options)
-    known = {tuning.runs(method, *trial, 0)[0].name for trial in alone}
+    names = {tuning.runs(method, *trial, 0)[0].name for trial in found}
     together = (rate, options)
-    return alone if tuning.runs(method, *together, 0)[0].name in known else [*alone, together]
+    return found if tuning.runs(method, *together, 0)[0].name in names else [*found, together]
+
+
+def _limit(tuning: Tuning, method: str) -> pd.Series | None:
+    """The most spikes and operations that a trial may have: none where there is no limit, 0 where it is not known yet."""
+    share = tuning.content["methods"][method].get("activity")
+    if share is None:
+        return None
+    reference = tuning.content["reference"]
+    known = _means(tuning, reference, tuning.alone(reference)[:1], tuning.content["budget"]["seeds"][:1])
+    return share * known.loc[0, list(ACTIVITY)] if len(known) else pd.Series(0.0, list(ACTIVITY))
+
+
+def _within(known: pd.DataFrame, limit: pd.Series) -> pd.DataFrame:
+    return known[(known[list(ACTIVITY)] <= limit).all(axis=1)]
 
 
 def of_trials(tuning: Tuning, method: str, seeds: list[int]) -> pd.DataFrame:
@@ -150,13 +179,8 @@ def _means(tuning: Tuning, method: str, of: list[Trial], seeds: list[int]) -> pd
 
 def ranking(tuning: Tuning, method: str, seeds: list[int]) -> list[int]:
     """A method's trials from the best to the worst, without those of too much activity; of equal ones the earlier first."""
-    found = of_trials(tuning, method, seeds)
-    if share := tuning.content["methods"][method].get("activity"):
-        reference = of_trials(tuning, tuning.content["reference"], seeds[:1])
-        if 0 not in reference.index:
-            return []
-        for what in ACTIVITY:
-            found = found[found[what] <= share * reference[what][0]]
+    found, limit = of_trials(tuning, method, seeds), _limit(tuning, method)
+    found = found if limit is None else _within(found, limit)
     return [int(each) for each in found.sort_values("validation", ascending=False, kind="stable").index]
 
 
@@ -213,8 +237,8 @@ def main() -> None:
         parser.error(f"{', '.join(sorted(unknown))}: not in {CHOICES}, which has {', '.join(tuning.methods)}")
     seeds = tuning.content["budget"]["seeds"]
     for method in [] if options.fill else names:
-        # Each alone, then what was better together.
-        for _ in range(2):
+        # Each alone, then what was better together, and less of it where that is too active.
+        for _ in range(3):
             every = list(range(len(trials(tuning, method))))
             make(RESULTS, COLUMNS, list(jobs(tuning, method, every, seeds[:1])), options.processes)
         make(RESULTS, COLUMNS, list(jobs(tuning, method, finalists(tuning, method), seeds)), options.processes)

@@ -38,9 +38,11 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuning.Tuning:
     return tuning.read()
 
 
-def add(small: tuning.Tuning, method: str, seed: int, accuracy: list[float], spikes: list[float]) -> None:
-    """Rows of a method's trials on one seed, all networks alike."""
-    made = {number: (right, fired) for number, (right, fired) in enumerate(zip(accuracy, spikes, strict=True))}
+def add(
+    small: tuning.Tuning, method: str, seed: int, accuracy: list[float], spikes: list[float], first: int = 0
+) -> None:
+    """Rows of a method's trials from the `first` one on, on one seed, all networks alike."""
+    made = {number: (right, fired) for number, (right, fired) in enumerate(zip(accuracy, spikes, strict=True), first)}
     rows = []
     for job in tuning.jobs(small, method, list(made), [seed]):
         right, fired = made[job.row["trial"]]
@@ -60,6 +62,21 @@ def test_a_trial_changes_one_thing_and_the_last_has_all_that_was_better(small: t
     assert tuning.trials(small, "BP") == [*alone, together]
     add(small, "Tandem", 100, [0.8, 0.7, 0.9], [10] * 3)
     assert len(tuning.trials(small, "Tandem")) == 3, "one that was better alone has been tried already"
+
+
+def test_where_all_that_was_better_is_too_active_what_made_it_so_is_left_out(small: tuning.Tuning) -> None:
+    add(small, "BP", 100, [0.8, 0.7, 0.7, 0.7, 0.7], [100] * 5)
+    # A learning rate, and a threshold that is better and more active.
+    add(small, "Tandem", 100, [0.7, 0.8, 0.9], [40, 30, 60])
+    assert tuning.trials(small, "Tandem")[3:] == [(0.006, {"threshold": 0.5})]
+    add(small, "Tandem", 100, [0.95], [45], first=3)
+    assert len(tuning.trials(small, "Tandem")) == 4, "it is within half of the reference's"
+    tuning.RESULTS.unlink()
+    add(small, "BP", 100, [0.8, 0.7, 0.7, 0.7, 0.7], [100] * 5)
+    add(small, "Tandem", 100, [0.7, 0.8, 0.9], [40, 30, 60])
+    add(small, "Tandem", 100, [0.95], [55], first=3)
+    assert len(tuning.trials(small, "Tandem")) == 4, "the learning rate alone has been tried"
+    assert tuning.finalists(small, "Tandem") == [1, 0]
 
 
 def test_the_best_of_the_first_seed_is_tried_again_and_wins_over_all_seeds(small: tuning.Tuning) -> None:
