@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from benchmarks import training, tuning
-from snn2ann.study import Run
+from snn2ann.study import Run, load_parameters, resolve
 
 CHOICES: dict[str, Any] = {
     "study": {"datasets": ["digits"], "networks": ["vgg-tiny", "resnet-tiny"]},
@@ -150,3 +150,21 @@ class Here:
         done: Future[Any] = Future()
         done.set_result(function(*given))
         return done
+
+
+def test_the_study_has_what_was_chosen() -> None:
+    whole = tuning.read()
+    runs = resolve(load_parameters("params.yaml"), "fashion-mnist-medium").runs
+    tuned = [method for method in whole.methods if tuning.winner(whole, method) is not None]
+    assert {"ANN", "SNN2ANN, refined", "Spike-based BP"} <= set(tuned)
+    for method in tuned:
+        chosen = tuning.winner(whole, method)
+        assert chosen is not None
+        wanted = whole.runs(method, *tuning.trials(whole, method)[chosen], 0)[0].spec
+        same = [
+            run for run in runs if (run.method, run.variant) == (wanted["method"]["name"], wanted["method"]["variant"])
+        ]
+        assert same
+        for run in same:
+            assert run.spec["method"]["options"] == wanted["method"]["options"], run.name
+            assert run.spec["recipe"] == wanted["recipe"], run.name
