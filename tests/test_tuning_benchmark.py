@@ -1,6 +1,5 @@
 """Tuning, tiny: every method has its trials and no more, what is there is not made again, and test images stay unread."""
 
-import json
 import sys
 from functools import partial
 from pathlib import Path
@@ -14,9 +13,15 @@ from benchmarks import training, tuning
 from snn2ann.study import Run, load_parameters, resolve
 
 CHOICES: dict[str, Any] = {
-    "study": {"datasets": ["digits"], "networks": ["vgg-tiny", "resnet-tiny"]},
+    "study": {"datasets": ["digits"]},
+    "short": {
+        "dataset_options": {"digits": {"train_images": 200}},
+        "networks": ["vgg-tiny", "resnet-tiny"],
+        "seeds": [100],
+    },
+    "long": {"networks": ["vgg-tiny"], "seeds": [101]},
     "recipe": {"inherit": "digits", "epochs": 1},
-    "budget": {"trials": 5, "finalists": 1, "seeds": [100, 101]},
+    "budget": {"trials": 5, "finalists": 1},
     "learning_rate": [0.006, 0.012],
     "methods": {
         "ANN": {"run": {"method": "ann"}, "options": {}},
@@ -24,9 +29,8 @@ CHOICES: dict[str, Any] = {
             "run": {"method": "stbp", "time_steps": 2},
             "options": {"threshold": [0.5, 1.0, 2.0], "tau": [2.0, 4.0]},
         },
-        "Tandem": {"run": {"method": "tandem", "time_steps": 2}, "options": {"threshold": [0.5, 1.0]}, "activity": 0.5},
+        "Tandem": {"run": {"method": "tandem", "time_steps": 2}, "options": {"threshold": [0.5, 1.0]}},
     },
-    "reference": "BP",
 }
 
 
@@ -38,15 +42,12 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuning.Tuning:
     return tuning.read()
 
 
-def add(
-    small: tuning.Tuning, method: str, seed: int, accuracy: list[float], spikes: list[float], first: int = 0
-) -> None:
-    """Rows of a method's trials from the `first` one on, on one seed, all networks alike."""
-    made = {number: (right, fired) for number, (right, fired) in enumerate(zip(accuracy, spikes, strict=True), first)}
+def add(small: tuning.Tuning, method: str, accuracy: dict[int, float], length: tuning.Length = "short") -> None:
+    """Rows of some of a method's trials, all networks alike."""
     rows = []
-    for job in tuning.jobs(small, method, list(made), [seed]):
-        right, fired = made[job.row["trial"]]
-        rows.append({**job.row, "validation": right, "spikes": fired, "operations": fired, "seconds": 1})
+    for job in tuning.jobs(small, method, list(accuracy), length):
+        right = {"validation": accuracy[job.row["trial"]], "spikes": 10, "operations": 20, "seconds": 1}
+        rows.append({**job.row, **right})
     known = training.rows_of(tuning.RESULTS, tuning.COLUMNS)
     pd.concat([known, pd.DataFrame(rows)] if len(known) else [pd.DataFrame(rows)]).to_csv(tuning.RESULTS, index=False)
 
@@ -57,44 +58,27 @@ def test_a_trial_changes_one_thing_and_the_last_has_all_that_was_better(small: t
     assert tuning.trials(small, "BP") == alone, (
         "the defaults are not drawn again, and there are no more than the budget"
     )
-    add(small, "BP", 100, [0.8, 0.9, 0.85, 0.9, 0.7], [10] * 5)
-    together = (0.006, {"threshold": 2.0})
-    assert tuning.trials(small, "BP") == [*alone, together]
-    add(small, "Tandem", 100, [0.8, 0.7, 0.9], [10] * 3)
+    add(small, "BP", dict(enumerate([0.8, 0.9, 0.85, 0.9, 0.7])))
+    assert tuning.trials(small, "BP") == [*alone, (0.006, {"threshold": 2.0})]
+    add(small, "Tandem", dict(enumerate([0.8, 0.7, 0.9])))
     assert len(tuning.trials(small, "Tandem")) == 3, "one that was better alone has been tried already"
 
 
-def test_where_all_that_was_better_is_too_active_what_made_it_so_is_left_out(small: tuning.Tuning) -> None:
-    add(small, "BP", 100, [0.8, 0.7, 0.7, 0.7, 0.7], [100] * 5)
-    # A learning rate, and a threshold that is better and more active.
-    add(small, "Tandem", 100, [0.7, 0.8, 0.9], [40, 30, 60])
-    assert tuning.trials(small, "Tandem")[3:] == [(0.006, {"threshold": 0.5})]
-    add(small, "Tandem", 100, [0.95], [45], first=3)
-    assert len(tuning.trials(small, "Tandem")) == 4, "it is within half of the reference's"
-    tuning.RESULTS.unlink()
-    add(small, "BP", 100, [0.8, 0.7, 0.7, 0.7, 0.7], [100] * 5)
-    add(small, "Tandem", 100, [0.7, 0.8, 0.9], [40, 30, 60])
-    add(small, "Tandem", 100, [0.95], [55], first=3)
-    assert len(tuning.trials(small, "Tandem")) == 4, "the learning rate alone has been tried"
-    assert tuning.finalists(small, "Tandem") == [1, 0]
-
-
-def test_the_best_of_the_first_seed_is_tried_again_and_wins_over_all_seeds(small: tuning.Tuning) -> None:
-    add(small, "BP", 100, [0.8, 0.9], [10, 10])
-    assert tuning.finalists(small, "BP") == [], "a trial is missing"
-    tuning.RESULTS.unlink()
-    add(small, "BP", 100, [0.8, 0.9, 0.7, 0.7, 0.7], [10] * 5)
-    assert tuning.finalists(small, "BP") == [1, 0] and tuning.winner(small, "BP") is None
-    add(small, "BP", 101, [0.8, 0.6, 0.9, 0.7, 0.7], [10] * 5)
-    assert tuning.winner(small, "BP") == 0, "over both seeds 0.8 beats 0.75, and the third was no finalist"
+def test_the_best_of_short_training_is_trained_for_long_and_wins_there_or_not(small: tuning.Tuning) -> None:
+    add(small, "Tandem", {0: 0.8, 1: 0.9})
+    assert tuning.finalists(small, "Tandem") == [], "a trial is missing"
+    add(small, "Tandem", {2: 0.7})
+    assert tuning.finalists(small, "Tandem") == [1, 0] and tuning.winner(small, "Tandem") is None
+    add(small, "Tandem", {1: 0.9}, "long")
+    assert tuning.winner(small, "Tandem") is None, "the defaults are missing"
+    add(small, "Tandem", {0: 0.91, 2: 0.99}, "long")
+    assert tuning.winner(small, "Tandem") == 0, "the third was no finalist"
     assert "its defaults" in tuning.table(small) and tuning.table(small).count("not tuned yet") == 10
-
-
-def test_trials_of_too_many_spikes_do_not_count(small: tuning.Tuning) -> None:
-    add(small, "Tandem", 100, [0.7, 0.8, 0.9], [4, 5, 6])
-    assert tuning.ranking(small, "Tandem", [100]) == [], "the reference's spikes are not known"
-    add(small, "BP", 100, [0.8, 0.9, 0.7, 0.7, 0.7], [10, 1, 100, 10, 10])
-    assert tuning.ranking(small, "Tandem", [100]) == [1, 0]
+    tuning.RESULTS.unlink()
+    add(small, "Tandem", {0: 0.8, 1: 0.9, 2: 0.7})
+    add(small, "Tandem", {0: 0.91, 1: 0.92}, "long")
+    assert tuning.winner(small, "Tandem") == 1
+    assert "91.00%" in tuning.table(small) and "92.00%" in tuning.table(small) and "rate 0.006" in tuning.table(small)
 
 
 def test_what_is_made_is_not_made_again_and_no_test_image_is_read(
@@ -122,16 +106,17 @@ def test_what_is_made_is_not_made_again_and_no_test_image_is_read(
     monkeypatch.setattr(tuning, "make", partial(training.make, of=noted))
     monkeypatch.setattr(sys, "argv", ["tuning", "--methods", "ANN"])
     tuning.main()
-    # Both learning rates on the first seed, then both again, the second being the defaults: on two networks.
-    assert len(made) == len(set(made)) == 8
+    # Both learning rates on two networks, then the better of them and the defaults for long on one.
+    assert len(made) == len(set(made)) in (5, 6)
     rows = training.rows_of(tuning.RESULTS, tuning.COLUMNS)
-    assert set(rows["run"]) == set(made) and set(rows["seed"]) == {100, 101}
-    assert rows["validation"].min() > 0.3, "10 % by chance"
-    assert [json.loads(each) for each in rows["options"]] == [{}] * 8
+    assert set(rows["run"]) == set(made) and list(rows["length"])[:5] == ["short"] * 4 + ["long"]
+    assert rows[rows["length"] == "long"]["validation"].min() > 0.3, "10 % by chance"
+    assert set(rows["options"]) == {"{}"} and tuning.winner(small, "ANN") is not None
     assert "2 of 2" in page.read_text()
     before = tuning.RESULTS.read_bytes()
+    count = len(made)
     tuning.main()
-    assert len(made) == 8 and tuning.RESULTS.read_bytes() == before
+    assert len(made) == count and tuning.RESULTS.read_bytes() == before
 
 
 class Here:
@@ -152,19 +137,30 @@ class Here:
         return done
 
 
-def test_the_study_has_what_was_chosen() -> None:
+def test_the_study_has_what_was_chosen_and_the_defaults_until_then() -> None:
     whole = tuning.read()
     runs = resolve(load_parameters("params.yaml"), "fashion-mnist-medium").runs
-    tuned = [method for method in whole.methods if tuning.winner(whole, method) is not None]
-    assert {"ANN", "SNN2ANN, refined", "Spike-based BP"} <= set(tuned)
-    for method in tuned:
-        chosen = tuning.winner(whole, method)
-        assert chosen is not None
-        wanted = whole.runs(method, *tuning.trials(whole, method)[chosen], 0)[0].spec
+    for method in whole.methods:
+        chosen = tuning.trials(whole, method)[tuning.winner(whole, method) or 0]
+        wanted = whole.runs(method, chosen, "long")[0].spec
         same = [
             run for run in runs if (run.method, run.variant) == (wanted["method"]["name"], wanted["method"]["variant"])
         ]
-        assert same
+        assert same, method
         for run in same:
             assert run.spec["method"]["options"] == wanted["method"]["options"], run.name
             assert run.spec["recipe"] == wanted["recipe"], run.name
+
+
+def test_the_file_has_no_row_but_those_of_trials() -> None:
+    whole, rows = tuning.read(), training.rows_of(tuning.RESULTS, tuning.COLUMNS)
+    lengths: tuple[tuning.Length, ...] = ("short", "long")
+    every = {
+        run.name: (method, number, length)
+        for method in whole.methods
+        for number, trial in enumerate(tuning.trials(whole, method))
+        for length in lengths
+        for run in whole.runs(method, trial, length)
+    }
+    found = dict(zip(rows["run"], zip(rows["method"], rows["trial"], rows["length"], strict=True), strict=True))
+    assert len(rows) == len(found) and found == {name: every[name] for name in found}
