@@ -15,7 +15,7 @@ import yaml
 from tabulate import tabulate
 
 from benchmarks.changes import CHANGES
-from benchmarks.training import Job, make, rows_of, runs_of
+from benchmarks.training import ACTIVITY, Job, make, rows_of, runs_of
 from snn2ann.report import blocks
 from snn2ann.report.configurations import network_name
 from snn2ann.report.statistics import paired_difference, paired_ratio
@@ -24,8 +24,7 @@ from snn2ann.study import load_parameters
 
 LEADS, PAGE = Path("benchmarks/leads.yaml"), Path("docs/method.md")
 RESULTS = Path("benchmarks/results/leads.csv")
-COLUMNS = ["lead", "network", "seed", "validation", "spikes", "operations", "seconds", "run"]
-ACTIVITY = ("spikes", "operations")
+COLUMNS = ["lead", "network", "seed", "validation", *ACTIVITY, "seconds", "run"]
 AS_IT_IS = "as it is"
 
 

@@ -22,6 +22,7 @@ from snn2ann.training.loop import Trainer
 
 DATA = Path("data")
 SPIKES_ON = 512  # images
+ACTIVITY = ("spikes", "operations")
 # What a training is changed by before it starts.
 Change = Callable[[Trainer, Run], None]
 
@@ -78,7 +79,7 @@ def outcome(run: Run, change: Change | None = None) -> dict[str, Any]:
 def _activity(trainer: Trainer) -> dict[str, float]:
     model, seen = trainer.model.eval(), 0
     if not model.spiking:
-        return {"spikes": 0.0, "operations": 0.0}
+        return dict.fromkeys(ACTIVITY, 0.0)
     census = SpikeCensus(model.time_steps)
     for images, _ in trainer.evaluation_batches("validation"):
         model.spiking_forward(images, model.time_steps, census.observe)

@@ -18,13 +18,12 @@ import pandas as pd
 import yaml
 from tabulate import tabulate
 
-from benchmarks.training import Job, make, rows_of, runs_of
+from benchmarks.training import ACTIVITY, Job, make, rows_of, runs_of
 from snn2ann.report import blocks
 from snn2ann.study import Run, load_parameters
 
 CHOICES, PAGE = Path("benchmarks/tuning.yaml"), Path("docs/tuning.md")
 RESULTS = Path("benchmarks/results/tuning.csv")
-ACTIVITY = ("spikes", "operations")
 COLUMNS = [
     "method",
     "trial",
