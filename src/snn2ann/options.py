@@ -38,6 +38,9 @@ class CouplingOptions:
         threshold_descent: how far a training batch moves a layer's thresholds, in the root mean square over its neurons,
             down the gradient by which a quantiser learns its step (LSQ, Esser et al. 2020); so far at first, and evenly less
             up to the end of the training. None leaves them to ATA alone.
+        quantised_share: share of the training, at first, in which no neuron is run and counts are those of a quantiser, what
+            the whole charge comes to; needs reset "subtract", and input_coding "direct" or "divide". None has spikes from
+            the first batch on.
         ata: whether thresholds are adjusted in training.
         ata_rate: noisy-spike rate of a layer above which its thresholds rise.
         ata_step: how far the adjusted thresholds lie above the present ones; of calibrated ones, times a spike's worth.
@@ -58,6 +61,7 @@ class CouplingOptions:
     spike_penalty: float = 0.0
     spike_penalty_end: float = 1.0
     threshold_descent: float | None = None
+    quantised_share: float | None = None
     ata: bool = True
     ata_rate: float = 0.1
     ata_step: float = 0.1
@@ -73,6 +77,18 @@ class CouplingOptions:
             value = getattr(self, field.name)
             if problem := self.expected(field.name, value):
                 raise UserError(f"option {field.name}: {value!r} is not allowed; expected {problem}")
+        if self.quantised_share:
+            self._check_quantised()
+
+    def _check_quantised(self) -> None:
+        """Refuse neurons whose count under a constant current is not that of a quantiser."""
+        needed = {"reset": ("subtract",), "input_coding": ("direct", "divide")}
+        for name, allowed in needed.items():
+            if (value := getattr(self, name)) not in allowed:
+                raise UserError(
+                    f"option quantised_share: it needs {name} {' or '.join(map(repr, allowed))}, and it is {value!r}, with "
+                    "which a neuron's count is not its charge over its threshold; change that, or leave quantised_share out"
+                )
 
     @classmethod
     def expected(cls, option: str, value: Any) -> str | None:
@@ -94,6 +110,10 @@ class CouplingOptions:
     def descent_at(self, progress: Any) -> Any:
         """Return how far a batch moves thresholds when a share `progress`, a number or a tensor, of the training is done."""
         return (self.threshold_descent or 0.0) * (1 - progress)
+
+    def quantised_at(self, progress: float) -> bool:
+        """Say whether counts are a quantiser's when a share `progress` of the training is done."""
+        return progress < (self.quantised_share or 0.0)
 
     def named(self) -> dict[str, Any]:
         """Return the options as a run's specification has them: without those that are None, as if they had never been."""

@@ -32,7 +32,7 @@ from tests.recipes import PLAIN
 DATASET = dataset_spec("digits", {"train_images": 200})
 COUPLED = [f"snn2ann {variant}" for variant in VARIANTS]
 TRAINED = [name for name in METHODS if name not in ("snn2ann", "conversion", "authors")] + COUPLED
-TRAINED += ["snn2ann refined learned"]  # thresholds
+TRAINED += ["snn2ann refined learned", "snn2ann refined quantised"]  # thresholds; counts at first
 
 
 def spec(name: str, **recipe: Any) -> dict[str, Any]:
@@ -40,8 +40,9 @@ def spec(name: str, **recipe: Any) -> dict[str, Any]:
     method, *words = name.split()
     variant, options = "".join(words[:1]), METHODS[method].defaults
     if variant:
-        learned = {"threshold_descent": 0.02} if "learned" in words else {}
-        options = asdict(VARIANTS[variant].with_options({"membrane_dropout": 0.0, "ata_rate": 0.00005, **learned}))
+        more = {"threshold_descent": 0.02} if "learned" in words else {}
+        more |= {"quantised_share": 0.5} if "quantised" in words else {}
+        options = asdict(VARIANTS[variant].with_options({"membrane_dropout": 0.0, "ata_rate": 0.00005, **more}))
     return {
         "dataset": DATASET,
         "network": {"name": "vgg", "kind": "vgg", "blocks": [[4], [6]], "pooled_blocks": [1, 2], "dropout": [0, 0]},

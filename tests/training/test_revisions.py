@@ -21,15 +21,18 @@ RECORD = Path(__file__).with_name("revisions.json")
 NETWORK = {"kind": "resnet", "channels": [4, 4, 6], "strides": [1, 1, 2], "blocks_per_stage": 1, "dropout": 0.2}
 OWN = [name for name, entry in METHODS.items() if entry.options != "variants"]
 # Options that change what happens in a step, and that no variant has.
-LEARNED = "snn2ann refined learned"
-CASES = [*OWN, *(f"snn2ann {variant}" for variant in VARIANTS), LEARNED]
+CHANGES: dict[str, dict[str, float]] = {
+    "snn2ann refined learned": {"threshold_descent": 0.05},
+    "snn2ann refined quantised": {"quantised_share": 0.5},
+}
+CASES = [*OWN, *(f"snn2ann {variant}" for variant in VARIANTS), *CHANGES]
 
 
 def tiny_run(case: str) -> dict[str, Any]:
     """Four training steps and an evaluation, on images that follow a formula."""
     name, *words = case.split()
     options = asdict(VARIANTS[words[0]]) if words else METHODS[name].defaults
-    options |= {"threshold_descent": 0.05} if case == LEARNED else {}
+    options |= CHANGES.get(case, {})
     method = {"name": name, "time_steps": 3 if METHODS[name].time_steps else None, "options": options}
     torch.manual_seed(0)
     dataset = {"shape": (1, 6, 6), "classes": 3}
@@ -39,7 +42,8 @@ def tiny_run(case: str) -> dict[str, Any]:
     losses = []
     if model.trains:
         optimiser = torch.optim.SGD(model.parameters(), lr=0.05)
-        for _ in range(4):
+        for done in range(4):
+            model.phase = model.phase_at(done / 4)
             optimiser.zero_grad()
             step = model.training_step(images, labels, cross_entropy)
             step.loss.backward()

@@ -19,6 +19,7 @@ from snn2ann.errors import UserError
 from snn2ann.method.calibration import calibrate
 from snn2ann.method.coupling import CoupledInterpreter, check_coding
 from snn2ann.method.deploy import deploy
+from snn2ann.method.quantised import QuantisedInterpreter
 from snn2ann.method.spiking import SpikingInterpreter
 from snn2ann.method.spiking_network import SpikingNetwork, check_steps
 from snn2ann.network.besides import check_besides
@@ -111,6 +112,8 @@ class CoupledNetwork(Network):
         with torch.inference_mode(False):
             self._batches = torch.zeros((), dtype=torch.long, device="cpu")
             self._progress = torch.full((), 0.5, dtype=torch.float64, device="cpu")
+        # Whether counts are a quantiser's now; not known before the loop has said how far it is.
+        self._quantised: bool | None = None if options.quantised_share else False
         # Whether the thresholds are those of the first images, and no training batch has come yet.
         self._by_images = False
         self._price = _Price()
@@ -138,6 +141,7 @@ class CoupledNetwork(Network):
         if not 0 <= share <= 1:
             raise UserError(f"progress: {share!r} is not allowed; expected the share of the training, from 0 to 1")
         self._progress.fill_(share)
+        self._quantised = self.options.quantised_at(share)
 
     @property
     def price(self) -> Tensor:
@@ -214,7 +218,7 @@ class CoupledNetwork(Network):
         self.check(images)
         if self.training:
             _begin(self._batches)
-        interpreter = CoupledInterpreter(
+        interpreter = self._interpreter()(
             self._spiking(None, self.are_frames(images)),
             adjust=self.training and self.options.ata,
             observer=self._report,
@@ -224,6 +228,16 @@ class CoupledNetwork(Network):
         logits = self.run_by(interpreter, images)
         self._price.value = interpreter.price
         return logits
+
+    def _interpreter(self) -> type[CoupledInterpreter]:
+        if not self.training:
+            return CoupledInterpreter
+        if self._quantised is None:
+            raise UserError(
+                f"with quantised_share={self.options.quantised_share}, set `coupled.progress` before each batch, to the "
+                "share of the training that is done; or couple without quantised_share"
+            )
+        return QuantisedInterpreter if self._quantised else CoupledInterpreter
 
     def _spiking(self, observer: Observer | None, frames: bool = False) -> SpikingInterpreter:
         return SpikingInterpreter(

@@ -42,6 +42,9 @@ class Model(nn.Module, ABC):
 
     progress: float | Tensor = 0.0
     """Share of its training that is done; whoever trains it says so before each batch. A scalar on the device in a graph."""
+    phase: int = 0
+    """Part of its training that it is in, where a step of one is other operations than a step of the next; whoever trains it
+    sets it to `phase_at` before each batch."""
     loss_weight: float = 1.0
     """What the loss of the batch weighs in the step, of which it may be a part; who goes backward from the returned loss
     multiplies it so, and a method that goes backward itself must do the same."""
@@ -74,6 +77,10 @@ class Model(nn.Module, ABC):
                 its noisy spikes, which is what layers.csv is made of; every other method may pass it on or leave it.
         """
         raise NotImplementedError
+
+    def phase_at(self, progress: float) -> int:
+        """Give the part of the training that a batch is of when a share `progress` is done; here there is one."""
+        return 0
 
     @abstractmethod
     def spiking_forward(self, images: Tensor, time_steps: int, observer: Observer | None = None) -> Tensor:

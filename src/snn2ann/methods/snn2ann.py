@@ -8,6 +8,7 @@ from torch import Tensor
 from snn2ann.engine.network import Network
 from snn2ann.engine.signals import Observer
 from snn2ann.method.coupling import CoupledInterpreter, check_coding
+from snn2ann.method.quantised import QuantisedInterpreter
 from snn2ann.methods.coupled import CoupledModel
 from snn2ann.methods.model import Loss, Step
 from snn2ann.options import CouplingOptions
@@ -25,7 +26,7 @@ class Snn2Ann(CoupledModel):
         UserError: an option that is not allowed, or not with this network.
 
     Attributes:
-        interpreter: runs both branches in training; another one is for trying what it might be.
+        interpreter: runs both branches in training, once counts are spikes'; another one is for trying what it might be.
     """
 
     interpreter: type[CoupledInterpreter] = CoupledInterpreter
@@ -36,9 +37,13 @@ class Snn2Ann(CoupledModel):
         check_coding(network.plan, self.options, time_steps)
         self.start_thresholds(self.options.threshold_start)
 
+    def phase_at(self, progress: float) -> int:
+        """Give 1 while counts are quantised, then 0."""
+        return int(self.options.quantised_at(progress))
+
     def training_step(self, images: Tensor, labels: Tensor, loss: Loss, observer: Observer | None = None) -> Step:
         """Run both branches; the loss is that of the ANN branch's logits (demo behaviour)."""
-        interpreter = self.interpreter(
+        interpreter = (QuantisedInterpreter if self.phase else self.interpreter)(
             self._spiking(self.time_steps, training=True),
             adjust=self.options.ata,
             observer=observer,

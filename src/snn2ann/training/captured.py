@@ -35,8 +35,8 @@ def aside(work: Callable[[], None]) -> None:
 class CapturedStep:
     """A step that is recorded and started again; batches of another size than the first are run eagerly.
 
-    All that changes from step to step is a tensor at a fixed place: images, labels, progress, learning rate, moments, and
-    the sums that the observer keeps.
+    It is recorded anew where another phase of the training begins. All else that changes from step to step is a tensor at a
+    fixed place: images, labels, progress, learning rate, moments, and the sums that the observer keeps.
 
     Attributes:
         eager: what is recorded; its optimiser's learning rate is a tensor.
@@ -62,6 +62,7 @@ class CapturedStep:
             self.place = images.clone(), labels.clone(), torch.zeros((), dtype=torch.float64, device=labels.device)
         if labels.shape != self.place[1].shape:
             return self.eager(images, labels, whole, progress)
+        self._begin(self.eager.model.phase_at(progress))
         for there, new in zip(self.place, (images, labels), strict=False):
             there.copy_(new)
         self.place[2].fill_(progress)
@@ -73,6 +74,11 @@ class CapturedStep:
             self.replay()
         assert self.result is not None
         return self.result
+
+    def _begin(self, phase: int) -> None:
+        """Forget the record where a step is other operations from now on."""
+        if phase != self.eager.model.phase:
+            self.eager.model.phase, self.seen, self.replay = phase, 0, None
 
     def _work(self) -> None:
         assert self.place is not None

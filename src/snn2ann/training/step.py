@@ -51,7 +51,9 @@ class EagerStep:
     observer: Observer
 
     def __call__(self, images: Tensor, labels: Tensor, whole: int, progress: float | Tensor) -> tuple[Tensor, Tensor]:
-        """As in `Step`; `progress` may be a scalar on the device."""
+        """As in `Step`; `progress` may be a scalar on the device, where whoever gives it has set the phase."""
+        if not isinstance(progress, Tensor):
+            self.model.phase = self.model.phase_at(progress)
         self.model.progress = progress
         self.optimiser.zero_grad(set_to_none=True)
         summed = torch.zeros((), device=labels.device)
