@@ -1,7 +1,7 @@
 """What might make the refined variant better, each lead against the variant as it is: `python -m benchmarks.leads`.
 
-benchmarks/leads.yaml names the leads. They are read on validation images, seed by seed; rows that
-benchmarks/results/leads.csv has are not made again, and docs/method.md gets the table.
+benchmarks/leads.yaml names the leads, of short trainings and of long ones. They are read on validation images, seed by seed;
+rows that benchmarks/results/ has in the file of their name are not made again, and docs/method.md gets the tables.
 """
 
 import argparse
@@ -23,15 +23,25 @@ from snn2ann.report.table import interval_text
 from snn2ann.study import load_parameters
 
 LEADS, PAGE = Path("benchmarks/leads.yaml"), Path("docs/method.md")
-RESULTS = Path("benchmarks/results/leads.csv")
+RESULTS = Path("benchmarks/results")
 COLUMNS = ["lead", "network", "seed", "validation", *ACTIVITY, "seconds", "run"]
 AS_IT_IS = "as it is"
 
 
-def read() -> dict[str, Any]:
-    """The file of leads."""
-    found: dict[str, Any] = yaml.safe_load(LEADS.read_text(encoding="utf-8"))
+def read() -> dict[str, dict[str, Any]]:
+    """The file of leads: those of a length by the name that their table and their results have."""
+    found: dict[str, dict[str, Any]] = yaml.safe_load(LEADS.read_text(encoding="utf-8"))
     return found
+
+
+def results(name: str) -> Path:
+    """Where rows are kept."""
+    return RESULTS / f"{name}.csv"
+
+
+def tables() -> dict[str, str]:
+    """The table of each length, by its name."""
+    return {name: table(described, rows_of(results(name), COLUMNS)) for name, described in read().items()}
 
 
 def jobs(described: Mapping[str, Any], parameters: Mapping[str, Any]) -> Iterator[Job]:
@@ -73,10 +83,10 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     parser.add_argument("--fill", action="store_true", help="only fill the page from what is there")
     options = parser.parse_args()
-    described = read()
-    if not options.fill:
-        make(RESULTS, COLUMNS, list(jobs(described, load_parameters("params.yaml"))), options.processes)
-    blocks.fill(PAGE, {"leads": table(described, rows_of(RESULTS, COLUMNS))})
+    parameters = load_parameters("params.yaml")
+    for name, described in ({} if options.fill else read()).items():
+        make(results(name), COLUMNS, list(jobs(described, parameters)), options.processes)
+    blocks.fill(PAGE, tables())
 
 
 if __name__ == "__main__":
