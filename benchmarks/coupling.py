@@ -1,4 +1,4 @@
-"""Networks through `snn2ann.couple`: beside the plain network, without learned thresholds, and by an earlier engine.
+"""Networks through `snn2ann.couple`: beside the plain network, beside themselves with an option, and by an earlier engine.
 
 python -m benchmarks.coupling --before COMMIT    # ten minutes; benchmarks/results/coupling.csv
 
@@ -137,22 +137,27 @@ def beside_plain(images: Tensor, labels: Tensor, rounds: int) -> Iterator[dict[s
         yield common | compare(partial(step, coupled, images, labels), partial(step, plain, images, labels), rounds)
 
 
-def beside_unlearned(images: Tensor, labels: Tensor, rounds: int) -> Iterator[dict[str, Any]]:
-    """The paper's networks with thresholds that are learned, beside themselves without."""
+def beside_presets(
+    options: dict[str, Any], beside: str, images: Tensor, labels: Tensor, rounds: int
+) -> Iterator[dict[str, Any]]:
+    """The paper's networks, refined, at the start of a training with more options, beside themselves without."""
     parameters = load_parameters(Path("params.yaml"))
     for name in ("vgg-13", "resnet-17"):
         network = network_spec(parameters, name, list(SHAPE), f"networks.{name}")
-        learned, plain = (
-            snn2ann.couple(
-                build_network(network, SHAPE, CLASSES), STEPS, image_shape=SHAPE, threshold_descent=rate
-            ).train()
-            for rate in (0.01, None)
+        changed, plain = (
+            snn2ann.couple(build_network(network, SHAPE, CLASSES), STEPS, image_shape=SHAPE, **more).train()
+            for more in (options, {})
         )
-        common = {"network": name, "variant": "refined", "beside": "without learned thresholds", "pass": "step"}
-        yield common | compare(partial(step, learned, images, labels), partial(step, plain, images, labels), rounds)
+        changed.progress = plain.progress = 0.0
+        common = {"network": name, "variant": "refined", "beside": beside, "pass": "step"}
+        yield common | compare(partial(step, changed, images, labels), partial(step, plain, images, labels), rounds)
 
 
-PARTS = {"plain": beside_plain, "learned": beside_unlearned}
+PARTS = {
+    "plain": beside_plain,
+    "learned": partial(beside_presets, {"threshold_descent": 0.01}, "without learned thresholds"),
+    "quantised": partial(beside_presets, {"quantised_share": 1.0}, "with spikes, not a quantiser's counts"),
+}
 
 
 def main() -> None:

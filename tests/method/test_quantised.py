@@ -1,9 +1,12 @@
 """The part of a training in which counts are a quantiser's, against PyTorch's quantisers and the neurons themselves."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 import torch
+import torchvision
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -13,6 +16,7 @@ from snn2ann.errors import UserError
 from snn2ann.method.coupled_network import CoupledNetwork
 from snn2ann.method.quantised import quantised_count
 from snn2ann.options import REFINED, RELEASED
+from tests.method.test_bypass import FORWARDS, Parts
 
 LABELS, STEPS = torch.arange(8) % 4, 3
 
@@ -151,3 +155,55 @@ def test_neurons_that_are_no_quantisers_are_refused(changes: dict[str, Any], nam
         RELEASED.with_options({"quantised_share": 0.5})
     # Of none nothing is asked.
     RELEASED.with_options({"quantised_share": 0.0})
+
+
+def torchvision_network(name: str) -> nn.Module:
+    return torchvision.models.get_model(name, num_classes=4)
+
+
+# One step charges a neuron once, evenly, so that there is nothing between what it fires and what its charge comes to.
+AT_ONE_STEP: dict[str, Callable[[], nn.Module]] = {
+    "plain": network,
+    **{forward.__name__: partial(Parts, forward) for forward in FORWARDS},
+    **{name: partial(torchvision_network, name) for name in ("vgg11_bn", "resnet18", "densenet121")},
+}
+
+
+@pytest.mark.parametrize("name", AT_ONE_STEP)
+def test_in_one_step_a_quantiser_counts_as_neurons_do(name: str) -> None:
+    side = 8 if AT_ONE_STEP[name] is network else 6 if isinstance(AT_ONE_STEP[name], partial) and name[0] == "_" else 32
+    generator = torch.Generator().manual_seed(3)
+    images, labels = (
+        torch.rand(4, 3 if side == 32 else 2, side, side, generator=generator).double(),
+        torch.arange(4) % 3,
+    )
+    found = []
+    for share in (1.0, None):
+        torch.manual_seed(0)
+        # In double precision, in which no count turns on the order of a sum.
+        own = couple(
+            AT_ONE_STEP[name]().double(), 1, image_shape=tuple(images.shape[1:]), quantised_share=share
+        ).train()
+        own.progress = 0.2
+        torch.manual_seed(1)
+        logits = own(images)
+        (cross_entropy(logits, labels) + own.price).backward()
+        found.append([logits, *(each.grad for each in own.model.parameters()), *own.thresholds().values()])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("time_steps", [1, 3])
+def test_frames_charge_their_sum(time_steps: int, images: Tensor) -> None:
+    """At the first layer, and for all time steps where they are of one."""
+    frames = torch.rand(time_steps, 8, 2, 8, 8, generator=torch.Generator().manual_seed(3))
+    own, plain = (couple(network(), time_steps, image_shape=(2, 8, 8), quantised_share=each) for each in (1.0, None))
+    own.progress = plain.progress = 0.2
+    logits = own(frames), plain(frames)
+    if time_steps == 1:
+        torch.testing.assert_close(*logits)
+    assert isinstance(own.model, nn.Sequential)
+    value = nn.BatchNorm2d(4)(own.model[0](frames.sum(0)))
+    expected = torch.fake_quantize_per_tensor_affine(value, 0.75, 0, 0, time_steps) / 0.75
+    given = next(iter(own.by_label().values())).spikes_per_image
+    assert given is not None and given.item() == pytest.approx(expected.sum().item() / 8)
