@@ -153,7 +153,7 @@ def beside_presets(
         yield common | compare(partial(step, changed, images, labels), partial(step, plain, images, labels), rounds)
 
 
-PARTS = {
+PARTS: dict[str, Callable[..., Iterator[dict[str, Any]]]] = {
     "plain": beside_plain,
     "learned": partial(beside_presets, {"threshold_descent": 0.01}, "without learned thresholds"),
     "quantised": partial(beside_presets, {"quantised_share": 1.0}, "with spikes, not a quantiser's counts"),
