@@ -68,6 +68,8 @@ def test_changed_options_are_the_headlines_where_all_runs_have_them(tmp_path: Pa
     collect_results(folder)
     data = load_study(folder)
     assert [run.configuration.setting for run in headline_runs(data.runs, data.settings)] == ["reset=subtract"]
+    # And they are what figures show of the method.
+    assert "reset=subtract" in {run.configuration.setting for run in without_ablation(data).runs}
 
 
 def test_a_side_may_name_the_options_that_its_rows_have_changed(study: Path) -> None:

@@ -87,7 +87,12 @@ def without_ablation(study: StudyData, calibrated: bool = False) -> StudyData:
         calibrated: whether what is judged stays after calibration, too.
     """
     sides = comparison(study)
-    judged = [{"setting": "", **one.headline, "training_time_steps": None} for one in sides.every()]
+    present = [run.configuration for run in study.runs]
+    judged = []
+    for one in sides.every():
+        side = side_of(present, one.headline)
+        own_setting = "" if side is None else side.setting
+        judged.append({"setting": own_setting, **one.headline, "training_time_steps": None})
     runs = []
     for run in study.runs:
         own = run.configuration.method == sides.headline["method"]
