@@ -69,7 +69,7 @@ def trainer(name: str, network: str, **recipe: Any) -> Trainer:
     method, *words = name.split()
     options = asdict(VARIANTS[words[0]]) if words else METHODS[method].defaults
     options |= {"threshold_descent": 0.05} if "learned" in words else {}
-    options |= {"quantised_share": 0.5} if "quantised" in words else {}
+    options |= {"quantised_share": float(words[-1])} if "quantised" in words else {}
     spec = {
         "dataset": {"shape": (2, 8, 8), "classes": 3},
         "network": {"name": network, "initialisation": "default", **NETWORKS[network]},
@@ -129,7 +129,7 @@ def check_equal(name: str, network: str, **recipe: Any) -> None:
     step = capturing(other)
     (state, rows, losses), (same, same_rows, same_losses) = trained(eager), trained(other)
     assert step.replay is not None
-    # Of twelve steps; where neurons are run in the second half alone, it has been recorded anew for them.
+    # Of twelve steps, two are of fewer images; where neurons are run in the second half alone, it is recorded anew for them.
     assert step.seen == (5 if "quantised" in name else 10) > WARM_UP_STEPS + 1
     for key, value in state.items():
         assert torch.equal(same[key], value), key
@@ -157,16 +157,21 @@ def test_a_captured_step_is_the_eager_one(name: str, network: str) -> None:
     ],
     ids=str,
 )
-@pytest.mark.parametrize("name", ["ann", "snn2ann refined", "snn2ann refined learned", "snn2ann refined quantised"])
+@pytest.mark.parametrize("name", ["ann", "snn2ann refined", "snn2ann refined learned", "snn2ann refined quantised 0.5"])
 def test_so_it_is_with_every_optimiser_in_parts_and_in_bfloat16(name: str, recipe: dict[str, Any]) -> None:
     check_equal(name, "vgg", **recipe)
 
 
-@pytest.mark.parametrize("variant", [*VARIANTS, "refined learned", "refined quantised"])
+@pytest.mark.parametrize("variant", [*VARIANTS, "refined learned", "refined quantised 0.5"])
 def test_so_it_is_by_the_kernels_of_a_gpu(variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("triton", reason="Triton has no wheel for this platform")
     monkeypatch.setenv("SNN2ANN_ENGINE", "triton")
     check_equal(f"snn2ann {variant}", "vgg")
+
+
+def test_a_phase_that_begins_with_a_batch_of_another_size_is_recorded_anew() -> None:
+    """The sixth of twelve steps, the last of its epoch, has fewer images and is the first with neurons."""
+    check_equal("snn2ann refined quantised 0.4", "vgg")
 
 
 def test_going_on_from_a_checkpoint_is_the_unbroken_training(tmp_path: Path) -> None:

@@ -42,6 +42,7 @@ class CapturedStep:
         eager: what is recorded; its optimiser's learning rate is a tensor.
         recorder: records and gives what runs the record.
         warm_up: runs a step before that.
+        phase: of the training that the record is of; a batch that is run eagerly may have begun another one meanwhile.
     """
 
     eager: EagerStep
@@ -49,6 +50,7 @@ class CapturedStep:
     warm_up: Callable[[Callable[[], None]], None] = aside
     seen: int = 0
     place: tuple[Tensor, Tensor, Tensor] | None = None
+    phase: int = 0
     replay: Callable[[], None] | None = None
     result: tuple[Tensor, Tensor] | None = None
 
@@ -77,8 +79,9 @@ class CapturedStep:
 
     def _begin(self, phase: int) -> None:
         """Forget the record where a step is other operations from now on."""
-        if phase != self.eager.model.phase:
-            self.eager.model.phase, self.seen, self.replay = phase, 0, None
+        self.eager.model.phase = phase
+        if phase != self.phase:
+            self.phase, self.seen, self.replay = phase, 0, None
 
     def _work(self) -> None:
         assert self.place is not None
