@@ -162,28 +162,23 @@ def torchvision_network(name: str) -> nn.Module:
 
 
 # One step charges a neuron once, evenly, so that there is nothing between what it fires and what its charge comes to.
-AT_ONE_STEP: dict[str, Callable[[], nn.Module]] = {
-    "plain": network,
-    **{forward.__name__: partial(Parts, forward) for forward in FORWARDS},
-    **{name: partial(torchvision_network, name) for name in ("vgg11_bn", "resnet18", "densenet121")},
+AT_ONE_STEP: dict[str, tuple[Callable[[], nn.Module], tuple[int, int, int]]] = {
+    "plain": (network, (2, 8, 8)),
+    **{forward.__name__: (partial(Parts, forward), (2, 6, 6)) for forward in FORWARDS},
+    **{name: (partial(torchvision_network, name), (3, 32, 32)) for name in ("vgg11_bn", "resnet18", "densenet121")},
 }
 
 
 @pytest.mark.parametrize("name", AT_ONE_STEP)
 def test_in_one_step_a_quantiser_counts_as_neurons_do(name: str) -> None:
-    side = 8 if AT_ONE_STEP[name] is network else 6 if isinstance(AT_ONE_STEP[name], partial) and name[0] == "_" else 32
-    generator = torch.Generator().manual_seed(3)
-    images, labels = (
-        torch.rand(4, 3 if side == 32 else 2, side, side, generator=generator).double(),
-        torch.arange(4) % 3,
-    )
+    make, shape = AT_ONE_STEP[name]
+    # In double precision, in which no count turns on the order of a sum.
+    images = torch.rand(4, *shape, generator=torch.Generator().manual_seed(3)).double()
+    labels = torch.arange(4) % 3
     found = []
     for share in (1.0, None):
         torch.manual_seed(0)
-        # In double precision, in which no count turns on the order of a sum.
-        own = couple(
-            AT_ONE_STEP[name]().double(), 1, image_shape=tuple(images.shape[1:]), quantised_share=share
-        ).train()
+        own = couple(make().double(), 1, image_shape=shape, quantised_share=share).train()
         own.progress = 0.2
         torch.manual_seed(1)
         logits = own(images)
@@ -194,7 +189,7 @@ def test_in_one_step_a_quantiser_counts_as_neurons_do(name: str) -> None:
 
 
 @pytest.mark.parametrize("time_steps", [1, 3])
-def test_frames_charge_their_sum(time_steps: int, images: Tensor) -> None:
+def test_frames_charge_their_sum(time_steps: int) -> None:
     """At the first layer, and for all time steps where they are of one."""
     frames = torch.rand(time_steps, 8, 2, 8, 8, generator=torch.Generator().manual_seed(3))
     own, plain = (couple(network(), time_steps, image_shape=(2, 8, 8), quantised_share=each) for each in (1.0, None))

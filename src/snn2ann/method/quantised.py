@@ -57,7 +57,7 @@ class QuantisedInterpreter(CoupledInterpreter):
             whole = constant and self.options.input_coding == "direct"
             charge = value.detach() * steps if whole else value.detach() / self.share
             count = quantised_count(charge, stage.neurons.threshold, steps, self.options.membrane_start)
-            times = torch.arange(steps, device=count.device).view(-1, *[1] * count.dim())
+            times = torch.arange(steps, dtype=count.dtype, device=count.device).view(-1, *[1] * count.dim())
             # What asks for spikes and not for counts gets as many, one a step from the first.
             spikes = (count > times).to(torch.uint8)
         return self._mapped(

@@ -87,12 +87,10 @@ def without_ablation(study: StudyData, calibrated: bool = False) -> StudyData:
         calibrated: whether what is judged stays after calibration, too.
     """
     sides = comparison(study)
-    present = [run.configuration for run in study.runs]
-    judged = []
-    for one in sides.every():
-        side = side_of(present, one.headline)
-        own_setting = "" if side is None else side.setting
-        judged.append({"setting": own_setting, **one.headline, "training_time_steps": None})
+    found = [(one.headline, side_of(study.configurations, one.headline)) for one in sides.every()]
+    judged = [
+        {"setting": side.setting if side else "", **headline, "training_time_steps": None} for headline, side in found
+    ]
     runs = []
     for run in study.runs:
         own = run.configuration.method == sides.headline["method"]
