@@ -12,13 +12,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+from filelock import FileLock
 from mlflow import MlflowClient
 from mlflow.entities import Run as MlflowRun
 
-from snn2ann.files import write_csv, write_json, write_text
+from snn2ann.files import read_json, write_csv, write_json, write_text
+from snn2ann.locks import file_lock
 from snn2ann.runs.columns import HISTORY, LAYERS
 from snn2ann.runs.folder import RunFolder
 from snn2ann.runs.made_with import snapshot
@@ -219,6 +221,48 @@ def test_sixteen_trainings_watched_at_once(runs: Path, monkeypatch: pytest.Monke
     assert [path.read_text() for path in runs.parents[1].glob("copy*/results/printed.txt")] == [""] * 16
     by_name = tracked(runs.parent / "tiny", "tiny")
     assert set(by_name) == {"tiny", RUN.name, STUDY.runs[0].name}
+
+
+class Recorded(MlflowClient):
+    """Keeps the calls that write, and whether the lock of the store was held."""
+
+    calls: ClassVar[list[tuple[str, bool]]] = []
+    locks: ClassVar[list[FileLock]] = []
+
+    def __getattribute__(self, name: str) -> Any:
+        value = super().__getattribute__(name)
+        if name.startswith(("create_", "delete_", "finalize_", "log_", "restore_", "set_", "update_")):
+            Recorded.calls.append((name, Recorded.locks[-1].is_locked))
+        return value
+
+
+def test_only_who_holds_the_lock_writes_into_the_database(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two that write a tag for the first time at once are an error of MLflow's, and one of the two would be silent."""
+
+    def locked(*words: Any) -> FileLock:
+        lock = file_lock(*words)
+        assert isinstance(lock, FileLock)
+        Recorded.locks.append(lock)
+        return lock
+
+    monkeypatch.setattr("mlflow.MlflowClient", Recorded)
+    monkeypatch.setattr("snn2ann.tracking.store.file_lock", locked)
+    monkeypatch.setattr(Recorded, "calls", [])
+    training = Training(runs)
+    training.epoch()
+    stop = watch.Stop()
+    watcher = watch.Watch(STUDY, runs, None)
+    watcher.run(stop, lambda: not watcher.tracked)
+    training.finish()
+    watch.Watch(STUDY, runs, None).run(stop, lambda: False)
+    study = write_study(runs)
+    track_study(study)
+    client = MlflowClient(database(runs))
+    client.delete_experiment(tracked(study, "tiny")["tiny"].info.experiment_id)
+    write_json(study / "study.json", read_json(study / "study.json") | {"runs": []})
+    track_study(study)
+    assert {"set_experiment_tag", "update_run", "set_terminated", "restore_experiment"} <= dict(Recorded.calls).keys()
+    assert [name for name, held in Recorded.calls if not held] == []
 
 
 def test_full_disk_is_one_warning(runs: Path) -> None:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from mlflow.entities import Experiment
+
     from snn2ann.tracking.store import Store
 
 # The address of `mlflow ui` that was told none.
@@ -74,8 +76,16 @@ def tables_page(experiment: str, run: str, table: str | None) -> str:
 
 def describe_experiment(store: "Store", experiment: str, title: str) -> None:
     """Let the start page say what an experiment is and how to get to its runs, and save the view of them."""
-    client = store.client
-    found = client.get_experiment(experiment)
+    with store.lock:
+        found = store.client.get_experiment(experiment)
+        for key, value in _shown(found, title).items():
+            # Two that set a tag for the first time at once are an error of MLflow's.
+            if found.tags.get(key) != value:
+                store.client.set_experiment_tag(experiment, key, value)
+
+
+def _shown(found: "Experiment", title: str) -> dict[str, str]:
+    """The tags by which MLflow's pages show an experiment."""
     state: dict[str, Any] = {
         "selectedColumns": [f"{kind}.`{name}`" for kind, name in COLUMNS],
         "searchFilter": "tags.in_study = 'true'",
@@ -83,13 +93,10 @@ def describe_experiment(store: "Store", experiment: str, title: str) -> None:
         "orderByAsc": False,
     }
     view = {"name": VIEW_NAME, "createdAt": found.creation_time, "state": json.dumps(state)}
-    wanted = {
+    return {
         KIND[0]: KIND[1],
         PRIMARY_TAG: PRIMARY,
         VIEW_TAG + VIEW_KEY: json.dumps(view),
         # Lists show its first words, pages the link.
-        DESCRIPTION_TAG: f"“Model training”, top left, shows [the runs]({runs_page(experiment)}). {title}",
+        DESCRIPTION_TAG: f"“Model training”, top left, shows [the runs]({runs_page(found.experiment_id)}). {title}",
     }
-    for key, value in wanted.items():
-        if found.tags.get(key) != value:
-            client.set_experiment_tag(experiment, key, value)

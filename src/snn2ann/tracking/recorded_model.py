@@ -45,7 +45,8 @@ def record_models(
         if tracked.tags.get(MODEL_TAG) == digest and store.keeps(_place(store, tracked)):
             continue
         log_model(store, tracked, runs_folder / name, study["parameters"])
-        store.client.set_tag(tracked.run_id, MODEL_TAG, digest)
+        with store.lock:
+            store.client.set_tag(tracked.run_id, MODEL_TAG, digest)
 
 
 def _chosen(study: Mapping[str, Any], runs_folder: Path, models: str) -> list[str]:

@@ -169,8 +169,8 @@ def open_experiment(store: Store, name: str) -> str:
             experiment = str(store.client.create_experiment(name, artifact_location=location))
             store.settle()
             return experiment
-    if found.lifecycle_stage == "deleted":
-        store.client.restore_experiment(found.experiment_id)
+        if found.lifecycle_stage == "deleted":
+            store.client.restore_experiment(found.experiment_id)
     return str(found.experiment_id)
 
 

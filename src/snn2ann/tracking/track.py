@@ -57,8 +57,8 @@ def track_study(study_folder: Path, store: str | None = None, models: str = "non
     with open_store(store, project) as opened:
         experiment = open_experiment(opened, study["study"])
         describe_experiment(opened, experiment, study["parameters"]["studies"][study["study"]]["title"])
-        known = known_runs(opened, experiment)
         with opened.lock:
+            known = known_runs(opened, experiment)
             parent = _record_study(opened, experiment, known.get(study["study"]), study, study_folder)
             _name_datasets(opened, parent, records)
         tags = _data_tags(project)
@@ -68,7 +68,8 @@ def track_study(study_folder: Path, store: str | None = None, models: str = "non
                 known[record.name] = _record_run(opened, experiment, known.get(record.name), record, parent)
         with opened.at_home():
             record_models(opened, study, runs_folder, known, models)
-        _mark_unnamed(opened, known, {record.name for record in records} | {study["study"]})
+        with opened.lock:
+            _mark_unnamed(opened, known, {record.name for record in records} | {study["study"]})
         shown = FIRST_TABLE if (study_folder / FIRST_TABLE).exists() else None
         return Pages.of(opened, experiment, parent, shown)
 

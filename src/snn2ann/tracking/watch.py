@@ -120,19 +120,20 @@ class Watch:
         self.tracked.clear()
         project = self.runs_folder.absolute().parent.parent
         with open_store(self.store, project) as store:
-            experiment = open_experiment(store, self.study.name)
+            experiment, client = open_experiment(store, self.study.name), store.client
             describe_experiment(store, experiment, self.study.parameters["studies"][self.study.name]["title"])
-            parent = open_parent(store, experiment, self.study.name, find_run(store, experiment, self.study.name))
-            client = store.client
-            client.update_run(parent.run_id, status="RUNNING")
+            with store.lock:
+                parent = open_parent(store, experiment, self.study.name, find_run(store, experiment, self.study.name))
+                client.update_run(parent.run_id, status="RUNNING")
             while self.waiting and not stop.is_set() and starter_lives():
                 self._look(store, experiment, parent.run_id)
                 stop.wait(POLL_SECONDS)
             # What was written since the last look.
             self._look(store, experiment, parent.run_id)
-            for name in self.waiting.keys() & self.tracked.keys():
-                client.set_terminated(self.tracked[name].run_id, "KILLED")
-            client.set_terminated(parent.run_id, "KILLED" if self.waiting else "FINISHED")
+            with store.lock:
+                for name in self.waiting.keys() & self.tracked.keys():
+                    client.set_terminated(self.tracked[name].run_id, "KILLED")
+                client.set_terminated(parent.run_id, "KILLED" if self.waiting else "FINISHED")
 
     def _look(self, store: Store, experiment: str, parent: str) -> None:
         """Log what the files have got since the last look."""
@@ -145,17 +146,17 @@ class Watch:
                 self.tracked[name] = self._open(store, experiment, record, parent)
             with store.lock:
                 tracked = bring_up_to_date(store, experiment, record, self.tracked[name], parent)
-            self.tracked[name] = tracked
-            self.system.log(store, tracked.run_id, folder)
-            if record.finished:
-                store.client.set_terminated(tracked.run_id)
-                del self.waiting[name]
+                self.tracked[name] = tracked
+                self.system.log(store, tracked.run_id, folder)
+                if record.finished:
+                    store.client.set_terminated(tracked.run_id)
+                    del self.waiting[name]
 
     def _open(self, store: Store, experiment: str, record: Record, parent: str) -> TrackedRun:
         with store.lock:
             known = find_run(store, experiment, record.name)
             tracked = bring_up_to_date(store, experiment, record, known, parent)
-        store.client.update_run(tracked.run_id, status="RUNNING")
+            store.client.update_run(tracked.run_id, status="RUNNING")
         return tracked
 
 
