@@ -39,9 +39,9 @@ def results(name: str) -> Path:
     return RESULTS / f"{name}.csv"
 
 
-def tables() -> dict[str, str]:
+def tables(every: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """The table of each length, by its name."""
-    return {name: table(described, rows_of(results(name), COLUMNS)) for name, described in read().items()}
+    return {name: table(described, rows_of(results(name), COLUMNS)) for name, described in every.items()}
 
 
 def jobs(described: Mapping[str, Any], parameters: Mapping[str, Any]) -> Iterator[Job]:
@@ -83,10 +83,10 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=os.cpu_count())
     parser.add_argument("--fill", action="store_true", help="only fill the page from what is there")
     options = parser.parse_args()
-    parameters = load_parameters("params.yaml")
-    for name, described in ({} if options.fill else read()).items():
+    parameters, every = load_parameters("params.yaml"), read()
+    for name, described in ({} if options.fill else every).items():
         make(results(name), COLUMNS, list(jobs(described, parameters)), options.processes)
-    blocks.fill(PAGE, tables())
+    blocks.fill(PAGE, tables(every))
 
 
 if __name__ == "__main__":

@@ -24,19 +24,7 @@ from snn2ann.study import Run, load_parameters
 
 CHOICES, PAGE = Path("benchmarks/tuning.yaml"), Path("docs/tuning.md")
 RESULTS = Path("benchmarks/results/tuning.csv")
-COLUMNS = [
-    "method",
-    "trial",
-    "learning_rate",
-    "options",
-    "length",
-    "network",
-    "seed",
-    "validation",
-    *ACTIVITY,
-    "seconds",
-]
-COLUMNS += ["run"]
+COLUMNS = ["method", "learning_rate", "options", "length", "network", "seed", "validation", *ACTIVITY, "seconds", "run"]
 Options = dict[str, Any]
 # A learning rate, None for the recipe's, and options.
 Trial = tuple[float | None, Options]
@@ -113,13 +101,7 @@ def jobs(tuning: Tuning, method: str, numbers: list[int], length: Length = "shor
     every = trials(tuning, method)
     for number in numbers:
         rate, options = every[number]
-        row = {
-            "method": method,
-            "trial": number,
-            "learning_rate": rate,
-            "options": json.dumps(options),
-            "length": length,
-        }
+        row = {"method": method, "learning_rate": rate, "options": json.dumps(options), "length": length}
         for run in tuning.runs(method, every[number], length):
             yield Job(run, {**row, "network": run.network, "seed": run.seed, "run": run.name})
 

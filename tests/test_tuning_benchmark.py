@@ -45,9 +45,9 @@ def small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuning.Tuning:
 def add(small: tuning.Tuning, method: str, accuracy: dict[int, float], length: tuning.Length = "short") -> None:
     """Rows of some of a method's trials, all networks alike."""
     rows = []
-    for job in tuning.jobs(small, method, list(accuracy), length):
-        right = {"validation": accuracy[job.row["trial"]], "spikes": 10, "operations": 20, "seconds": 1}
-        rows.append({**job.row, **right})
+    for number, validation in accuracy.items():
+        right = {"validation": validation, "spikes": 10, "operations": 20, "seconds": 1}
+        rows += [{**job.row, **right} for job in tuning.jobs(small, method, [number], length)]
     known = training.rows_of(tuning.RESULTS, tuning.COLUMNS)
     pd.concat([known, pd.DataFrame(rows)] if len(known) else [pd.DataFrame(rows)]).to_csv(tuning.RESULTS, index=False)
 
@@ -156,11 +156,11 @@ def test_the_file_has_no_row_but_those_of_trials() -> None:
     whole, rows = tuning.read(), training.rows_of(tuning.RESULTS, tuning.COLUMNS)
     lengths: tuple[tuning.Length, ...] = ("short", "long")
     every = {
-        run.name: (method, number, length)
+        run.name: (method, length)
         for method in whole.methods
-        for number, trial in enumerate(tuning.trials(whole, method))
+        for trial in tuning.trials(whole, method)
         for length in lengths
         for run in whole.runs(method, trial, length)
     }
-    found = dict(zip(rows["run"], zip(rows["method"], rows["trial"], rows["length"], strict=True), strict=True))
+    found = dict(zip(rows["run"], zip(rows["method"], rows["length"], strict=True), strict=True))
     assert len(rows) == len(found) and found == {name: every[name] for name in found}
