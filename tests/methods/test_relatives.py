@@ -1,5 +1,6 @@
 """Relatives of spike-based BP: what each is known to share with it, what it is known to save, and that it learns."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from sklearn.datasets import load_digits
 from spikingjelly.activation_based import functional as spikingjelly
 from spikingjelly.activation_based import neuron, surrogate
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from snn2ann.engine.pooling import pool
@@ -62,11 +63,26 @@ def test_sltt_equals_spike_based_bp_where_there_is_no_time(kind: str, images: Te
     assert_trained_alike(trained("sltt", kind, 1, images), trained("stbp", kind, 1, images))
 
 
-def test_sltts_gradient_is_spikingjellys_own_with_the_time_steps_cut_apart(images: Tensor) -> None:
+@pytest.mark.parametrize(
+    ("options", "made"),
+    [
+        ({}, lambda: neuron.IFNode(surrogate_function=surrogate.ATan(alpha=2.0), v_reset=0.0)),
+        (
+            {"tau": 1.1, "reset": "subtract", "surrogate": "triangle", "surrogate_width": 1.0},
+            lambda: neuron.LIFNode(
+                tau=1.1, decay_input=False, surrogate_function=surrogate.PiecewiseQuadratic(alpha=1.0), v_reset=None
+            ),
+        ),
+    ],
+    ids=["as spike-based BP", "as its authors"],
+)
+def test_sltts_gradient_is_spikingjellys_own_with_the_time_steps_cut_apart(
+    options: dict[str, Any], made: Callable[[], nn.Module], images: Tensor
+) -> None:
     """The reference cuts every membrane off the step before, and goes backward once from the mean loss."""
-    model = build("sltt", "vgg", 3)
+    model, again = (build_relative("sltt", NETWORKS["vgg"], 3, **options) for _ in range(2))
     layers = layers_of(model)
-    neurons = [neuron.IFNode(surrogate_function=surrogate.ATan(alpha=2.0), v_reset=0.0) for _ in layers]
+    neurons = [made() for _ in layers]
     total = torch.zeros(())
     for _ in range(3):
         value = images
@@ -75,10 +91,9 @@ def test_sltts_gradient_is_spikingjellys_own_with_the_time_steps_cut_apart(image
             value = fired(pool(layer.pool, layer.main.run(value)) if layer.pool else layer.main.run(value))
         total = total + cross_entropy(classifier_of(model)(value.flatten(1)), LABELS) / 3
     total.backward()
-    expected = [parameter.grad for parameter in model.network.parameters()]
-    again = trained("sltt", "vgg", 3, images)
-    for ours, theirs in zip(again.network.parameters(), expected, strict=True):
-        torch.testing.assert_close(ours.grad, theirs, atol=1e-6, rtol=1e-4)
+    again.training_step(images, LABELS, cross_entropy).loss.backward()
+    for ours, theirs in zip(again.network.parameters(), model.network.parameters(), strict=True):
+        torch.testing.assert_close(ours.grad, theirs.grad, atol=1e-6, rtol=1e-4)
 
 
 @KINDS

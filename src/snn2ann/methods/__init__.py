@@ -163,7 +163,7 @@ METHODS: dict[str, MethodEntry] = {
             "flat",
             (Bar(1.0),),
         ),
-        options="snn2ann.parameters.methods:SurrogateOptions",
+        options="snn2ann.parameters.methods:SpatialOptions",
         library="spikingjelly",
     ),
     "ottt": MethodEntry(

@@ -1,6 +1,6 @@
 """Spatial learning through time (SLTT, Meng et al. 2023): spike-based backpropagation without its gradients through time.
 
-Every step goes backward on its own, so that memory does not grow with T. SpikingJelly's `SLTTLIFNode`, without leak.
+Every step goes backward on its own, so that memory does not grow with T. SpikingJelly's `SLTTLIFNode`.
 """
 
 from collections.abc import Mapping
@@ -15,25 +15,36 @@ from snn2ann.engine.signals import Observer, Spikes
 from snn2ann.methods.model import Loss, Step
 from snn2ann.methods.multi_step import MultiStepInterpreter
 from snn2ann.methods.stbp import SpikeBasedBackpropagation
-from snn2ann.parameters.methods import SurrogateOptions
+from snn2ann.parameters.methods import SpatialOptions, SurrogateOptions
 
 
 class SpatialLearningThroughTime(SpikeBasedBackpropagation):
-    """A spiking network trained step by step; options as for `SpikeBasedBackpropagation`, without `detach_reset`.
+    """A spiking network trained step by step.
 
     The loss of a batch is the mean over time of each step's own (Meng et al. 2023, equation 12), and BatchNorm takes the
     statistics of each step.
+
+    Args:
+        network: as for `SpikeBasedBackpropagation`.
+        time_steps: T of training.
+        options: threshold, surrogate and surrogate_width as for `SpikeBasedBackpropagation`; tau, of membranes that leak;
+            reset, "subtract" or nothing. The authors' own code has tau 1.1, `subtract` and the triangle; by default neurons
+            are those of spike-based BP.
+
+    Raises:
+        UserError: an option that is not allowed.
     """
 
-    options_class: ClassVar[type[SurrogateOptions]] = SurrogateOptions
+    options_class: ClassVar[type[SurrogateOptions]] = SpatialOptions
 
     def make_neurons(self) -> nn.Module:
         """Make a layer's neurons, which run one step at a time."""
+        assert isinstance(self.options, SpatialOptions)
         return neuron.SLTTLIFNode(
-            tau=inf,
+            tau=inf if self.options.tau is None else float(self.options.tau),
             decay_input=False,
             v_threshold=float(self.options.threshold),
-            v_reset=0.0,
+            v_reset=None if self.options.reset == "subtract" else 0.0,
             surrogate_function=self.surrogate(),
         )
 

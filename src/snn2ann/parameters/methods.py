@@ -9,6 +9,10 @@ from snn2ann.errors import UserError
 from snn2ann.parameters.section import Images, NotNegative, Number, Positive, Probability, Section, refused
 from snn2ann.parameters.whole import part_of
 
+# 1 would leave nothing of a membrane.
+TimeConstant = Annotated[float, Number(above=1, most=1_000_000)]
+LEAK = "time constant of membranes that leak: 1 - 1/tau is left after a step; else they do not"
+
 
 class MethodOptions(Section):
     """The options of a method, each with a default."""
@@ -70,15 +74,22 @@ class ThroughTimeOptions(ResetOptions):
         description="`tdbn`: BatchNorm's scale starts at the threshold, divided by √2 where a shortcut is added "
         "(threshold-dependent BatchNorm, Zheng et al. 2021); else at 1",
     )
-    tau: Annotated[float, Number(above=1, most=1_000_000)] | None = Field(
-        None, description="time constant of membranes that leak: 1 - 1/tau is left after a step; else they do not"
-    )
+    tau: TimeConstant | None = Field(None, description=LEAK)
 
     @model_validator(mode="after")
     def _weight_is_of_tet(self) -> Self:
         if self.tet_weight is not None and self.loss != "tet":
             raise refused("tet_weight", self.tet_weight, "nothing, for it is a part of `loss: tet`")
         return self
+
+
+class SpatialOptions(SurrogateOptions):
+    """Of spatial learning through time."""
+
+    tau: TimeConstant | None = Field(None, description=LEAK)
+    reset: Literal["subtract"] | None = Field(
+        None, description="`subtract`: the threshold is taken off a membrane that fired; else it is set to 0"
+    )
 
 
 class LeakyOptions(SurrogateOptions):
@@ -88,7 +99,7 @@ class LeakyOptions(SurrogateOptions):
     surrogate_width: Positive = Field(
         4.0, description="width of the surrogate gradient, SpikingJelly's alpha: larger is narrower"
     )
-    tau: Annotated[float, Number(above=1, most=1_000_000)] = Field(
+    tau: TimeConstant = Field(
         2.0, description="time constant of membrane and trace: 1 - 1/tau of them is left after a step"
     )
 
