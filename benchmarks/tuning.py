@@ -1,8 +1,9 @@
 """Every method tuned by the same budget, on validation images alone: `python -m benchmarks.tuning`.
 
 benchmarks/tuning.yaml says what may be chosen. Many trials are short; the best of them are then trained for as long as the
-study trains, since what is best in a short training need not be in a long one. Rows that benchmarks/results/tuning.csv has
-are not made again, so it may be stopped at any time; docs/tuning.md gets the table. Test images are never looked at.
+study trains, since what is best in a short training need not be in a long one. The winner is trained for twice as long, which
+shows how near it is to where it ends. Rows that benchmarks/results/tuning.csv has are not made again, so it may be stopped at
+any time; docs/tuning.md gets the table. Test images are never looked at.
 """
 
 import argparse
@@ -20,6 +21,7 @@ from tabulate import tabulate
 
 from benchmarks.training import ACTIVITY, Job, make, rows_of, runs_of
 from snn2ann.report import blocks
+from snn2ann.report.table import number as written
 from snn2ann.study import Run, load_parameters
 
 CHOICES, PAGE = Path("benchmarks/tuning.yaml"), Path("docs/tuning.md")
@@ -28,7 +30,8 @@ COLUMNS = ["method", "learning_rate", "options", "length", "network", "seed", "v
 Options = dict[str, Any]
 # A learning rate, None for the recipe's, and options.
 Trial = tuple[float | None, Options]
-Length = Literal["short", "long"]
+# "twice": the winner, on what "long" says, for twice the epochs.
+Length = Literal["short", "long", "twice"]
 
 
 @dataclass(frozen=True)
@@ -87,8 +90,10 @@ class Tuning:
     def _resolve(self, method: str, learning_rate: float | None, options: Options, length: Length) -> tuple[Run, ...]:
         rate = {} if learning_rate is None else {"learning_rate": learning_rate}
         entry = {**self.content["methods"][method]["run"], "options": options}
-        study = {**self.content["study"], **self.content[length]}
-        return runs_of(self.parameters, study, {**self.content["recipe"], **rate}, entry)
+        twice = length == "twice"
+        study = {**self.content["study"], **self.content["long" if twice else length]}
+        recipe = {**self.content["recipe"], **(self.content["twice"] if twice else {}), **rate}
+        return runs_of(self.parameters, study, recipe, entry)
 
 
 def read() -> Tuning:
@@ -165,19 +170,23 @@ def table(tuning: Tuning) -> str:
     rows = []
     for method in tuning.methods:
         every, chosen = trials(tuning, method), winner(tuning, method)
-        found = of_trials(tuning, method, "long")
-        cells = ["not tuned yet"] * 5
-        if chosen is not None:
-            rate, options = every[chosen]
-            words = [f"learning rate {rate:g}", *(f"{name} {value}" for name, value in options.items())]
-            cells = [
-                *(f"{found['validation'][number]:.2%}" for number in (0, chosen)),
-                *(f"{found[what][chosen]:,.0f}" if found[what][chosen] else "–" for what in ACTIVITY),
-                "its defaults" if chosen == 0 else ", ".join(words),
-            ]
+        cells = ["not tuned yet"] * 6 if chosen is None else _outcome(tuning, method, every, chosen)
         rows.append([method, f"{len(of_trials(tuning, method))} of {len(every)}", *cells])
     head = ["Method", "Short trials", "Defaults", "Chosen", "Spikes an image", "Synaptic operations", "What was chosen"]
-    return tabulate(rows, head, tablefmt="github", disable_numparse=True)
+    return tabulate(rows, [*head, "In twice the epochs"], tablefmt="github", disable_numparse=True)
+
+
+def _outcome(tuning: Tuning, method: str, every: list[Trial], chosen: int) -> list[str]:
+    found, twice = (of_trials(tuning, method, length) for length in ("long", "twice"))
+    rate, options = every[chosen]
+    words = [f"learning rate {rate:g}", *(f"{name} {value}" for name, value in options.items())]
+    accuracy = found["validation"][chosen]
+    return [
+        *(f"{found['validation'][number]:.2%}" for number in (0, chosen)),
+        *(f"{found[what][chosen]:,.0f}" if found[what][chosen] else "–" for what in ACTIVITY),
+        "its defaults" if chosen == 0 else ", ".join(words),
+        written(100 * (twice["validation"][chosen] - accuracy), sign=True) if chosen in twice.index else "not made yet",
+    ]
 
 
 def main() -> None:
@@ -197,6 +206,8 @@ def main() -> None:
             every = list(range(len(trials(tuning, method))))
             make(RESULTS, COLUMNS, list(jobs(tuning, method, every)), options.processes)
         make(RESULTS, COLUMNS, list(jobs(tuning, method, finalists(tuning, method), "long")), options.processes)
+        if (chosen := winner(tuning, method)) is not None:
+            make(RESULTS, COLUMNS, list(jobs(tuning, method, [chosen], "twice")), options.processes)
         blocks.fill(PAGE, {"tuning": table(tuning)})
     blocks.fill(PAGE, {"tuning": table(tuning)})
 

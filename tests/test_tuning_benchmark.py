@@ -20,6 +20,7 @@ CHOICES: dict[str, Any] = {
         "seeds": [100],
     },
     "long": {"networks": ["vgg-tiny"], "seeds": [101]},
+    "twice": {"epochs": 2},
     "recipe": {"inherit": "digits", "epochs": 1},
     "budget": {"trials": 5, "finalists": 1},
     "learning_rate": [0.006, 0.012],
@@ -73,12 +74,15 @@ def test_the_best_of_short_training_is_trained_for_long_and_wins_there_or_not(sm
     assert tuning.winner(small, "Tandem") is None, "the defaults are missing"
     add(small, "Tandem", {0: 0.91, 2: 0.99}, "long")
     assert tuning.winner(small, "Tandem") == 0, "the third was no finalist"
-    assert "its defaults" in tuning.table(small) and tuning.table(small).count("not tuned yet") == 10
+    assert "its defaults" in tuning.table(small) and tuning.table(small).count("not tuned yet") == 12
     tuning.RESULTS.unlink()
     add(small, "Tandem", {0: 0.8, 1: 0.9, 2: 0.7})
     add(small, "Tandem", {0: 0.91, 1: 0.92}, "long")
     assert tuning.winner(small, "Tandem") == 1
     assert "91.00%" in tuning.table(small) and "92.00%" in tuning.table(small) and "rate 0.006" in tuning.table(small)
+    assert "not made yet" in tuning.table(small)
+    add(small, "Tandem", {1: 0.9155}, "twice")
+    assert "−0.45" in tuning.table(small)
 
 
 def test_what_is_made_is_not_made_again_and_no_test_image_is_read(
@@ -106,10 +110,11 @@ def test_what_is_made_is_not_made_again_and_no_test_image_is_read(
     monkeypatch.setattr(tuning, "make", partial(training.make, of=noted))
     monkeypatch.setattr(sys, "argv", ["tuning", "--methods", "ANN"])
     tuning.main()
-    # Both learning rates on two networks, then the better of them and the defaults for long on one.
-    assert len(made) == len(set(made)) in (5, 6)
+    # Both learning rates on two networks, then the better and the defaults for long on one, and the winner for longer.
+    assert len(made) == len(set(made)) in (6, 7)
     rows = training.rows_of(tuning.RESULTS, tuning.COLUMNS)
     assert set(rows["run"]) == set(made) and list(rows["length"])[:5] == ["short"] * 4 + ["long"]
+    assert list(rows["length"])[-1] == "twice" and "not made yet" not in page.read_text()
     assert rows[rows["length"] == "long"]["validation"].min() > 0.3, "10 % by chance"
     assert set(rows["options"]) == {"{}"} and tuning.winner(small, "ANN") is not None
     assert "2 of 2" in page.read_text()
@@ -154,7 +159,7 @@ def test_the_study_has_what_was_chosen_and_the_defaults_until_then() -> None:
 
 def test_the_file_has_no_row_but_those_of_trials() -> None:
     whole, rows = tuning.read(), training.rows_of(tuning.RESULTS, tuning.COLUMNS)
-    lengths: tuple[tuning.Length, ...] = ("short", "long")
+    lengths: tuple[tuning.Length, ...] = ("short", "long", "twice")
     every = {
         run.name: (method, length)
         for method in whole.methods
