@@ -42,6 +42,16 @@ def test_done_is_not_said_of_an_output_that_is_gone(finished: Project, tmp_path:
     assert "Study tiny: 4 runs, done" not in printed
 
 
+def test_what_was_left_out_on_purpose_is_not_said_to_be_missing(finished: Project, tmp_path: Path) -> None:
+    project = finished.copy(tmp_path / "p", "results/tiny")
+    printed = project.snakemake("--until", "describe")
+    assert "no job failed" not in printed
+    assert (
+        not (project.folder / "results/tiny/claims.md").exists()
+        and (project.folder / "results/tiny/study.json").exists()
+    )
+
+
 def test_a_lost_or_another_store_is_filled(small: Project, tmp_path: Path) -> None:
     project = small.copy(tmp_path / "p", "mlflow.db")
     assert project.planned() == {"record": 1, "all": 1}

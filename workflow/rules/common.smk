@@ -276,7 +276,9 @@ def take_over():
 
 
 def lacking():
-    """What was asked for and is not there, although all jobs have ended well."""
+    """What was asked for and is not there, although all jobs have ended well; with --until or --omit-from that is not said."""
+    if workflow.dag_settings.until or workflow.dag_settings.omit_from:
+        return []
     files = (str(file) for job in workflow.dag.targetjobs for file in job.output or job.input)
     return [file for file in files if not Path(file).exists()]
 
