@@ -27,7 +27,9 @@ def build(**options: Any) -> SpikeBasedBackpropagation:
     return model
 
 
-def twin_of(model: SpikeBasedBackpropagation, threshold: float = 1.0, tau: float | None = None) -> nn.Sequential:
+def twin_of(
+    model: SpikeBasedBackpropagation, threshold: float = 1.0, tau: float | None = None, reset: str | None = None
+) -> nn.Sequential:
     parts: list[nn.Module] = []
     for number, ours in enumerate(layers_of(model)):
         convolution = layer.Conv2d(
@@ -43,7 +45,7 @@ def twin_of(model: SpikeBasedBackpropagation, threshold: float = 1.0, tau: float
         parts += [convolution, norm]
         parts += [layer.MaxPool2d(2, step_mode="m")] if number == 1 else []
         common: dict[str, Any] = {"surrogate_function": surrogate.ATan(alpha=2.0), "v_threshold": threshold}
-        common |= {"detach_reset": True, "v_reset": 0.0, "step_mode": "m"}
+        common |= {"detach_reset": True, "v_reset": None if reset else 0.0, "step_mode": "m"}
         parts.append(neuron.LIFNode(tau, decay_input=False, **common) if tau else neuron.IFNode(**common))
     head = layer.Linear(8 * 16, 5, step_mode="m")
     head.load_state_dict(classifier_of(model).state_dict())
@@ -72,6 +74,8 @@ def test_forward_and_gradients_equal_spikingjellys_layers() -> None:
     "options",
     [
         {"tau": 2.0},
+        {"reset": "subtract"},
+        {"tau": 2.0, "reset": "subtract", "threshold": 0.7},
         {"loss": "tet"},
         {"loss": "tet", "tet_weight": 0.05},
         {"normalisation": "tdbn", "threshold": 0.5},
@@ -80,7 +84,7 @@ def test_forward_and_gradients_equal_spikingjellys_layers() -> None:
 )
 def test_what_may_be_asked_for_besides_equals_spikingjellys_layers(options: dict[str, Any]) -> None:
     model = build(**options)
-    twin = twin_of(model, options.get("threshold", 1.0), options.get("tau"))
+    twin = twin_of(model, options.get("threshold", 1.0), options.get("tau"), options.get("reset"))
     images = torch.randn(3, 2, 8, 8, generator=torch.Generator().manual_seed(1))
     labels = torch.tensor([0, 1, 2])
     step = model.training_step(images, labels, cross_entropy)

@@ -66,9 +66,10 @@ class SpikeBasedBackpropagation(Model):
         network: its convolutions, BatchNorms and classifier are used; its neurons are SpikingJelly's.
         time_steps: T of training.
         options: threshold (of every neuron), surrogate (atan, sigmoid or triangle), surrogate_width (SpikingJelly's alpha),
-            detach_reset (no gradient through the reset), spike_penalty (what a spike a neuron, on the mean of the network's
+            detach_reset (no gradient through the reset), tau (of leaky neurons, or nothing), reset ("subtract" takes the
+            threshold off; else to 0), spike_penalty (what a spike a neuron, on the mean of the network's
             neurons and the batch's images, adds to the loss), loss (tet, or nothing), tet_weight, normalisation (tdbn, or
-            nothing), tau (of leaky neurons, or nothing).
+            nothing).
 
     Raises:
         UserError: an option that is not allowed.
@@ -91,23 +92,16 @@ class SpikeBasedBackpropagation(Model):
     def make_neurons(self) -> nn.Module:
         """Make a layer's neurons."""
         assert isinstance(self.options, ResetOptions)
-        if self.through_time.tau is not None:
-            return neuron.LIFNode(
-                tau=float(self.through_time.tau),
-                decay_input=False,
-                v_threshold=float(self.options.threshold),
-                v_reset=0.0,
-                surrogate_function=self.surrogate(),
-                detach_reset=self.options.detach_reset,
-                step_mode="m",
-            )
-        return neuron.IFNode(
-            v_threshold=float(self.options.threshold),
-            v_reset=0.0,
-            surrogate_function=self.surrogate(),
-            detach_reset=self.options.detach_reset,
-            step_mode="m",
-        )
+        common = {
+            "v_threshold": float(self.options.threshold),
+            "v_reset": None if self.options.reset == "subtract" else 0.0,
+            "surrogate_function": self.surrogate(),
+            "detach_reset": self.options.detach_reset,
+            "step_mode": "m",
+        }
+        if self.options.tau is not None:
+            return neuron.LIFNode(float(self.options.tau), decay_input=False, **common)
+        return neuron.IFNode(**common)
 
     def surrogate(self) -> nn.Module:
         """Make the function whose derivative stands for that of a spike."""

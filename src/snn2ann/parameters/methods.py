@@ -11,7 +11,14 @@ from snn2ann.parameters.whole import part_of
 
 # 1 would leave nothing of a membrane.
 TimeConstant = Annotated[float, Number(above=1, most=1_000_000)]
-LEAK = "time constant of membranes that leak: 1 - 1/tau is left after a step; else they do not"
+Leak = Annotated[
+    TimeConstant | None,
+    Field(description="time constant of membranes that leak: 1 - 1/tau is left after a step; else they do not"),
+]
+Reset = Annotated[
+    Literal["subtract"] | None,
+    Field(description="`subtract`: the threshold is taken off a membrane that fired; else it is set to 0"),
+]
 
 
 class MethodOptions(Section):
@@ -53,6 +60,8 @@ class ResetOptions(SurrogateOptions):
     """Of a surrogate gradient that may go through the reset."""
 
     detach_reset: bool = Field(True, description="whether the reset is left out of the gradient")
+    tau: Leak = None
+    reset: Reset = None
 
 
 class ThroughTimeOptions(ResetOptions):
@@ -74,7 +83,6 @@ class ThroughTimeOptions(ResetOptions):
         description="`tdbn`: BatchNorm's scale starts at the threshold, divided by √2 where a shortcut is added "
         "(threshold-dependent BatchNorm, Zheng et al. 2021); else at 1",
     )
-    tau: TimeConstant | None = Field(None, description=LEAK)
 
     @model_validator(mode="after")
     def _weight_is_of_tet(self) -> Self:
@@ -86,10 +94,8 @@ class ThroughTimeOptions(ResetOptions):
 class SpatialOptions(SurrogateOptions):
     """Of spatial learning through time."""
 
-    tau: TimeConstant | None = Field(None, description=LEAK)
-    reset: Literal["subtract"] | None = Field(
-        None, description="`subtract`: the threshold is taken off a membrane that fired; else it is set to 0"
-    )
+    tau: Leak = None
+    reset: Reset = None
 
 
 class LeakyOptions(SurrogateOptions):
