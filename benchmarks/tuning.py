@@ -30,7 +30,7 @@ COLUMNS = ["method", "learning_rate", "options", "length", "network", "seed", "v
 Options = dict[str, Any]
 # A learning rate, None for the recipe's, and options.
 Trial = tuple[float | None, Options]
-# "twice": the winner, on what "long" says, for twice the epochs.
+# "twice": the winner, for twice the epochs of "long".
 Length = Literal["short", "long", "twice"]
 
 
@@ -90,9 +90,8 @@ class Tuning:
     def _resolve(self, method: str, learning_rate: float | None, options: Options, length: Length) -> tuple[Run, ...]:
         rate = {} if learning_rate is None else {"learning_rate": learning_rate}
         entry = {**self.content["methods"][method]["run"], "options": options}
-        twice = length == "twice"
-        study = {**self.content["study"], **self.content["long" if twice else length]}
-        recipe = {**self.content["recipe"], **(self.content["twice"] if twice else {}), **rate}
+        study = {**self.content["study"], **self.content[length]}
+        recipe = {**self.content["recipe"], **study.pop("recipe", {}), **rate}
         return runs_of(self.parameters, study, recipe, entry)
 
 

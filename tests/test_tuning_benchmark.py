@@ -20,7 +20,7 @@ CHOICES: dict[str, Any] = {
         "seeds": [100],
     },
     "long": {"networks": ["vgg-tiny"], "seeds": [101]},
-    "twice": {"epochs": 2},
+    "twice": {"networks": ["vgg-tiny"], "seeds": [101], "recipe": {"epochs": 2}},
     "recipe": {"inherit": "digits", "epochs": 1},
     "budget": {"trials": 5, "finalists": 1},
     "learning_rate": [0.006, 0.012],

@@ -163,7 +163,7 @@ METHODS: dict[str, MethodEntry] = {
             "flat",
             (Bar(1.0),),
         ),
-        options="snn2ann.parameters.methods:SpatialOptions",
+        options="snn2ann.parameters.methods:MembraneOptions",
         library="spikingjelly",
     ),
     "ottt": MethodEntry(

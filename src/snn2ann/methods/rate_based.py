@@ -3,8 +3,8 @@
 "Advancing Training Efficiency of Deep Spiking Neural Networks through Rate-based Backpropagation", NeurIPS 2024. The
 forward pass is that of `stbp`, on the same neurons; the backward pass runs a network of rates r = mean of s_t, whose
 derivative by the mean current is the mean over time of the surrogate's times the membrane's sensitivity to a constant
-current, e_t. With a leak λ and a reset to zero e_{t+1} = 1 + λ e_t (1 - s_t - m_t σ'(m_t - V)), and e_{t+1} = 1 + λ e_t (1
-- V σ'(m_t - V)) where the threshold is taken off; with a detached reset the last term is left out. By default neurons do
+current, e_t. With a leak λ and a reset to zero e_{t+1} = 1 + λ e_t (1 - s_t - m_t σ'(m_t - V)); where the threshold is
+taken off, e_{t+1} = 1 + λ e_t (1 - V σ'(m_t - V)). With a detached reset the last term is left out. By default neurons do
 not leak (λ = 1) and are set to zero, so that e_t counts the steps since the neuron last fired; the authors' have λ = 0.55
 and take the threshold off.
 """
@@ -136,18 +136,19 @@ def _fire(neurons: Any, stage: Fire, current: Tensor) -> tuple[Tensor, Tensor]:
     spikes = torch.empty_like(current, memory_format=torch.contiguous_format)
     membrane = slope = torch.zeros_like(current[0])
     sensitivity = torch.ones_like(current[0])
-    kept_back = 1 - 1 / getattr(neurons, "tau", inf)
+    left_by_leak = 1 - 1 / getattr(neurons, "tau", inf)
     for step, each in enumerate(current * kept):
-        charged = membrane * kept_back + each
+        charged = torch.add(each, membrane, alpha=left_by_leak)
         spikes[step] = neurons(each[None])[0]
         membrane = neurons.v
         surrogate = _derivative(neurons.surrogate_function, charged - neurons.v_threshold)
         slope = slope + surrogate * sensitivity
-        sensitivity = 1 + kept_back * sensitivity * _left(neurons, spikes[step], charged, surrogate)
+        left = _left_by_reset(neurons, spikes[step], charged, surrogate)
+        sensitivity = (sensitivity * left).mul_(left_by_leak).add_(1)
     return spikes, slope * kept[0] / len(current)
 
 
-def _left(neurons: Any, spikes: Tensor, charged: Tensor, surrogate: Tensor) -> Tensor | float:
+def _left_by_reset(neurons: Any, spikes: Tensor, charged: Tensor, surrogate: Tensor) -> Tensor | float:
     """What a reset leaves of a membrane's sensitivity."""
     subtracted = neurons.v_reset is None
     left = 1.0 if subtracted else 1 - spikes

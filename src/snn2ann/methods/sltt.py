@@ -15,7 +15,7 @@ from snn2ann.engine.signals import Observer, Spikes
 from snn2ann.methods.model import Loss, Step
 from snn2ann.methods.multi_step import MultiStepInterpreter
 from snn2ann.methods.stbp import SpikeBasedBackpropagation
-from snn2ann.parameters.methods import SpatialOptions, SurrogateOptions
+from snn2ann.parameters.methods import MembraneOptions, SurrogateOptions
 
 
 class SpatialLearningThroughTime(SpikeBasedBackpropagation):
@@ -35,16 +35,16 @@ class SpatialLearningThroughTime(SpikeBasedBackpropagation):
         UserError: an option that is not allowed.
     """
 
-    options_class: ClassVar[type[SurrogateOptions]] = SpatialOptions
+    options_class: ClassVar[type[SurrogateOptions]] = MembraneOptions
 
     def make_neurons(self) -> nn.Module:
         """Make a layer's neurons, which run one step at a time."""
-        assert isinstance(self.options, SpatialOptions)
+        assert isinstance(self.options, MembraneOptions)
         return neuron.SLTTLIFNode(
             tau=inf if self.options.tau is None else float(self.options.tau),
             decay_input=False,
             v_threshold=float(self.options.threshold),
-            v_reset=None if self.options.reset == "subtract" else 0.0,
+            v_reset=self.options.reset_to,
             surrogate_function=self.surrogate(),
         )
 

@@ -94,7 +94,7 @@ class SpikeBasedBackpropagation(Model):
         assert isinstance(self.options, ResetOptions)
         common = {
             "v_threshold": float(self.options.threshold),
-            "v_reset": None if self.options.reset == "subtract" else 0.0,
+            "v_reset": self.options.reset_to,
             "surrogate_function": self.surrogate(),
             "detach_reset": self.options.detach_reset,
             "step_mode": "m",

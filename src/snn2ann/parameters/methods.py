@@ -11,14 +11,6 @@ from snn2ann.parameters.whole import part_of
 
 # 1 would leave nothing of a membrane.
 TimeConstant = Annotated[float, Number(above=1, most=1_000_000)]
-Leak = Annotated[
-    TimeConstant | None,
-    Field(description="time constant of membranes that leak: 1 - 1/tau is left after a step; else they do not"),
-]
-Reset = Annotated[
-    Literal["subtract"] | None,
-    Field(description="`subtract`: the threshold is taken off a membrane that fired; else it is set to 0"),
-]
 
 
 class MethodOptions(Section):
@@ -56,12 +48,26 @@ class SurrogateOptions(ThresholdOptions):
     )
 
 
-class ResetOptions(SurrogateOptions):
+class MembraneOptions(SurrogateOptions):
+    """Of a surrogate gradient, and of membranes that may leak and keep what is above the threshold."""
+
+    tau: TimeConstant | None = Field(
+        None, description="time constant of membranes that leak: 1 - 1/tau is left after a step; else they do not"
+    )
+    reset: Literal["subtract"] | None = Field(
+        None, description="`subtract`: the threshold is taken off a membrane that fired; else it is set to 0"
+    )
+
+    @property
+    def reset_to(self) -> float | None:
+        """What a membrane that fired is set to; None where the threshold is taken off."""
+        return None if self.reset == "subtract" else 0.0
+
+
+class ResetOptions(MembraneOptions):
     """Of a surrogate gradient that may go through the reset."""
 
     detach_reset: bool = Field(True, description="whether the reset is left out of the gradient")
-    tau: Leak = None
-    reset: Reset = None
 
 
 class ThroughTimeOptions(ResetOptions):
@@ -89,13 +95,6 @@ class ThroughTimeOptions(ResetOptions):
         if self.tet_weight is not None and self.loss != "tet":
             raise refused("tet_weight", self.tet_weight, "nothing, for it is a part of `loss: tet`")
         return self
-
-
-class SpatialOptions(SurrogateOptions):
-    """Of spatial learning through time."""
-
-    tau: Leak = None
-    reset: Reset = None
 
 
 class LeakyOptions(SurrogateOptions):

@@ -146,11 +146,12 @@ class Watch:
                 self.tracked[name] = self._open(store, experiment, record, parent)
             with store.lock:
                 tracked = bring_up_to_date(store, experiment, record, self.tracked[name], parent)
-                self.tracked[name] = tracked
-                self.system.log(store, tracked.run_id, folder)
-                if record.finished:
+            self.tracked[name] = tracked
+            self.system.log(store, tracked.run_id, folder)
+            if record.finished:
+                with store.lock:
                     store.client.set_terminated(tracked.run_id)
-                    del self.waiting[name]
+                del self.waiting[name]
 
     def _open(self, store: Store, experiment: str, record: Record, parent: str) -> TrackedRun:
         with store.lock:
@@ -184,7 +185,8 @@ class SystemMetrics:
         for each in self.monitor.monitors:
             each.clear_metrics()
         metrics = [Metric(SYSTEM + name, value, int(now * 1000), len(times)) for name, value in sample.items()]
-        store.client.log_batch(run_id, metrics=metrics, synchronous=True)
+        with store.lock:
+            store.client.log_batch(run_id, metrics=metrics, synchronous=True)
         times.append(now)
 
 
