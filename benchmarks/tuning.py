@@ -1,8 +1,8 @@
 """Every method tuned by the same budget, on validation images alone: `python -m benchmarks.tuning`.
 
-benchmarks/tuning.yaml says what may be chosen. Many trials are short; the best of them are then trained for as long as the
-study trains, since what is best in a short training need not be in a long one. The winner is trained for twice as long,
-which shows how near it is to where it ends. Rows that benchmarks/results/tuning.csv has are not made again, so it may be
+benchmarks/tuning.yaml says what may be chosen. Many trials are short; the best of them are then trained on all images,
+since what is best in a short training need not be in a long one. The winner is trained for as long as the study trains,
+and for twice as long, which shows how near it is to where it ends. Rows that benchmarks/results/tuning.csv has are not made again, so it may be
 stopped at any time; docs/tuning.md gets the table. Test images are never looked at.
 """
 
@@ -30,8 +30,8 @@ COLUMNS = ["method", "learning_rate", "options", "length", "network", "seed", "v
 Options = dict[str, Any]
 # A learning rate, None for the recipe's, and options.
 Trial = tuple[float | None, Options]
-# "twice": the winner, for twice the epochs of "long".
-Length = Literal["short", "long", "twice"]
+# "study": the winner, for the study's epochs; "twice": for two times these.
+Length = Literal["short", "long", "study", "twice"]
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Tuning:
     def _resolve(self, method: str, learning_rate: float | None, options: Options, length: Length) -> tuple[Run, ...]:
         rate = {} if learning_rate is None else {"learning_rate": learning_rate}
         entry = {**self.content["methods"][method]["run"], "options": options}
-        study = {**self.content["study"], **self.content[length]}
+        study = {**self.content["common"], **self.content[length]}
         recipe = {**self.content["recipe"], **study.pop("recipe", {}), **rate}
         return runs_of(self.parameters, study, recipe, entry)
 
@@ -169,22 +169,26 @@ def table(tuning: Tuning) -> str:
     rows = []
     for method in tuning.methods:
         every, chosen = trials(tuning, method), winner(tuning, method)
-        cells = ["not tuned yet"] * 6 if chosen is None else _outcome(tuning, method, every, chosen)
+        cells = ["not tuned yet"] * 7 if chosen is None else _outcome(tuning, method, every, chosen)
         rows.append([method, f"{len(of_trials(tuning, method))} of {len(every)}", *cells])
     head = ["Method", "Short trials", "Defaults", "Chosen", "Spikes an image", "Synaptic operations", "What was chosen"]
-    return tabulate(rows, [*head, "In twice the epochs"], tablefmt="github", disable_numparse=True)
+    return tabulate(rows, [*head, "In the study's epochs", "In twice these"], tablefmt="github", disable_numparse=True)
 
 
 def _outcome(tuning: Tuning, method: str, every: list[Trial], chosen: int) -> list[str]:
-    found, twice = (of_trials(tuning, method, length) for length in ("long", "twice"))
+    found = of_trials(tuning, method, "long")
     rate, options = every[chosen]
     words = [f"learning rate {rate:g}", *(f"{name} {value}" for name, value in options.items())]
-    accuracy = found["validation"][chosen]
+    longer = [of_trials(tuning, method, length)["validation"].get(chosen) for length in ("study", "twice")]
+    from_one_to_next = zip(longer, [found["validation"][chosen], longer[0]], strict=True)
     return [
         *(f"{found['validation'][number]:.2%}" for number in (0, chosen)),
         *(f"{found[what][chosen]:,.0f}" if found[what][chosen] else "–" for what in ACTIVITY),
         "its defaults" if chosen == 0 else ", ".join(words),
-        written(100 * (twice["validation"][chosen] - accuracy), sign=True) if chosen in twice.index else "not made yet",
+        *(
+            f"{here:.2%} ({written(100 * (here - before), sign=True)})" if here and before else "not made yet"
+            for here, before in from_one_to_next
+        ),
     ]
 
 
@@ -206,7 +210,9 @@ def main() -> None:
             make(RESULTS, COLUMNS, list(jobs(tuning, method, every)), options.processes)
         make(RESULTS, COLUMNS, list(jobs(tuning, method, finalists(tuning, method), "long")), options.processes)
         if (chosen := winner(tuning, method)) is not None:
-            make(RESULTS, COLUMNS, list(jobs(tuning, method, [chosen], "twice")), options.processes)
+            both: tuple[Length, ...] = ("study", "twice")
+            longer = [job for length in both for job in jobs(tuning, method, [chosen], length)]
+            make(RESULTS, COLUMNS, longer, options.processes)
         blocks.fill(PAGE, {"tuning": table(tuning)})
     blocks.fill(PAGE, {"tuning": table(tuning)})
 

@@ -13,14 +13,15 @@ from benchmarks import training, tuning
 from snn2ann.study import Run, load_parameters, resolve
 
 CHOICES: dict[str, Any] = {
-    "study": {"datasets": ["digits"]},
+    "common": {"datasets": ["digits"]},
     "short": {
         "dataset_options": {"digits": {"train_images": 200}},
         "networks": ["vgg-tiny", "resnet-tiny"],
         "seeds": [100],
     },
     "long": {"networks": ["vgg-tiny"], "seeds": [101]},
-    "twice": {"networks": ["vgg-tiny"], "seeds": [101], "recipe": {"epochs": 2}},
+    "study": {"networks": ["vgg-tiny"], "seeds": [101], "recipe": {"epochs": 2}},
+    "twice": {"networks": ["vgg-tiny"], "seeds": [101], "recipe": {"epochs": 3}},
     "recipe": {"inherit": "digits", "epochs": 1},
     "budget": {"trials": 5, "finalists": 1},
     "learning_rate": [0.006, 0.012],
@@ -74,15 +75,17 @@ def test_the_best_of_short_training_is_trained_for_long_and_wins_there_or_not(sm
     assert tuning.winner(small, "Tandem") is None, "the defaults are missing"
     add(small, "Tandem", {0: 0.91, 2: 0.99}, "long")
     assert tuning.winner(small, "Tandem") == 0, "the third was no finalist"
-    assert "its defaults" in tuning.table(small) and tuning.table(small).count("not tuned yet") == 12
+    assert "its defaults" in tuning.table(small) and tuning.table(small).count("not tuned yet") == 14
     tuning.RESULTS.unlink()
     add(small, "Tandem", {0: 0.8, 1: 0.9, 2: 0.7})
     add(small, "Tandem", {0: 0.91, 1: 0.92}, "long")
     assert tuning.winner(small, "Tandem") == 1
     assert "91.00%" in tuning.table(small) and "92.00%" in tuning.table(small) and "rate 0.006" in tuning.table(small)
-    assert "not made yet" in tuning.table(small)
-    add(small, "Tandem", {1: 0.9155}, "twice")
-    assert "−0.45" in tuning.table(small)
+    assert tuning.table(small).count("not made yet") == 2
+    add(small, "Tandem", {1: 0.9155}, "study")
+    assert "91.55% (−0.45)" in tuning.table(small) and tuning.table(small).count("not made yet") == 1
+    add(small, "Tandem", {1: 0.918}, "twice")
+    assert "91.80% (+0.25)" in tuning.table(small)
 
 
 def test_what_is_made_is_not_made_again_and_no_test_image_is_read(
@@ -110,11 +113,11 @@ def test_what_is_made_is_not_made_again_and_no_test_image_is_read(
     monkeypatch.setattr(tuning, "make", partial(training.make, of=noted))
     monkeypatch.setattr(sys, "argv", ["tuning", "--methods", "ANN"])
     tuning.main()
-    # Both learning rates on two networks, then the better and the defaults for long on one, and the winner for longer.
-    assert len(made) == len(set(made)) in (6, 7)
+    # Both learning rates on two networks, then the better and the defaults for long on one, and the winner for longer, two times.
+    assert len(made) == len(set(made)) in (7, 8)
     rows = training.rows_of(tuning.RESULTS, tuning.COLUMNS)
     assert set(rows["run"]) == set(made) and list(rows["length"])[:5] == ["short"] * 4 + ["long"]
-    assert list(rows["length"])[-1] == "twice" and "not made yet" not in page.read_text()
+    assert list(rows["length"])[-2:] == ["study", "twice"] and "not made yet" not in page.read_text()
     assert rows[rows["length"] == "long"]["validation"].min() > 0.3, "10 % by chance"
     assert set(rows["options"]) == {"{}"} and tuning.winner(small, "ANN") is not None
     assert "2 of 2" in page.read_text()
@@ -147,19 +150,21 @@ def test_the_study_has_what_was_chosen_and_the_defaults_until_then() -> None:
     runs = resolve(load_parameters("params.yaml"), "fashion-mnist-medium").runs
     for method in whole.methods:
         chosen = tuning.trials(whole, method)[tuning.winner(whole, method) or 0]
-        wanted = whole.runs(method, chosen, "long")[0].spec
+        wanted = whole.runs(method, chosen, "study")[0].spec
         same = [
             run for run in runs if (run.method, run.variant) == (wanted["method"]["name"], wanted["method"]["variant"])
         ]
-        assert same, method
         for run in same:
-            assert run.spec["method"]["options"] == wanted["method"]["options"], run.name
             assert run.spec["recipe"] == wanted["recipe"], run.name
+        of_options = [run for run in same if run.spec["method"]["options"] == wanted["method"]["options"]]
+        # What is beside it is the refined variant without a price.
+        beside = [run.spec["method"]["options"]["spike_penalty"] for run in same if run not in of_options]
+        assert of_options and set(beside) <= ({0} if "refined" in method else set()), method
 
 
 def test_the_file_has_no_row_but_those_of_trials() -> None:
     whole, rows = tuning.read(), training.rows_of(tuning.RESULTS, tuning.COLUMNS)
-    lengths: tuple[tuning.Length, ...] = ("short", "long", "twice")
+    lengths: tuple[tuning.Length, ...] = ("short", "long", "study", "twice")
     every = {
         run.name: (method, length)
         for method in whole.methods
