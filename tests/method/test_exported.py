@@ -14,8 +14,9 @@ from snn2ann.method.spiking_network import SpikingNetwork
 from tests.network.modules import Own, statistics_seen
 
 SHAPE = (2, 8, 8)
-# One graph for batches of any size; it is found by a batch of two.
+# One graph for batches of any size; it is found by a batch of two. Of frames [T, B, ...], the second dimension is the batch.
 DYNAMIC = {"images": {0: torch.export.Dim("batch")}}
+OF_FRAMES = {"images": {1: torch.export.Dim("batch")}}
 
 
 class Pooled(nn.Module):
@@ -33,10 +34,10 @@ class Pooled(nn.Module):
         return self.out(self.average(self.conv3(second)).relu().flatten(1)).relu()
 
 
-def spiking(model: nn.Module, **options: Any) -> SpikingNetwork:
+def spiking(model: nn.Module, frames: bool = False, **options: Any) -> SpikingNetwork:
     """Couple with T = 4, so that counts over T are exact, and low thresholds, so that there are spikes."""
     coupled = snn2ann.couple(statistics_seen(model), 4, image_shape=SHAPE, threshold_start=0.25, **options)
-    return coupled.spiking()
+    return coupled.spiking(frames)
 
 
 def on_a_grid(snn: SpikingNetwork) -> SpikingNetwork:
@@ -50,9 +51,10 @@ def in_onnxruntime(
     snn: SpikingNetwork, images: Tensor, batches: list[Tensor], folder: Path, **settings: Any
 ) -> list[Tensor]:
     """Write it as ONNX and give the logits of each batch."""
-    file, shapes = folder / "snn.onnx", DYNAMIC | dict.fromkeys(settings)
+    file, shapes = folder / "snn.onnx", (OF_FRAMES if snn.frames else DYNAMIC) | dict.fromkeys(settings)
+    two = images[:, :2].contiguous() if snn.frames else images[:2]
     torch.onnx.export(
-        snn, (images[:2],), file, kwargs=settings, dynamic_shapes=shapes, input_names=["images"], verbose=False
+        snn, (two,), file, kwargs=settings, dynamic_shapes=shapes, input_names=["images"], verbose=False
     )
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     return [torch.from_numpy(session.run(None, {"images": batch.numpy()})[0]) for batch in batches]
@@ -93,6 +95,18 @@ def test_onnx_equals_it_to_the_last_bit_where_sums_are_exact(
     for found, batch in zip(in_onnxruntime(snn, images, batches, tmp_path, **settings), batches, strict=True):
         assert torch.equal(found, snn(batch, **settings))
     assert snn(images).std() > 0.01
+
+
+@pytest.mark.parametrize("variant", ["released", "refined"])
+def test_a_network_of_frames_is_exported_as_one_of_images(variant: str, images: Tensor, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    frames = torch.stack([images, images.flip(0), -images, images.roll(1, 0)])
+    snn = on_a_grid(spiking(Pooled(), frames=True, variant=variant))
+    batches = [frames[:, :1], frames, frames[:, 2:5]]
+    exported = torch.export.export(snn, (frames[:, :2].contiguous(),), dynamic_shapes=OF_FRAMES).module()
+    for found, batch in zip(in_onnxruntime(snn, frames, batches, tmp_path), batches, strict=True):
+        assert torch.equal(found, snn(batch)) and torch.equal(exported(batch), snn(batch))
+    assert snn(frames).std() > 0.01 and not torch.equal(snn(frames), snn(frames.flip(0)))
 
 
 @pytest.mark.parametrize("variant", ["released", "refined"])

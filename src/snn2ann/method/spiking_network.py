@@ -87,7 +87,8 @@ class SpikingNetwork(nn.Module):
         self._check_dimensions(images)
         if self.frames:
             check_steps(images, count)
-        values = {"images": images.flatten(0, 1) if self.frames else images}
+        # A flattening would hold an exported network to how the frames lie in memory.
+        values = {"images": torch.cat(images.unbind()) if self.frames else images}
         for number, step in enumerate(self.steps):
             taken = [values[name] for name in step.inputs]
             # A layer's spikes are freed when no later one needs them.
