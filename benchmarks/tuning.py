@@ -2,8 +2,8 @@
 
 benchmarks/tuning.yaml says what may be chosen. Many trials are short; the best of them are then trained on all images,
 since what is best in a short training need not be in a long one. The winner is trained for as long as the study trains,
-and for twice as long, which shows how near it is to where it ends. Rows that benchmarks/results/tuning.csv has are not made again, so it may be
-stopped at any time; docs/tuning.md gets the table. Test images are never looked at.
+and for twice as long, which shows how near it is to where it ends. Rows that benchmarks/results/tuning.csv has are not made
+again, so it may be stopped at any time; docs/tuning.md gets the table. Test images are never looked at.
 """
 
 import argparse

@@ -53,9 +53,7 @@ def in_onnxruntime(
     """Write it as ONNX and give the logits of each batch."""
     file, shapes = folder / "snn.onnx", (OF_FRAMES if snn.frames else DYNAMIC) | dict.fromkeys(settings)
     two = images[:, :2].contiguous() if snn.frames else images[:2]
-    torch.onnx.export(
-        snn, (two,), file, kwargs=settings, dynamic_shapes=shapes, input_names=["images"], verbose=False
-    )
+    torch.onnx.export(snn, (two,), file, kwargs=settings, dynamic_shapes=shapes, input_names=["images"], verbose=False)
     session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     return [torch.from_numpy(session.run(None, {"images": batch.numpy()})[0]) for batch in batches]
 
