@@ -113,7 +113,7 @@ def test_what_is_made_is_not_made_again_and_no_test_image_is_read(
     monkeypatch.setattr(tuning, "make", partial(training.make, of=noted))
     monkeypatch.setattr(sys, "argv", ["tuning", "--methods", "ANN"])
     tuning.main()
-    # Both learning rates on two networks, then the better and the defaults for long on one, and the winner, twice for longer.
+    # Both rates on two networks, then the better and the defaults for long on one, and the winner for longer, twice.
     assert len(made) == len(set(made)) in (7, 8)
     rows = training.rows_of(tuning.RESULTS, tuning.COLUMNS)
     assert set(rows["run"]) == set(made) and list(rows["length"])[:5] == ["short"] * 4 + ["long"]
