@@ -174,6 +174,25 @@ def thresholds_learned(trainer: Trainer, run: Run, rate: float = 0.005) -> None:
     trainer.step = learned
 
 
+def thresholds_decay(trainer: Trainer, run: Run, share: float = 0.001) -> None:
+    """Let thresholds fall a little with every batch, as weights do that decay; evenly less up to the end.
+
+    Args:
+        trainer: its steps are followed by the fall.
+        run: the run.
+        share: of a threshold, at first.
+    """
+    thresholds, step = [layer.threshold for layer in _coupled(trainer).network.by_label().values()], trainer.step
+
+    def decayed(images: Tensor, labels: Tensor, whole: int, progress: float) -> tuple[Tensor, Tensor]:
+        outcome = step(images, labels, whole, progress)
+        for value in thresholds:
+            value.mul_(1 - share * (1 - progress)).clamp_(min=LOWEST)
+        return outcome
+
+    trainer.step = decayed
+
+
 def _coupled(trainer: Trainer) -> Snn2Ann:
     assert isinstance(trainer.model, Snn2Ann)
     return trainer.model
@@ -187,5 +206,6 @@ CHANGES: dict[str, Change] = {
         read_out_at_every_step,
         priced_by_operations,
         thresholds_learned,
+        thresholds_decay,
     )
 }

@@ -145,6 +145,21 @@ def test_thresholds_are_learned_neuron_by_neuron() -> None:
         assert float(moved.std()) > 0.01 and float(layer.threshold.min()) >= 0.1, label
 
 
+def test_thresholds_that_decay_fall_by_a_share_that_gets_less_to_the_end_and_not_below_the_lowest() -> None:
+    (job,) = jobs(lead="five", network="vgg-tiny", seed=100)
+    trainer = training.trainer_of(job.run)
+    images, labels = next(trainer.training_batches(1))
+    trainer.step = lambda images, labels, *_: (images, labels)
+    changes.thresholds_decay(trainer, job.run)
+    low, other = list(trainer.model.network.by_label().values())[:2]
+    low.threshold.fill_(0.1)
+    for progress, share in ((0.0, 0.001), (0.5, 0.0005), (1.0, 0.0)):
+        before = other.threshold.clone()
+        trainer.step(images, labels, len(images), progress)
+        torch.testing.assert_close(other.threshold, before * (1 - share))
+    assert float(low.threshold.min()) == pytest.approx(0.1)
+
+
 def test_the_table_has_paired_differences_and_says_what_was_not_tried() -> None:
     rows = []
     for seed, (before, after) in {100: (0.80, 0.82), 101: (0.90, 0.91), 102: (0.70, 0.73)}.items():

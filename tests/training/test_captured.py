@@ -11,7 +11,6 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from snn2ann.engine import processes
 from snn2ann.errors import UserError
 from snn2ann.methods import METHODS
 from snn2ann.methods.build import build_model
@@ -20,7 +19,7 @@ from snn2ann.runs.weights import split_state
 from snn2ann.study import load_parameters, resolve
 from snn2ann.training.captured import WARM_UP_STEPS, CapturedStep
 from snn2ann.training.checkpoint import save_checkpoint
-from snn2ann.training.loop import Trainer, train
+from snn2ann.training.loop import Trainer
 from tests.evaluation.test_pretended import COUPLED, METHOD_NAMES, NETWORKS
 from tests.recipes import PLAIN
 from tests.training.test_training_revision import images
@@ -226,11 +225,3 @@ def test_checkpoints_are_refused_before_a_study_starts() -> None:
     )
     with pytest.raises(UserError, match=message):
         resolve(parameters, "tiny")
-
-
-def test_several_processes_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "several", lambda: True)
-    monkeypatch.setattr(processes, "number", lambda: 2)
-    monkeypatch.setattr(processes, "rank", lambda: 0)
-    with pytest.raises(UserError, match=r"--processes: recipe\.cuda_graph: true is a recipe for one process"):
-        train(trainer("ann", "vgg").spec, images(), tmp_path / "run", "cpu")

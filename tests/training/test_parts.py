@@ -16,10 +16,10 @@ from torch import Tensor, distributed
 from torch.multiprocessing.spawn import spawn
 from torch.nn.functional import cross_entropy
 
+from snn2ann.cli import processes as starting
 from snn2ann.data import dataset_spec
-from snn2ann.data.loading import PreparedDataset, batches, load
+from snn2ann.data.loading import batches, load
 from snn2ann.data.prepare import fetch_and_prepare
-from snn2ann.engine import processes
 from snn2ann.errors import UserError
 from snn2ann.methods import METHODS
 from snn2ann.methods.build import build_model
@@ -214,10 +214,20 @@ def test_what_cannot_be_split_is_refused(digits: Path, tmp_path: Path) -> None:
     assert found.returncode == 2 and "--processes: 0 is not allowed" in found.stderr
 
 
-def test_too_small_a_batch_for_the_processes(digits: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    dataset: PreparedDataset = load(digits)
-    monkeypatch.setattr(processes, "several", lambda: True)
-    monkeypatch.setattr(processes, "number", lambda: 8)
-    monkeypatch.setattr(processes, "rank", lambda: 0)
-    with pytest.raises(UserError, match="a batch of 4 images is too small for 8 processes"):
-        loop.train(spec("ann", batch_size=4), dataset, tmp_path / "run", "cpu")
+@pytest.mark.parametrize(
+    ("recipe", "message"),
+    [
+        ({"batch_size": 4}, "a batch of 4 images is too small for 8 processes"),
+        ({"cuda_graph": True}, r"recipe\.cuda_graph: true is a recipe for one process"),
+    ],
+)
+@pytest.mark.parametrize("started", [False, True], ids=["here", "by-torchrun"])
+def test_what_several_cannot_train_is_refused_before_one_starts(
+    recipe: dict[str, Any], message: str, started: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(starting, "_launch", lambda _: pytest.fail("started"))
+    if started:
+        monkeypatch.setenv("WORLD_SIZE", "8")
+    with pytest.raises(UserError, match=f"--processes: {message}"):
+        starting.start_processes(1 if started else 8, "cpu", spec("ann", **recipe))
+    assert not starting.start_processes(1, "cpu", spec("ann")), "goes on in this process"

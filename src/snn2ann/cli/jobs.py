@@ -36,14 +36,15 @@ def train(
     ] = 1,
 ) -> None:
     """Train a run, going on where a killed one stopped."""
-    if start_processes(processes, device):
+    described = read_spec(spec)
+    if start_processes(processes, device, described):
         return
     with joined(device):
         chosen = set_up_torch(threads, device)
         from snn2ann.data.loading import load
         from snn2ann.training.loop import train as run_training
 
-        run_training(read_spec(spec), load(data), output, chosen, source)
+        run_training(described, load(data), output, chosen, source)
 
 
 def calibrate(

@@ -4,35 +4,41 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 import typer
 
 from snn2ann.devices import VISIBLE, claim_gpus, gpus
 from snn2ann.errors import UserError
+from snn2ann.methods import METHODS
 
 # What torchrun tells each process that it starts.
 RANK, SIZE, LOCAL_RANK = "RANK", "WORLD_SIZE", "LOCAL_RANK"
 
 
-def start_processes(number: int, device: str) -> bool:
+def start_processes(number: int, device: str, spec: Mapping[str, Any]) -> bool:
     """Start this very command in several processes and wait for them, where that is asked for and has not been done.
 
     Args:
         number: of processes; each has a GPU of its own, or all are on the CPU.
         device: as the command's option has it.
+        spec: the run that they are to train.
 
     Returns:
         Whether there is nothing left to do.
 
     Raises:
-        UserError: there are fewer GPUs, or torchrun has started another number, or a device is named that they would share.
+        UserError: there are fewer GPUs, or torchrun has started another number, or a device is named that they would share,
+            or the run is none for several processes.
         typer.Exit: a process failed, with its status.
     """
     if number < 1:
         raise UserError(f"--processes: {number} is not allowed; expected 1 or more")
     started = int(os.environ.get(SIZE, "0"))
+    if max(number, started) > 1:
+        _refuse_alone(spec, max(number, started))
     if started:
         if number not in (1, started):
             raise UserError(f"--processes: {number}, and torchrun has started {started}; leave the option out")
@@ -47,6 +53,16 @@ def start_processes(number: int, device: str) -> bool:
         claim_gpus(number)
     _launch(number)
     return True
+
+
+def _refuse_alone(spec: Mapping[str, Any], number: int) -> None:
+    method, batch = spec["method"]["name"], spec["recipe"]["batch_size"]
+    if spec["recipe"].get("cuda_graph"):
+        raise UserError("--processes: recipe.cuda_graph: true is a recipe for one process; leave one of the two out")
+    if not METHODS[method].trained:
+        raise UserError(f"--processes: a run of {method} is not trained, which one process does; leave the option out")
+    if batch < number:
+        raise UserError(f"--processes: a batch of {batch} images is too small for {number} processes; start fewer")
 
 
 def _launch(number: int) -> None:

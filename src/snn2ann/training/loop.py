@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from snn2ann.data.loading import PreparedDataset, batches, spans, stored_on
 from snn2ann.engine import processes
 from snn2ann.engine.finite import check_finite
-from snn2ann.errors import UserError
 from snn2ann.methods.build import build_model, placed
 from snn2ann.methods.model import Model
 from snn2ann.parameters.recipe import Recipe
@@ -232,18 +231,6 @@ def plain_batches(
     )
 
 
-def _refuse_alone(model: Model, spec: Mapping[str, Any]) -> None:
-    method, batch = spec["method"]["name"], spec["recipe"]["batch_size"]
-    if spec["recipe"].get("cuda_graph"):
-        raise UserError("--processes: recipe.cuda_graph: true is a recipe for one process; leave one of the two out")
-    if not model.trains:
-        raise UserError(f"--processes: a run of {method} is not trained, which one process does; leave the option out")
-    if batch < processes.number():
-        raise UserError(
-            f"--processes: a batch of {batch} images is too small for {processes.number()} processes; start fewer"
-        )
-
-
 def train(
     spec: Mapping[str, Any],
     dataset: PreparedDataset,
@@ -261,8 +248,7 @@ def train(
         source: folder of the run whose weights this one starts from.
 
     Raises:
-        UserError: the source's weights are missing or damaged, or the training is not finite, or it is none for several
-            processes.
+        UserError: the source's weights are missing or damaged, or the training is not finite.
     """
     run, first = RunFolder(output), not processes.rank()
     torch.manual_seed(spec["seed"])
@@ -270,7 +256,6 @@ def train(
     if source is not None:
         load_state(model, RunFolder(source).weights)
     if processes.several():
-        _refuse_alone(model, spec)
         # The same statistics everywhere, of the whole batch.
         model = nn.SyncBatchNorm.convert_sync_batchnorm(model)
     made_with = snapshot(output, goes_on=run.checkpoint.exists()) if first else None
