@@ -60,20 +60,41 @@ def _refuse_sides_without_runs(study: Study) -> None:
     own = study.parameters["studies"][study.name].get("report", {})
     for side, usual in USUAL.items():
         wanted = study.report[side]
-        if wanted is None or any(matches(row, wanted) for row in rows):
+        if wanted is None:
             continue
         there = any(row.method == wanted["method"] for row in [*rows, *named])
-        if not there and wanted["method"] == usual and side not in own:
-            continue
-        key = f"studies.{study.name}.report.{side}" if side in own else f"report.{side}"
-        if any(matches(row, wanted) for row in named):
-            raise UserError(f"{key}: names a run of study {study.name} whose run is false; expected one that is run")
-        nearest = max(rows, key=lambda row: sum(matches(row, {key: value}) for key, value in wanted.items()))
-        like = {name: value for name, value in asdict(nearest).items() if name in wanted or name == "method"}
-        raise UserError(
-            f"{key}: {_written(wanted)} names no run of study {study.name}; expected one of its rows, such as "
-            f"{_written(like)}, or null; a study's own pair stands under studies.{study.name}.report"
-        )
+        if there or wanted["method"] != usual or side in own:
+            _refuse_a_side(_key(study, own, side), wanted, study.name, rows, named)
+    for number, aim in enumerate(study.report.get("aims", [])):
+        for side in aim.keys() & {"of", "beside"}:
+            key = f"{_key(study, own, 'aims')}[{number}].{side}"
+            wanted = {name: value for name, value in aim[side].items() if name != "time_steps"}
+            _refuse_a_side(key, wanted, study.name, rows, named)
+            steps, most = aim[side].get("time_steps") or 0, study.parameters["evaluation"]["time_steps"]
+            if steps > most:
+                raise UserError(
+                    f"{key}.time_steps: {steps} is not allowed; expected one that is evaluated, {most} at most, which "
+                    "evaluation.time_steps says"
+                )
+
+
+def _key(study: Study, own: Mapping[str, Any], name: str) -> str:
+    return f"studies.{study.name}.report.{name}" if name in own else f"report.{name}"
+
+
+def _refuse_a_side(
+    key: str, wanted: Mapping[str, Any], study: str, rows: Sequence[Configuration], named: Sequence[Configuration]
+) -> None:
+    if any(matches(row, wanted) for row in rows):
+        return
+    if any(matches(row, wanted) for row in named):
+        raise UserError(f"{key}: names a run of study {study} whose run is false; expected one that is run")
+    nearest = max(rows, key=lambda row: sum(matches(row, {key: value}) for key, value in wanted.items()))
+    like = {name: value for name, value in asdict(nearest).items() if name in wanted or name == "method"}
+    raise UserError(
+        f"{key}: {_written(wanted)} names no run of study {study}; expected one of its rows, such as "
+        f"{_written(like)}, or null; a study's own rows stand under studies.{study}.report"
+    )
 
 
 def _rows(run: Run) -> Iterator[Configuration]:

@@ -50,6 +50,7 @@ ANN, STBP, CONVERSION, COUPLED = (f"studies/tiny/runs/{index}" for index in rang
 RESNET = {"kind": "resnet", "channels": [4, 8], "strides": {"8": [1, 2]}, "blocks_per_stage": 1, "dropout": 0}
 RESNET |= {"initialisation": "kaiming"}
 ONE_CYCLE = {"kind": "one-cycle", "warmup": 0.2}
+AIM: dict[str, Any] = {"measure": "accuracy", "of": {"method": "snn2ann"}, "beside": {"method": "stbp"}, "limit": 0}
 
 # Where a value is written, the value, and the key that the message begins with; other words that it has.
 EDITS: list[tuple[str, Any, str, str]] = [
@@ -307,6 +308,30 @@ EDITS: list[tuple[str, Any, str, str]] = [
     ("studies/tiny/report", {"headline": {"training_time_steps": 9}}, "studies.tiny.report.headline", "names no run"),
     ("studies/tiny/report", [], "studies.tiny.report", "report section"),
     ("studies/tiny/report", {"reference": {"method": "sltt"}}, "studies.tiny.report.reference", "names no run"),
+    ("report/aims", [AIM | {"measure": "time"}], "report.aims[0].measure", '"accuracy", "spikes"'),
+    ("report/aims", [AIM | {"of": {"method": "stpb"}}], "report.aims[0].of.method", "did you mean 'stbp'"),
+    ("report/aims", [AIM, AIM | {"of": {"method": "sltt"}}], "report.aims[1].of", "names no run"),
+    (
+        "report/aims",
+        [AIM | {"beside": {"method": "stbp", "training_time_steps": 9}}],
+        "report.aims[0].beside",
+        "no run",
+    ),
+    (
+        "report/aims",
+        [AIM | {"beside": {"method": "stbp", "time_steps": 99}}],
+        "report.aims[0].beside.time_steps",
+        "most",
+    ),
+    ("report/aims", [AIM | {"measure": "noise"}], "report.aims[0].beside", "none with noise"),
+    (
+        "report/aims",
+        [{"measure": "accuracy", "of": {"method": "ann"}, "limit": 0}],
+        "report.aims[0]",
+        "beside as well",
+    ),
+    ("report/aims", [AIM | {"limit": "0"}], "report.aims[0].limit", "a number"),
+    ("studies/tiny/report", {"aims": [AIM | {"of": {}}]}, "studies.tiny.report.aims[0].of.method", "missing"),
     # Entries.
     (f"{ANN}/run", False, "studies.tiny.runs[2].method", "studies.tiny.runs[0].run is false"),
     (f"{ANN}", {"method": "snn2ann", "time_steps": 3}, "studies.tiny.runs[2].method", "add {method: ann}"),
@@ -450,6 +475,7 @@ RIGHT: list[tuple[str, Any]] = [
     ("report/reference", None),
     ("report/headline/ata", "training+calibration"),
     ("studies/tiny/report", {"headline": {"ata": "training+calibration"}, "accuracy_margin": 2}),
+    ("report/aims", [AIM, {"measure": "noise", "of": {"method": "snn2ann", "time_steps": 1}, "limit": 0.02}]),
     ("studies/tiny/runs", [{"method": "ann"}, {"method": "stbp", "time_steps": 2}]),
     ("studies/tiny/seeds", [2**44 - 1]),
     (f"{COUPLED}/options", {"mapping_unit": "stsu"}),

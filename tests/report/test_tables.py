@@ -20,8 +20,8 @@ from .hand_made import measure_a_second_variant, write_hand_made
 from .synthetic import METHODS, Method, write_study
 
 COMMAND = "`snakemake --cores all --config study=hand`"
-# The rest has rows only where a method of the study has a bar.
-OF_ANY = [name for name, entry in TABLES.items() if entry.only != "bars"]
+# The rest has rows only where a method of the study has a bar, or the study has aims.
+OF_ANY = [name for name, entry in TABLES.items() if entry.only not in ("bars", "aims")]
 
 
 def shown(folder: Path, name: str) -> pd.DataFrame:
@@ -323,6 +323,51 @@ def test_a_relative_meets_its_bar_or_is_named(tmp_path: Path) -> None:
     assert table["May lie below by (points)"].tolist() == ["1.0", "1.0", "1.0", "0.3"]
     parameters = {"studies": {"synthetic": {"runs": [{"method": "ottt"}]}}}
     assert "bars" in listed(TABLES, parameters) and "bars" not in listed(TABLES, {})
+
+
+def test_an_aim_is_met_missed_or_undecided_on_each_network_that_has_its_rows(tmp_path: Path) -> None:
+    """Accuracy and spikes of the headline beside the reference's, at its own T and at another; and its noise."""
+    folder = write_study(tmp_path, METHODS, ("vgg-small",), (0, 1, 2), cost=False)
+    own, bp = (
+        {"method": "snn2ann", "mapping_unit": "resu", "ata": "training"},
+        {"method": "stbp", "training_time_steps": 8},
+    )
+    aims: list[dict[str, Any]] = [
+        {"measure": "accuracy", "of": own, "beside": bp, "limit": -1},
+        {"measure": "accuracy", "of": own, "beside": bp, "limit": 0.5},
+        {"measure": "accuracy", "of": own, "beside": bp, "limit": 0},
+        {"measure": "spikes", "of": own, "beside": bp, "limit": 0.5},
+        {"measure": "spikes", "of": own, "beside": bp | {"time_steps": 2}, "limit": 8},
+        {"measure": "noise", "of": own, "limit": 0.02},
+        {"measure": "accuracy", "of": own | {"training_time_steps": 7}, "beside": bp, "limit": 0},
+    ]
+    content = json.loads((folder / "study.json").read_text())
+    content["report"]["aims"] = aims
+    (folder / "study.json").write_text(json.dumps(content))
+    collect_results(folder)
+    frame = pd.read_csv(folder / "results.csv")
+    test = frame["split"] == "test"
+    values = {
+        ("snn2ann", "accuracy", 5): (0.970, 0.972, 0.974),
+        ("stbp", "accuracy", 8): (0.971, 0.971, 0.974),
+        ("snn2ann", "spikes_per_image", 5): (60.0, 66.0, 60.0),
+        ("stbp", "spikes_per_image", 8): (100.0, 100.0, 100.0),
+        ("stbp", "spikes_per_image", 2): (10.0, 11.0, 10.0),
+    }
+    for (method, measure, steps), right in values.items():
+        chosen = test & (frame["method"] == method) & (frame["measure"] == measure) & (frame["time_steps"] == steps)
+        for seed, value in enumerate(right):
+            frame.loc[chosen & (frame["seed"] == seed), "value"] = value
+    frame.to_csv(folder / "results.csv", index=False)
+    table = shown(folder, "aims")
+    assert table["Aim"].tolist()[:5] == ["met", "missed", "undecided", "missed", "met"] and len(table) == 6
+    assert table["Limit"].tolist() == ["> −1.0", "> 0.5", "> 0.0", "≤ 0.5", "≤ 8", "≤ 0.02"]
+    difference = pd.Series([-0.1, 0.1, 0.0])
+    reach = stats.t.ppf(0.975, 2) * difference.std() / math.sqrt(3)
+    assert table["Measured"][0] == f"+0.00 [−{reach:.2f}, +{reach:.2f}]" and table["Measured"][4].startswith("6.000")
+    assert table["Beside"][4] == "Spike-based BP, T=8, run at T=2" and table["Beside"][5] == "–"
+    assert listed(TABLES, {"report": {"aims": aims}}) != listed(TABLES, {})
+    assert "aims" in listed(TABLES, {"studies": {"synthetic": {"runs": [], "report": {"aims": aims}}}})
 
 
 def test_options_that_differ_tell_rows_apart(tmp_path: Path) -> None:

@@ -1,14 +1,14 @@
 """`report` and `tracking`: what is compared, and where it is recorded."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from snn2ann.parameters.section import Number, Section, TimeSteps, refused
 
 
-class Rows(Section):
-    """Which rows of the tables are one side of the claims."""
+class AnyRows(Section):
+    """Rows of the tables."""
 
     method: str = Field(description="name of a method")
     variant: str | None = Field(None, description="a variant of the method")
@@ -16,11 +16,44 @@ class Rows(Section):
     ata: Literal["none", "training", "calibration", "training+calibration"] | None = Field(
         None, description="where thresholds are adjusted"
     )
-    training_time_steps: TimeSteps = Field(description="T in training")
     setting: str | None = Field(
         None,
         description="options that the rows have changed, as tables show them: `loss=tet, tau=2`; else none where it can be",
     )
+
+
+class Rows(AnyRows):
+    """Which rows of the tables are one side of the claims."""
+
+    training_time_steps: TimeSteps = Field(description="T in training")
+
+
+class AimedRows(AnyRows):
+    """Which rows of the tables an aim is about."""
+
+    training_time_steps: TimeSteps | None = Field(None, description="T in training, of a method that has one")
+    time_steps: TimeSteps | None = Field(None, description="T in inference; else that of training")
+
+
+class Aim(Section):
+    """What a study is to show beyond the paper's claims."""
+
+    measure: Literal["accuracy", "spikes", "operations", "noise"] = Field(
+        description="accuracy on test images; spikes or synaptic operations an image; or the noisiest layer's rate"
+    )
+    of: AimedRows = Field(description="a map that names rows")
+    beside: AimedRows | None = Field(None, description="a map that names the rows to compare with; of noise none")
+    limit: Annotated[float, Number()] = Field(
+        description="least difference of accuracy, in percentage points; largest ratio of spikes or operations; largest rate"
+    )
+
+    @model_validator(mode="after")
+    def _has_sides(self) -> Self:
+        if self.beside is not None and self.measure == "noise":
+            raise refused("beside", self.beside.as_given(), "none with noise, which is compared with nothing")
+        if self.beside is None and self.measure != "noise":
+            raise refused((), self.as_given(), "beside as well, a map that names the rows to compare with")
+        return self
 
 
 class Report(Section):
@@ -36,6 +69,7 @@ class Report(Section):
     accuracy_margin: Annotated[float, Number(least=0, most=100)] = Field(
         description="largest difference in accuracy that is called comparable, in percentage points"
     )
+    aims: list[Aim] = Field([], description="a list of what is to be shown beyond the claims")
 
 
 # Of MLflow's own stores; databases may name a driver after a +.

@@ -33,6 +33,7 @@ SECTIONS: dict[str, type[Section]] = {
     "inference": phases.Inference,
     "report": report.Report,
     "rows": report.Rows,
+    "aims": report.Aim,
     "tracking": report.Tracking,
     "studies": study.StudySection,
     "entries": study.Entry,

@@ -69,6 +69,15 @@ def _has_bars(parameters: Mapping[str, Any]) -> bool:
     return any(each is not None and each.bars for each in relatives)
 
 
-# Studies that some tables and figures are for: with data of one's own, whose classes may be of any size; and with methods
-# that have bars.
-KINDS: dict[str, Callable[[Mapping[str, Any]], bool]] = {"own data": _has_own_data, "bars": _has_bars}
+def _has_aims(parameters: Mapping[str, Any]) -> bool:
+    own = [study.get("report", {}) for study in parameters.get("studies", {}).values()]
+    return any(report.get("aims") for report in [parameters.get("report") or {}, *own])
+
+
+# Studies that some tables and figures are for: with data of one's own, whose classes may be of any size; with methods that
+# have bars; and with aims.
+KINDS: dict[str, Callable[[Mapping[str, Any]], bool]] = {
+    "own data": _has_own_data,
+    "bars": _has_bars,
+    "aims": _has_aims,
+}

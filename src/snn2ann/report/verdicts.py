@@ -13,6 +13,8 @@ FAILS = "does not hold"
 UNDECIDED = "undecided"
 UNKNOWN = "not measurable here"
 NOT_CLAIMED = "for information"
+# The same of what nobody claims, but is wanted.
+MISSED_OR_MET = {HOLDS: "met", FAILS: "missed"}
 
 # Of calling a claim that is just not true "holds", and likewise of calling one that is just true "does not hold".
 ERROR = (1 - CONFIDENCE) / 2

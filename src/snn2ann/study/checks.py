@@ -122,6 +122,10 @@ def _refuse_unknown_methods(report: Report, key: str) -> None:
     for side in ("headline", "reference", "beside"):
         if (rows := getattr(report, side)) is not None:
             choose(f"{key}.{side}.method", rows.method, METHODS)
+    for number, aim in enumerate(report.aims):
+        for side in ("of", "beside"):
+            if (rows := getattr(aim, side)) is not None:
+                choose(f"{key}.aims[{number}].{side}.method", rows.method, METHODS)
 
 
 def with_own_sections(parameters: Parameters, section: StudySection, place: str) -> Parameters:

@@ -11,10 +11,8 @@ from snn2ann.report.statistics import EMPTY, paired_difference
 from snn2ann.report.study_data import Cell, StudyData
 from snn2ann.report.table import Column, Table, estimate_columns, interval, number, text
 from snn2ann.report.tables.cell_columns import footnotes, identity, identity_columns, missing_notes
-from snn2ann.report.verdicts import FAILS, HOLDS, difference_verdict
+from snn2ann.report.verdicts import MISSED_OR_MET, difference_verdict
 from snn2ann.runs.records import Values
-
-WORDS = {HOLDS: "met", FAILS: "missed"}
 
 
 def bars(study: StudyData) -> Table:
@@ -62,5 +60,5 @@ def _row(study: StudyData, cell: Cell, bar: Bar) -> Values:
         "beside": "its ANN" if bar.beside == "ANN" else f"the reference, T = {steps}",
         "points": bar.points,
         **estimate_columns("accuracy_difference", difference),
-        "bar": WORDS.get(verdict, verdict),
+        "bar": MISSED_OR_MET.get(verdict, verdict),
     }
