@@ -33,9 +33,9 @@ def parts(data: pd.DataFrame) -> str:
         cells = [f"`{part}`"]
         for network in networks:
             row = own[(own["part"] == part) & (own["network"] == network)].iloc[0]
-            ends = (100 * row[f"accuracy_difference_{end}"] for end in ("mean", "low", "high"))
+            mean, low, high = (100 * row[f"accuracy_difference_{end}"] for end in ("mean", "low", "high"))
             times = row["spikes_per_image_mean"] / first.loc[network, "spikes_per_image_mean"]
-            cells += [interval_text(*ends, 2, sign=True), f"× {times:.2f}"]
+            cells += [interval_text(mean, low, high, 2, sign=True), f"× {times:.2f}"]
         rows.append(cells)
     head = [f"{network_name(network)}, {what}" for network in networks for what in ("points", "spikes")]
     return tabulate(rows, ["In its place", *head], tablefmt="github", disable_numparse=True)
