@@ -1,9 +1,10 @@
 """Every method tuned by the same budget, on validation images alone: `python -m benchmarks.tuning`.
 
 benchmarks/tuning.yaml says what may be chosen. Many trials are short; the best of them are then trained on all images,
-since what is best in a short training need not be in a long one. The winner is trained for as long as the study trains,
-and for twice as long, which shows how near it is to where it ends. Rows that benchmarks/results/tuning.csv has are not made
-again, so it may be stopped at any time; docs/tuning.md gets the table. Test images are never looked at.
+since what is best in a short training need not be in a long one; and those that are close to the best there, for as long as
+the study trains. The winner is trained for twice as long, which shows how near it is to where it ends. Rows that
+benchmarks/results/tuning.csv has are not made again, so it may be stopped at any time; docs/tuning.md gets the table. Test
+images are never looked at.
 """
 
 import argparse
@@ -30,7 +31,7 @@ COLUMNS = ["method", "learning_rate", "options", "length", "network", "seed", "v
 Options = dict[str, Any]
 # A learning rate, None for the recipe's, and options.
 Trial = tuple[float | None, Options]
-# "study": the winner, for the study's epochs; "twice": for two times these.
+# "study": for the study's epochs; "twice": for two times these.
 Length = Literal["short", "long", "study", "twice"]
 
 
@@ -155,10 +156,21 @@ def finalists(tuning: Tuning, method: str) -> list[int]:
     return [*best, *([0] if 0 not in best else [])]
 
 
-def winner(tuning: Tuning, method: str) -> int | None:
-    """The best finalist of long training; None before all are known."""
+def contenders(tuning: Tuning, method: str) -> list[int]:
+    """The best finalist of long training and those so close to it that another seed might turn them; once all are known."""
     last = finalists(tuning, method)
     found = of_trials(tuning, method, "long")["validation"]
+    if not last or not set(last) <= set(found.index):
+        return []
+    best = max(last, key=lambda number: found[number])
+    close = float(tuning.content["budget"]["close"]) / 100
+    return [best, *(each for each in last if each != best and found[each] >= found[best] - close)]
+
+
+def winner(tuning: Tuning, method: str) -> int | None:
+    """The contender that is best in the study's epochs, once all of them are known."""
+    last = contenders(tuning, method)
+    found = of_trials(tuning, method, "study")["validation"]
     if not last or not set(last) <= set(found.index):
         return None
     return max(last, key=lambda number: found[number])
@@ -197,6 +209,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--methods", nargs="+", metavar="METHOD", help="some of them; else all")
     parser.add_argument("--processes", type=int, default=os.cpu_count())
+    parser.add_argument(
+        "--no-twice", dest="twice", action="store_false", help="train none for twice the study's epochs"
+    )
     parser.add_argument("--fill", action="store_true", help="only fill the page from what is there")
     options = parser.parse_args()
     tuning = read()
@@ -209,10 +224,9 @@ def main() -> None:
             every = list(range(len(trials(tuning, method))))
             make(RESULTS, COLUMNS, list(jobs(tuning, method, every)), options.processes)
         make(RESULTS, COLUMNS, list(jobs(tuning, method, finalists(tuning, method), "long")), options.processes)
-        if (chosen := winner(tuning, method)) is not None:
-            both: tuple[Length, ...] = ("study", "twice")
-            longer = [job for length in both for job in jobs(tuning, method, [chosen], length)]
-            make(RESULTS, COLUMNS, longer, options.processes)
+        make(RESULTS, COLUMNS, list(jobs(tuning, method, contenders(tuning, method), "study")), options.processes)
+        if options.twice and (chosen := winner(tuning, method)) is not None:
+            make(RESULTS, COLUMNS, list(jobs(tuning, method, [chosen], "twice")), options.processes)
         blocks.fill(PAGE, {"tuning": table(tuning)})
     blocks.fill(PAGE, {"tuning": table(tuning)})
 

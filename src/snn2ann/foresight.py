@@ -68,8 +68,7 @@ def _refuse_sides_without_runs(study: Study) -> None:
     for number, aim in enumerate(study.report.get("aims", [])):
         for side in aim.keys() & {"of", "beside"}:
             key = f"{_key(study, own, 'aims')}[{number}].{side}"
-            wanted = {name: value for name, value in aim[side].items() if name != "time_steps"}
-            _refuse_a_side(key, wanted, study.name, rows, named)
+            _refuse_a_side(key, aim[side], study.name, rows, named)
             steps, most = aim[side].get("time_steps") or 0, study.parameters["evaluation"]["time_steps"]
             if steps > most:
                 raise UserError(

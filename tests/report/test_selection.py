@@ -83,6 +83,19 @@ def test_a_side_may_name_the_options_that_its_rows_have_changed(study: Path) -> 
     assert own == {"reset=subtract"}
 
 
+def test_what_is_aimed_at_is_shown_beside_what_is_judged(study: Path) -> None:
+    def shown() -> set[str]:
+        runs = without_ablation(load_study(study)).runs
+        return {run.configuration.setting for run in runs if run.configuration.method == "snn2ann"}
+
+    assert shown() == {""}
+    content = json.loads((study / "study.json").read_text())
+    of = {"method": "snn2ann", "setting": "reset=subtract", "time_steps": 2}
+    content["report"]["aims"] = [{"measure": "noise", "of": of, "limit": 0.02}]
+    (study / "study.json").write_text(json.dumps(content))
+    assert shown() == {"", "reset=subtract"}
+
+
 def test_rows_of_an_ablation_are_no_part_of_the_headlines_metrics(tmp_path: Path) -> None:
     """Preset 0.935 on the mean, the same method with an option changed 0.80: what is published is the preset's."""
     folder = write_hand_made(tmp_path)

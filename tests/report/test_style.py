@@ -11,11 +11,11 @@ from matplotlib.lines import Line2D
 from snn2ann.methods import METHODS as REGISTERED
 from snn2ann.methods import MethodEntry
 from snn2ann.report.configurations import Configuration, method_name, network_name
-from snn2ann.report.figures.style import ROWS_WITH_ROOM, WIDTH, legend_below, looks, method_look, theme
+from snn2ann.report.figures.style import ROWS_WITH_ROOM, WIDTH, legend_below, looks, method_look, say, theme
 from snn2ann.report.results import COLUMNS
 from snn2ann.report.study_data import load_study
 
-from .synthetic import DUMMY, METHODS, write_study
+from .synthetic import DUMMY, METHODS, Method, write_study
 
 
 def test_a_method_has_one_colour_and_marker(small_study: Path) -> None:
@@ -55,6 +55,32 @@ def test_rows_of_an_ablation_have_colours_of_their_own(tmp_path: Path) -> None:
     found = {each.trained: look for each, look in looks(load_study(folder)).items() if each.variant == "refined"}
     assert len({look.colour for look in found.values()}) == len(found) == 1 + 8
     assert len({look.marker for look in found.values()}) == 1
+
+
+def test_options_that_a_study_has_instead_of_the_defaults_keep_the_methods_own_look(tmp_path: Path) -> None:
+    few, free = {"threshold_descent": 0.01}, {"spike_penalty": 0.0}
+    methods = [Method("snn2ann", 5, "refined", "stsu", True, noise=0.01, changed=each) for each in (few, free)]
+    folder = write_study(tmp_path / "tuned", methods, ("vgg-small",), (0,), cost=False)
+    (folder / "results.csv").write_text(",".join(COLUMNS) + "\n")
+    own = method_look("snn2ann", "stsu", "refined")[0]
+    colours = {each.setting: look.colour for each, look in looks(load_study(folder)).items()}
+    assert colours["threshold descent=0.01"] == own != colours["spike penalty=0"]
+    folder = write_study(
+        tmp_path / "both", [*methods, Method("snn2ann", 5, "refined", "stsu", True)], ("vgg-small",), (0,)
+    )
+    (folder / "results.csv").write_text(",".join(COLUMNS) + "\n")
+    colours = {each.setting: look.colour for each, look in looks(load_study(folder)).items()}
+    assert colours[""] == own and len(set(colours.values())) == 3
+
+
+def test_words_in_the_place_of_data_stay_within_their_panel() -> None:
+    figure, grid = plt.subplots(1, 3, figsize=(WIDTH, 2), layout="constrained")
+    for axes in grid:
+        say(axes, "not run: snakemake --cores all --config study=fashion-mnist-medium")
+    figure.draw_without_rendering()
+    for axes in grid:
+        words, panel = axes.texts[0].get_window_extent(), axes.get_window_extent()
+        assert panel.x0 <= words.x0 and words.x1 <= panel.x1
 
 
 def test_every_method_has_a_name_and_a_look_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:

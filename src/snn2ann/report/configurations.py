@@ -55,8 +55,9 @@ class Configuration:
 
 
 def matches(configuration: Configuration, wanted: Mapping[str, Any]) -> bool:
-    """Whether a configuration has every value that `wanted` names."""
-    return all((getattr(configuration, key, None) or "") == (value or "") for key, value in wanted.items())
+    """Whether a configuration has every value that `wanted` names; a T in inference (`time_steps`) is of none."""
+    named = {key: value for key, value in wanted.items() if key != "time_steps"}
+    return all((getattr(configuration, key, None) or "") == (value or "") for key, value in named.items())
 
 
 def method_name(method: str) -> str:

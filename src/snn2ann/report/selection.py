@@ -78,7 +78,7 @@ def find_cell(study: StudyData, place: tuple[str, str], wanted: Mapping[str, Any
 
 
 def without_ablation(study: StudyData, calibrated: bool = False) -> StudyData:
-    """The study as readers compare methods: of the headline's method only what is judged, at every T of training.
+    """The study as readers compare methods: of the headline's method only what is judged or aimed at, at every T.
 
     Its other configurations belong to the ablation. Labels and looks stay those of the whole.
 
@@ -87,10 +87,9 @@ def without_ablation(study: StudyData, calibrated: bool = False) -> StudyData:
         calibrated: whether what is judged stays after calibration, too.
     """
     sides = comparison(study)
-    found = [(one.headline, side_of(study.configurations, one.headline)) for one in sides.every()]
-    judged = [
-        {"setting": side.setting if side else "", **headline, "training_time_steps": None} for headline, side in found
-    ]
+    aimed = [aim["of"] for aim in study.settings.get("aims", [])]
+    found = [(rows, side_of(study.configurations, rows)) for rows in [*(one.headline for one in sides.every()), *aimed]]
+    judged = [{"setting": side.setting if side else "", **rows, "training_time_steps": None} for rows, side in found]
     runs = []
     for run in study.runs:
         own = run.configuration.method == sides.headline["method"]

@@ -1,6 +1,7 @@
 """How every figure looks: sizes, one palette, and the same colour and marker for a method everywhere."""
 
 import hashlib
+import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +28,7 @@ WIDTH = 7.2  # inches: the text width of a two-column page
 DPI = 200
 # Of a legend: rows that every figure has room for, and inches that one more needs.
 ROWS_WITH_ROOM, ROW_HEIGHT = 6, 0.17
+LETTER = 0.06  # inches that one takes on the mean
 GREY = "#8c8c8c"
 
 # For methods whose entry gives none. Markers and line styles carry the same in grey.
@@ -129,17 +131,23 @@ def theme() -> Iterator[None]:
 def looks(study: StudyData) -> dict[Configuration, Look]:
     """The look of every configuration of a study: colour and marker by method, line style by place among its like.
 
-    One in which options were changed has the marker of its method and a colour of its own.
+    One in which options were changed has the marker of its method and a colour of its own, unless none of its like is
+    without changes: then the first has that of the method.
     """
     found: dict[Configuration, Look] = {}
     order: dict[str, list[Configuration]] = {}
     changed: list[str] = []
-    for each in (study.whole or study).configurations:
+    every = (study.whole or study).configurations
+    # Of options, those of each method and variant that its colour is for.
+    usual: dict[tuple[str, str, str], str] = {}
+    for each in sorted(every, key=lambda each: each.setting != ""):
+        usual.setdefault((each.method, each.mapping_unit, each.variant), each.setting)
+    for each in every:
         colour, marker = method_look(each.method, each.mapping_unit, each.variant)
         alike = order.setdefault(marker, [])
         if each.trained not in alike:
             alike.append(each.trained)
-        if each.setting:
+        if each.setting != usual[each.method, each.mapping_unit, each.variant]:
             changed += [each.setting] * (each.setting not in changed)
             colour = _CHANGED_COLOURS[changed.index(each.setting) % len(_CHANGED_COLOURS)]
         line = LINE_STYLES[alike.index(each.trained) % len(LINE_STYLES)]
@@ -191,7 +199,7 @@ def _legend_width(handles: Sequence[Any], columns: int) -> float:
     """Inches that a legend takes, by the usual width of a letter."""
     rows = -(-len(handles) // columns)
     letters = [max(len(each.get_label()) for each in handles[at : at + rows]) for at in range(0, len(handles), rows)]
-    return sum(0.06 * each + 0.55 for each in letters)
+    return sum(LETTER * each + 0.55 for each in letters)
 
 
 def line_handle(look: Look, label: str) -> Line2D:
@@ -206,16 +214,18 @@ def hollow_handle() -> Line2D:
 
 def say(axes: Axes, words: str) -> None:
     """Put words in the place of data that isn't there."""
+    place = axes.get_subplotspec()
+    columns = place.get_gridspec().ncols if place else 1
     axes.text(
         0.5,
         0.5,
-        words,
+        # Matplotlib would wrap them at the figure's edge, and panels have neighbours.
+        textwrap.fill(words, int((WIDTH / columns - 0.6) / LETTER)),
         transform=axes.transAxes,
         ha="center",
         va="center",
         color="#595959",
         fontsize=7.5,
-        wrap=True,
     )
     axes.set_xticks([])
     axes.set_yticks([])

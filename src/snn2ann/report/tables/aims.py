@@ -100,8 +100,7 @@ def _rows(study: StudyData, number: int, aim: Mapping[str, Any]) -> Iterator[Val
 
 
 def _cell(study: StudyData, place: tuple[str, str], rows: Mapping[str, Any]) -> Cell | None:
-    wanted = {key: value for key, value in rows.items() if key != "time_steps"}
-    cell = find_cell(study, place, wanted)
+    cell = find_cell(study, place, rows)
     return replace(cell, time_steps=rows["time_steps"]) if cell and "time_steps" in rows else cell
 
 
