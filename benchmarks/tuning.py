@@ -156,24 +156,23 @@ def finalists(tuning: Tuning, method: str) -> list[int]:
     return [*best, *([0] if 0 not in best else [])]
 
 
+def _of_all(tuning: Tuning, method: str, some: list[int], length: Length) -> pd.Series:
+    """Accuracy of some trials, in their order; empty before all of them are known."""
+    found = of_trials(tuning, method, length)["validation"]
+    return found[some if set(some) <= set(found.index) else []]
+
+
 def contenders(tuning: Tuning, method: str) -> list[int]:
-    """The best finalist of long training and those so close to it that another seed might turn them; once all are known."""
-    last = finalists(tuning, method)
-    found = of_trials(tuning, method, "long")["validation"]
-    if not last or not set(last) <= set(found.index):
-        return []
-    best = max(last, key=lambda number: found[number])
+    """The best finalist of long training, then those so close that another seed might turn them; once all are known."""
+    found = _of_all(tuning, method, finalists(tuning, method), "long").sort_values(ascending=False, kind="stable")
     close = float(tuning.content["budget"]["close"]) / 100
-    return [best, *(each for each in last if each != best and found[each] >= found[best] - close)]
+    return [int(number) for number in found.index[found >= found.max() - close]]
 
 
 def winner(tuning: Tuning, method: str) -> int | None:
     """The contender that is best in the study's epochs, once all of them are known."""
-    last = contenders(tuning, method)
-    found = of_trials(tuning, method, "study")["validation"]
-    if not last or not set(last) <= set(found.index):
-        return None
-    return max(last, key=lambda number: found[number])
+    found = _of_all(tuning, method, contenders(tuning, method), "study")
+    return None if found.empty else int(found.index[found.argmax()])
 
 
 def table(tuning: Tuning) -> str:

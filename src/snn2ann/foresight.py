@@ -66,7 +66,7 @@ def _refuse_sides_without_runs(study: Study) -> None:
         if there or wanted["method"] != usual or side in own:
             _refuse_a_side(_key(study, own, side), wanted, study.name, rows, named)
     for number, aim in enumerate(study.report.get("aims", [])):
-        for side in aim.keys() & {"of", "beside"}:
+        for side in [side for side in ("of", "beside") if side in aim]:
             key = f"{_key(study, own, 'aims')}[{number}].{side}"
             _refuse_a_side(key, aim[side], study.name, rows, named)
             steps, most = aim[side].get("time_steps") or 0, study.parameters["evaluation"]["time_steps"]
