@@ -172,7 +172,7 @@ def contenders(tuning: Tuning, method: str) -> list[int]:
 def winner(tuning: Tuning, method: str) -> int | None:
     """The contender that is best in the study's epochs, once all of them are known."""
     found = _of_all(tuning, method, contenders(tuning, method), "study")
-    return None if found.empty else int(found.index[found.argmax()])
+    return max(found.index.tolist(), key=lambda number: found[number], default=None)
 
 
 def table(tuning: Tuning) -> str:
